@@ -1,0 +1,54 @@
+"""The package's settings: one typed property per key of `settings.SWITCHYARD`, read lazily.
+
+Values are not judged here: `routing/checks.py` finds wrong ones and says what to do about them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+
+
+class Conf:
+    """Read `settings.SWITCHYARD` with defaults visible in place."""
+
+    @property
+    def _values(self) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = getattr(settings, "SWITCHYARD", {})
+        return values
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """App label -> alias its rows are written to; the label `"*"` answers for all others."""
+        owners: Mapping[str, str] = self._values.get("OWNERS", {})
+        return owners
+
+    @property
+    def replicas(self) -> Mapping[str, Sequence[str]]:
+        """Owner alias -> aliases of its replicas."""
+        replicas: Mapping[str, Sequence[str]] = self._values.get("REPLICAS", {})
+        return replicas
+
+    @property
+    def read_only(self) -> frozenset[str]:
+        """Owner aliases that refuse writes outside `allow_writes()`."""
+        return frozenset(self._values.get("READ_ONLY", ()))
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """Owner aliases whose loss leaves the service degraded, not unready."""
+        return frozenset(self._values.get("OPTIONAL", ()))
+
+    @property
+    def primary_only(self) -> frozenset[str]:
+        """App labels whose rows are always read from their owner: a lagging session read signs people out."""
+        return frozenset(self._values.get("PRIMARY_ONLY", ("admin", "auth", "contenttypes", "sessions")))
+
+    @property
+    def metrics_dir(self) -> str | None:
+        """Directory (on tmpfs, best) of the shared counters; None keeps them in this process."""
+        directory: str | None = self._values.get("METRICS_DIR")
+        return directory
+
+
+conf = Conf()
