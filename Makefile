@@ -1,7 +1,47 @@
-# `make` alone lists the targets. Every target finds or bootstraps what it needs.
+# `make` alone lists the targets. Each finds or bootstraps what it needs; `make run` needs nothing but Python.
 SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+
+# uv from the PATH, else one of our own in build/; Python 3.12 or newer, which uv fetches where it may and must.
+PYTHON := $(firstword $(foreach p,python3.13 python3.14 python3.12 python3,$(if $(shell $(p) -c 'import venv' 2>/dev/null && echo y),$(p))))
+UV := $(or $(shell command -v uv),build/uv/bin/uv)
+SYNC := $(UV) sync --quiet --locked --inexact
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+build/uv/bin/uv:
+	@[ -n "$(PYTHON)" ] || { echo "Python with its venv module is missing: install python3 and python3-venv." >&2; exit 1; }
+	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet --disable-pip-version-check uv
+
+.PHONY: run
+run: $(UV) ## the service on embedded databases: Python alone
+	@$(SYNC) --extra service
+	@exec .venv/bin/python app/manage.py run
+
+.PHONY: test
+test: $(UV) ## everything that can run on this machine, real servers and a cluster included
+	@UV=$(UV) tests/run
+
+.PHONY: lint
+lint: $(UV) ## style, types, import directions, shell
+	@$(SYNC) --all-extras --group dev
+	@UV=$(UV) tests/lint
+
+.PHONY: kind-up
+kind-up: ## the service and its four databases in a kind cluster
+	@k8s-dev/kind-up
+
+.PHONY: kind-down
+kind-down: ## remove the kind cluster
+	@k8s-dev/kind-down
+
+.PHONY: build
+build: $(UV) ## the package as a wheel, in dist/
+	@$(UV) build --quiet --wheel
+
+.PHONY: clean
+clean: ## remove what was built; data under var/ stays
+	@rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
