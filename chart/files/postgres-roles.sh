@@ -1,0 +1,35 @@
+#!/bin/bash
+# Make the roles of an owner alias: `migrator` owns the schema, `app` reads and writes its rows, `replicator` streams.
+#
+# Runs in /docker-entrypoint-initdb.d of the official postgres image. Mount it executable (0555): a file that is only
+# readable is sourced, and its shell options would leak into the entrypoint.
+# Reads POSTGRES_USER (postgres), POSTGRES_DB, MIGRATOR_PASSWORD, APP_PASSWORD, REPLICATOR_PASSWORD; may be run again.
+set -euo pipefail
+
+# \getenv, and not --set, keeps the passwords off every command line.
+psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="${POSTGRES_USER:-postgres}" --dbname="$POSTGRES_DB" <<'SQL'
+\getenv migrator_password MIGRATOR_PASSWORD
+\getenv app_password APP_PASSWORD
+\getenv replicator_password REPLICATOR_PASSWORD
+
+SELECT format('CREATE ROLE %I', role) FROM unnest(ARRAY['migrator', 'app', 'replicator']) AS role
+WHERE role NOT IN (SELECT rolname FROM pg_roles) \gexec
+
+ALTER ROLE migrator LOGIN PASSWORD :'migrator_password';
+ALTER ROLE app LOGIN PASSWORD :'app_password';
+ALTER ROLE replicator LOGIN REPLICATION PASSWORD :'replicator_password';
+
+REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
+GRANT CONNECT, TEMPORARY, CREATE ON DATABASE :"DBNAME" TO migrator;
+GRANT CONNECT, TEMPORARY ON DATABASE :"DBNAME" TO app;
+
+ALTER SCHEMA public OWNER TO migrator;
+GRANT USAGE ON SCHEMA public TO app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO app;
+SQL
+
+hba='host replication replicator all scram-sha-256'
+grep --quiet --fixed-strings --line-regexp "$hba" "$PGDATA/pg_hba.conf" || echo "$hba" >> "$PGDATA/pg_hba.conf"
