@@ -1,38 +1,188 @@
-"""DATABASES from the environment: a pure function. (First cut: the embedded default only.)"""
+"""Which aliases there are and what each is for, from the environment: a pure function of it and the files it names.
 
+How one URL becomes one entry of DATABASES is database_url.py's.
+"""
+
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from config import env
+from config.database_url import database
+from config.drivers import Database, sqlite
+from config.env import ConfigurationError, Environ
+
+OWNERS = {
+    "accounts": "default",
+    "admin": "default",
+    "auth": "default",
+    "contenttypes": "default",
+    "sessions": "default",
+    "analytics": "analytics",
+    "reporting": "analytics",
+    "legacy": "legacy",
+}
+REPLICA_OF = {"replica": "default"}
+NEEDS = {"reporting": "analytics"}  # an app that imports another's models goes where that one goes
+
+_VARIABLE = re.compile(r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED)")
+_SERVICE_LINK = re.compile(r"DATABASE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)|PORT)(?:_\w+)?")  # Kubernetes sets these itself
 
 
 @dataclass(frozen=True)
 class Topology:
     """What the environment says about databases, in the words of Django's and Switchyard's settings."""
 
-    databases: dict[str, dict[str, Any]]
+    databases: dict[str, Database]
     owners: dict[str, str]
     replicas: dict[str, list[str]]
     optional: frozenset[str] = frozenset()
     absent: dict[str, str] = field(default_factory=dict)  # app label -> alias it would need
 
 
-def topology(environ: Mapping[str, str], *, data_dir: Path) -> Topology:
-    """Return the databases that the environment describes; without a DATABASE_* variable, SQLite files."""
-    sqlite = {
-        "ENGINE": "django.db.backends.sqlite3",
-        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 10},
+def topology(environ: Environ, *, data_dir: Path) -> Topology:
+    """Return the databases that the environment describes; without a DATABASE_* variable, SQLite files in `data_dir`.
+
+    Raises ConfigurationError for the first variable that cannot be used.
+    """
+    described = _described(environ)
+    if not described:
+        return _embedded(data_dir)
+    if "default" not in described:
+        raise ConfigurationError("DATABASE_DEFAULT_URL", "is not set", "Set it: any alias but default may be absent")
+    replica_of = _replica_of(environ, described)
+    wanted = OWNERS | _apps(environ, described, replica_of)
+    absent = {app: owner for app, owner in wanted.items() if owner not in described}
+    absent |= {app: absent[needed] for app, needed in NEEDS.items() if needed in absent}
+    databases = {
+        alias: database(
+            f"DATABASE_{alias.upper()}_URL",
+            environ[f"DATABASE_{alias.upper()}_URL"],
+            password=_password(environ, alias),
+            read_only=alias in replica_of,
+            data_dir=data_dir,
+        )
+        for alias in described
     }
-    databases: dict[str, dict[str, Any]] = {
-        alias: {**sqlite, "NAME": str(data_dir / f"{alias}.sqlite3")}
-        for alias in ("default", "analytics", "legacy")
+    return Topology(
+        databases=_mirrored(databases, replica_of),
+        owners={app: owner for app, owner in wanted.items() if app not in absent},
+        replicas=_replicas(replica_of),
+        optional=frozenset(_optional(environ, described, replica_of)),
+        absent=absent,
+    )
+
+
+def _embedded(data_dir: Path) -> Topology:
+    databases = {
+        alias: sqlite(data_dir / f"{alias}.sqlite3", read_only=False) for alias in dict.fromkeys(OWNERS.values())
     }
-    databases["replica"] = {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": f"file:{data_dir / 'default.sqlite3'}?mode=ro",
-        "OPTIONS": {"uri": True, "timeout": 10},
-        "TEST": {"MIRROR": "default"},
+    for alias, owner in REPLICA_OF.items():
+        databases[alias] = sqlite(data_dir / f"{owner}.sqlite3", read_only=True)
+    return Topology(databases=_mirrored(databases, REPLICA_OF), owners=dict(OWNERS), replicas=_replicas(REPLICA_OF))
+
+
+def _described(environ: Environ) -> list[str]:
+    """Return the aliases that have a URL, default first; refuse variables that lead nowhere."""
+    aliases: dict[str, set[str]] = defaultdict(set)
+    for variable in sorted(name for name in environ if name.startswith("DATABASE_")):
+        if found := _VARIABLE.fullmatch(variable):
+            aliases[found["alias"]].add(found["about"])
+        elif not _SERVICE_LINK.fullmatch(variable):
+            raise ConfigurationError(
+                variable,
+                "is no variable of this service",
+                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS or REQUIRED,"
+                " ALIAS being a letter and up to 14 letters and digits",
+            )
+    for alias, about in aliases.items():
+        if "URL" not in about:
+            other = f"DATABASE_{alias}_{min(about)}"
+            raise ConfigurationError(
+                other, f"speaks of an alias without DATABASE_{alias}_URL", "Set that, or remove this"
+            )
+    return [alias.lower() for alias in aliases]
+
+
+def _replica_of(environ: Environ, described: list[str]) -> dict[str, str]:
+    """Return the owner of each replica."""
+    replica_of = {
+        alias: env.text(environ, f"DATABASE_{alias.upper()}_REPLICA_OF", REPLICA_OF.get(alias, ""))
+        for alias in described
     }
-    owners = dict.fromkeys(("accounts", "admin", "auth", "contenttypes", "sessions"), "default")
-    owners |= {"analytics": "analytics", "reporting": "analytics", "legacy": "legacy"}
-    return Topology(databases=databases, owners=owners, replicas={"default": ["replica"]})
+    replica_of = {alias: owner for alias, owner in replica_of.items() if owner}
+    for alias, owner in replica_of.items():
+        variable = f"DATABASE_{alias.upper()}_REPLICA_OF"
+        if alias == "default":
+            raise ConfigurationError(variable, "makes default a replica", "Remove it", value=owner)
+        if owner not in described:
+            raise ConfigurationError(
+                variable, "names no alias that has a URL", f"Name one of: {', '.join(described)}", value=owner
+            )
+        if owner == alias or owner in replica_of:
+            raise ConfigurationError(variable, "names a replica", "Name the owner that it replicates", value=owner)
+    return replica_of
+
+
+def _apps(environ: Environ, described: list[str], replica_of: Mapping[str, str]) -> dict[str, str]:
+    """Return the owner of each app that some alias claims for itself."""
+    claimed: dict[str, str] = {}
+    for alias in described:
+        variable = f"DATABASE_{alias.upper()}_APPS"
+        for app in env.names(environ, variable):
+            if alias in replica_of:
+                raise ConfigurationError(variable, "gives an app to a replica", "Give it to its owner", value=app)
+            if app not in OWNERS:
+                known = ", ".join(sorted(OWNERS))
+                raise ConfigurationError(variable, "names an unknown app", f"Known apps: {known}", value=app)
+            if claimed.setdefault(app, alias) != alias:
+                raise ConfigurationError(
+                    variable, f"names an app that {claimed[app]} claims too", "Name it for one alias", value=app
+                )
+    return claimed
+
+
+def _optional(environ: Environ, described: list[str], replica_of: Mapping[str, str]) -> list[str]:
+    """Return the owners that the service runs without."""
+    required = {
+        alias: env.flag(environ, f"DATABASE_{alias.upper()}_REQUIRED", default=alias not in replica_of)
+        for alias in described
+    }
+    for alias in replica_of:
+        if required[alias]:
+            raise ConfigurationError(
+                f"DATABASE_{alias.upper()}_REQUIRED",
+                "asks for a replica, which is never required",
+                "Remove it",
+                value="true",
+            )
+    return [alias for alias in described if not required[alias] and alias not in replica_of]
+
+
+def _password(environ: Environ, alias: str) -> str | None:
+    variable = f"DATABASE_{alias.upper()}_PASSWORD_FILE"
+    path = env.text(environ, variable, "")
+    return env.secret_file(variable, path) if path else None
+
+
+def _mirrored(databases: dict[str, Database], replica_of: Mapping[str, str]) -> dict[str, Database]:
+    """Let tests see the owner's rows through a replica, as Django's test runner has no other replication."""
+    for alias, owner in replica_of.items():
+        if databases[alias]["ENGINE"] != databases[owner]["ENGINE"]:
+            raise ConfigurationError(
+                f"DATABASE_{alias.upper()}_REPLICA_OF",
+                "names a server of another vendor",
+                "Name the owner that it replicates",
+                value=owner,
+            )
+        databases[alias]["TEST"] = {"MIRROR": owner}
+    return databases
+
+
+def _replicas(replica_of: Mapping[str, str]) -> dict[str, list[str]]:
+    replicas: dict[str, list[str]] = {}
+    for alias, owner in replica_of.items():
+        replicas.setdefault(owner, []).append(alias)
+    return replicas

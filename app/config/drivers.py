@@ -1,0 +1,164 @@
+"""What each driver is told at connect: bounds and modes that Django and the drivers leave out, as entries of DATABASES.
+
+A URL's query may change them. All times are whole seconds, 0 is "without limit".
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from config import env
+from config.env import ConfigurationError
+
+type Database = dict[str, Any]
+
+_DAY = 86_400
+_FOREVER = 31_536_000  # MySQL's largest lock time-out: it has no value for "without limit"
+
+
+@dataclass
+class Query:
+    """The query of the URL in `variable`: a key is known by being asked for, and the rest is refused."""
+
+    variable: str
+    given: dict[str, str]
+    asked: set[str] = field(default_factory=set)
+
+    @property
+    def _values(self) -> dict[str, str]:
+        return {self._label(key): value for key, value in self.given.items()}
+
+    def _label(self, key: str) -> str:
+        return f"{self.variable}?{key}"
+
+    def _ask(self, key: str) -> str:
+        self.asked.add(key)
+        return self._label(key)
+
+    def text(self, key: str, default: str) -> str:
+        """Return the key's value, `default` when it is not given."""
+        return env.text(self._values, self._ask(key), default)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return the key's value as true or false."""
+        return env.flag(self._values, self._ask(key), default=default)
+
+    def number(self, key: str, default: int, *, low: int = 0, high: int = _DAY) -> int:
+        """Return the key's value as a whole number."""
+        return env.number(self._values, self._ask(key), default, low=low, high=high)
+
+    def present(self, **keys: str) -> dict[str, str]:
+        """Return the driver's options whose keys are given; `keys` maps each option to its key."""
+        values = {option: self.text(key, "") for option, key in keys.items()}
+        return {option: value for option, value in values.items() if value}
+
+    def chosen(self, key: str, choices: tuple[str, ...]) -> dict[str, str]:
+        """Return the driver's option of the key's name when it is given, judged by `choices`."""
+        value = env.choice(self._values, self._ask(key), choices)
+        return {key: value} if value else {}
+
+    def refuse_unknown(self) -> None:
+        """Raise ConfigurationError for a key that was given and that nothing asked for."""
+        for key in self.given:
+            if key not in self.asked:
+                known = ", ".join(sorted(self.asked)) or "none"
+                raise ConfigurationError(self.variable, f"has an unknown key {key!r} in its query", f"Known: {known}")
+
+
+def postgresql(query: Query, *, read_only: bool) -> Database:
+    """Return what psycopg and the server are told.
+
+    libpq has no time-out for reading: a dead peer is noticed by keep-alives and `tcp_user_timeout`, and a statement is
+    ended by the server.
+    """
+    connect_timeout = query.number("connect_timeout", 5, low=1)
+    session = {
+        "statement_timeout": f"{query.number('statement_timeout', 30)}s",
+        "lock_timeout": f"{query.number('lock_timeout', 10)}s",
+        "idle_in_transaction_session_timeout": f"{query.number('idle_in_transaction_session_timeout', 60)}s",
+        "timezone": "UTC",
+    }
+    if read_only:
+        session["default_transaction_read_only"] = "on"
+    lasting, pool = _pool(query, timeout=connect_timeout)
+    options = {
+        "application_name": query.text("application_name", "switchyard"),
+        "connect_timeout": connect_timeout,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+        "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+        **query.chosen("sslmode", ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
+        **query.present(sslrootcert="sslrootcert", sslcert="sslcert", sslkey="sslkey"),
+        **pool,
+    }
+    return {**lasting, "OPTIONS": options}
+
+
+def _pool(query: Query, *, timeout: int) -> tuple[Database, dict[str, Any]]:
+    """Return how long connections last and psycopg's pool, which there is where its size is given."""
+    lasting = _lasting(query)
+    largest = query.number("pool_max_size", 0, high=1_000)
+    smallest = query.number("pool_min_size", min(largest, 1), high=1_000)
+    if not largest and not smallest:
+        return lasting, {}
+    if smallest > largest:
+        raise ConfigurationError(
+            f"{query.variable}?pool_min_size", "is above pool_max_size", "Raise pool_max_size", value=str(smallest)
+        )
+    if query.number("conn_max_age", 0):
+        raise ConfigurationError(
+            f"{query.variable}?conn_max_age",
+            "does not go with a pool, which keeps connections itself",
+            "Remove it, or pool_min_size and pool_max_size",
+            value=str(lasting["CONN_MAX_AGE"]),
+        )
+    return {**lasting, "CONN_MAX_AGE": 0}, {"pool": {"min_size": smallest, "max_size": largest, "timeout": timeout}}
+
+
+def _lasting(query: Query) -> Database:
+    return {
+        "CONN_MAX_AGE": query.number("conn_max_age", 60),
+        "CONN_HEALTH_CHECKS": query.flag("conn_health_checks", default=True),
+    }
+
+
+def mysql(query: Query, *, read_only: bool) -> Database:
+    """Return what mysqlclient and the server are told, MySQL and MariaDB alike.
+
+    `statement_timeout` ends reads on MySQL and every statement on MariaDB; `read_timeout` ends the wait for any.
+    """
+    statement = query.number("statement_timeout", 30)
+    lock = query.number("lock_timeout", 10) or _FOREVER
+    read = query.number("read_timeout", statement + 5 if statement else 0)
+    tls = query.present(ca="ssl_ca", cert="ssl_cert", key="ssl_key")
+    options: dict[str, Any] = {
+        "charset": "utf8mb4",
+        "isolation_level": "read committed",
+        "connect_timeout": query.number("connect_timeout", 5, low=1),
+        "write_timeout": query.number("write_timeout", 10, low=1),
+        # One trip for all of it. Each comment is code to one vendor: the other has no such variable.
+        "init_command": (
+            "SET SESSION sql_mode = 'TRADITIONAL,ONLY_FULL_GROUP_BY', time_zone = '+00:00',"
+            f" lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
+            f" /*!80000 , max_execution_time = {statement * 1000} */ /*M! , max_statement_time = {statement} */"
+            + (" /*!80000 , transaction_read_only = 1 */ /*M! , tx_read_only = 1 */" if read_only else "")
+        ),
+        **({"read_timeout": read} if read else {}),
+        **query.chosen("ssl_mode", ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")),
+        **({"ssl": tls} if tls else {}),
+    }
+    return {**_lasting(query), "OPTIONS": options}
+
+
+def sqlite(path: Path, *, read_only: bool) -> Database:
+    """Return the whole entry of an SQLite file, in WAL mode: readers and the writer do not wait for each other."""
+    if read_only:
+        name, options = f"{path.absolute().as_uri()}?mode=ro", {}
+    else:
+        # A transaction that starts as a read cannot wait for the write lock later, it fails; so it starts as a write.
+        pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"
+        name, options = str(path), {"transaction_mode": "IMMEDIATE", "init_command": pragmas}
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": {"timeout": 10, **options}}

@@ -1,0 +1,95 @@
+"""Typed readers of the environment: each gives a usable value or ends the start with one line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+Environ = Mapping[str, str]
+
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_SHOWN = 100
+
+
+class ConfigurationError(SystemExit):
+    """A variable cannot be used: its text is one line of variable, value and remedy.
+
+    As a SystemExit it ends every way to start (manage.py, gunicorn, a script) with that line on standard error and exit
+    code 1, without a traceback and without a handler that one of them could forget. Never give it a secret as `value`.
+    """
+
+    def __init__(self, variable: str, problem: str, remedy: str, *, value: str | None = None) -> None:
+        shown = "" if value is None else f"={value[:_SHOWN]!r}"
+        super().__init__(f"{variable}{shown} {problem}. {remedy}.")
+
+
+def text(environ: Environ, variable: str, default: str) -> str:
+    """Return the variable's value, `default` when it is unset or empty."""
+    return environ.get(variable) or default
+
+
+def flag(environ: Environ, variable: str, *, default: bool) -> bool:
+    """Return the variable as true or false, `default` when it is unset or empty."""
+    value = text(environ, variable, "")
+    if not value:
+        return default
+    if value.lower() not in _FLAGS:
+        raise ConfigurationError(variable, "is neither true nor false", "Set it to true or false", value=value)
+    return _FLAGS[value.lower()]
+
+
+def number(environ: Environ, variable: str, default: int, *, low: int, high: int) -> int:
+    """Return the variable as a whole number between `low` and `high`, `default` when it is unset or empty."""
+    value = text(environ, variable, "")
+    if not value:
+        return default
+    digits = value if value.isascii() and value.isdigit() else ""
+    if not digits or len(digits) > len(str(high)) or not low <= int(digits) <= high:
+        raise ConfigurationError(
+            variable, "is out of range", f"Set it to a whole number from {low} to {high}", value=value
+        )
+    return int(digits)
+
+
+def choice(environ: Environ, variable: str, choices: tuple[str, ...]) -> str | None:
+    """Return the one of `choices` that the variable names in any case, None when it is unset or empty."""
+    value = text(environ, variable, "")
+    if not value:
+        return None
+    for known in choices:
+        if value.lower() == known.lower():
+            return known
+    raise ConfigurationError(variable, "is unknown", f"Set it to one of: {', '.join(choices)}", value=value)
+
+
+def names(environ: Environ, variable: str, default: tuple[str, ...] = ()) -> list[str]:
+    """Return the variable's comma-separated parts, `default` when it is unset or empty."""
+    parts = [part.strip() for part in text(environ, variable, "").split(",")]
+    return [part for part in parts if part] or list(default)
+
+
+def secret(environ: Environ, variable: str, default: str | None = None) -> str:
+    """Return the secret in the variable, or in the file that `<variable>_FILE` names; trailing line ends are dropped.
+
+    Without a default, a missing secret ends the start.
+    """
+    value, path = environ.get(variable), environ.get(f"{variable}_FILE")
+    if value and path:
+        raise ConfigurationError(variable, f"is set, and so is {variable}_FILE", "Remove one of the two")
+    if path:
+        return secret_file(f"{variable}_FILE", path)
+    if value or default is not None:
+        return value or default or ""
+    raise ConfigurationError(variable, "is not set", f"Set it, or name a file that holds it in {variable}_FILE")
+
+
+def secret_file(variable: str, path: str) -> str:
+    """Return the secret that the file holds, without trailing line ends; `variable` is what named the file."""
+    try:
+        value = Path(path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigurationError(
+            variable, f"cannot be read ({reason})", "Name a file that this process may read", value=path
+        ) from None
+    if not value:
+        raise ConfigurationError(variable, "names an empty file", "Write the secret into that file", value=path)
+    return value
