@@ -1,0 +1,79 @@
+"""Fixtures of the tests on real servers. They start once per run, and only when a test asks for them.
+
+`servers` are the four servers, migrated; `servers.environ()` is for a service that a test starts as a process of its
+own. `real_databases` connects this process to them for one test, as user `app`, with empty tables: no test database is
+made, because a standby can only follow the database that its primary has. Such a test is marked `docker`.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from pytest_django.plugin import DjangoDbBlocker
+
+from config.databases import topology
+from tests.integration.servers import Servers, Unavailable, four_servers
+
+_APP = Path(__file__).resolve().parents[2] / "app"
+
+
+def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run manage.py with these variables in place of the caller's DATABASE_* ones."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
+    return subprocess.run(
+        [sys.executable, str(_APP / "manage.py"), *arguments],
+        env={"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests", **inherited, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The four servers, migrated; skips where there is no engine or image for them."""
+    try:
+        running = four_servers()
+        started = running.__enter__()
+    except Unavailable as unavailable:
+        pytest.skip(f"real servers: {unavailable}")
+    try:
+        migrated = manage("migrate_all", **started.environ("migrator"))
+        assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+        started.caught_up()
+        yield started
+    finally:
+        running.__exit__(None, None, None)
+
+
+@contextmanager
+def connected(databases: dict[str, dict[str, Any]]) -> Iterator[None]:
+    """Point this process' aliases at other databases in this block."""
+    embedded = {alias: connections[alias] for alias in connections}
+    settings = connections.settings
+    connections.settings = connections.configure_settings(databases)
+    for alias in embedded:
+        del connections[alias]
+    try:
+        yield
+    finally:
+        connections.close_all()
+        connections.settings = settings
+        for alias, connection in embedded.items():
+            connections[alias] = connection
+
+
+@pytest.fixture
+def real_databases(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
+    """The servers, empty, behind this process' aliases."""
+    servers.clean()
+    servers.caught_up()
+    with django_db_blocker.unblock(), connected(topology(servers.environ(), data_dir=tmp_path).databases):
+        yield servers
