@@ -1,0 +1,76 @@
+"""Serve /metrics in a process of its own: `python -m switchyard.telemetry.exporter --dir DIR`.
+
+It reads the shared counters, which describe themselves: no settings, no database, and no worker that must answer.
+"""
+
+import argparse
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from switchyard.telemetry.exposition import metrics
+from switchyard.telemetry.shared import read
+
+
+class SharedCounters(Collector):
+    """Reads the directory's counters at each scrape."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what the file says, and who says it; the latter alone while there is no file."""
+        build = GaugeMetricFamily("switchyard_build_info", "The running version.", labels=("version", "python"))
+        build.add_metric((_version(), python_version()), 1)
+        yield build
+        counts = read(self._directory)
+        if counts:
+            yield from metrics(counts.layout, counts.totals)
+
+    def describe(self) -> Iterator[Metric]:
+        """Name nothing beforehand: the names are in the file."""
+        return iter(())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m switchyard.telemetry.exporter", description=__doc__)
+    parser.add_argument("--dir", required=True, help="directory of the counters: METRICS_DIR of the service")
+    parser.add_argument("--port", type=int, default=9464)
+    parser.add_argument("--address", default="::", help="address to listen on; by default all, IPv4 and IPv6")
+    options = parser.parse_args(arguments)
+    address = "0.0.0.0" if options.address == "::" and not socket.has_dualstack_ipv6() else options.address  # noqa: S104 - scraped from outside the pod
+
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    registry = CollectorRegistry()
+    registry.register(SharedCounters(options.dir))
+    try:
+        start_http_server(options.port, address, registry)
+    except OSError as error:
+        print(  # noqa: T201 - a command's own words
+            f"Cannot serve metrics on port {options.port} of {address}: {error.strerror}."
+            " Stop what listens there, or choose another with --port.",
+            file=sys.stderr,
+        )
+        return 1
+    signal.sigwait(ends)
+    return 0
+
+
+def _version() -> str:
+    try:
+        return version("switchyard")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
