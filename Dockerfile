@@ -1,22 +1,24 @@
 ARG PYTHON=python:3.13-slim
 
 FROM ${PYTHON} AS build
-# The image's own Python builds; python3-dev carries headers for bases that ship none.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev pkg-config default-libmysqlclient-dev libpq-dev \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 RUN --mount=type=cache,target=/root/.cache/pip python -m venv /opt/uv && /opt/uv/bin/pip install --quiet "uv>=0.9,<0.14"
-ENV UV_PROJECT_ENVIRONMENT=/opt/venv UV_PYTHON=/usr/local/bin/python UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy CFLAGS=-g0
-WORKDIR /src
+ENV UV_PROJECT_ENVIRONMENT=/opt/venv UV_PYTHON=/usr/local/bin/python UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy CFLAGS=-g0 \
+    UV_EXTRAS="--extra postgres --extra mysql --extra service --group image"
+WORKDIR /srv
 COPY pyproject.toml uv.lock ./
-# The locked versions; psycopg's C implementation and mysqlclient have no wheels for this base and are compiled here.
-RUN --mount=type=cache,target=/root/.cache/uv /opt/uv/bin/uv sync --locked --no-install-project --compile-bytecode \
-      --extra postgres --extra mysql --extra service --group image
-COPY app /srv/app
-# collectstatic reads settings and touches no database; the key signs nothing and stays in this stage.
-RUN SECRET_KEY=only-for-the-build API_TOKEN=only-for-the-build DATA_DIR=/srv/data \
-      /opt/venv/bin/python /srv/app/manage.py collectstatic --noinput \
- && /opt/venv/bin/python -m compileall -q /srv/app
+# The locked versions; psycopg's C implementation and mysqlclient have no wheels and are compiled.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    /opt/uv/bin/uv sync --locked --compile-bytecode --no-install-project $UV_EXTRAS
+COPY app app
+# The project is installed for its version; the package's description is for people, and no reason for another image.
+RUN --mount=type=cache,target=/root/.cache/uv touch README.md LICENSE \
+ && /opt/uv/bin/uv sync --locked $UV_EXTRAS \
+ && rm README.md LICENSE pyproject.toml uv.lock \
+ && DATA_DIR=/srv/data /opt/venv/bin/python app/manage.py collectstatic --noinput \
+ && /opt/venv/bin/python -m compileall -q app
 
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="Switchyard" \

@@ -1,0 +1,32 @@
+"""A user written through the API is read from each replica of the database that holds users, as the counters show."""
+
+import os
+import sys
+
+from client import call, expect, queries
+
+
+def main() -> None:
+    """Write, read until each replica has answered, and leave nothing behind."""
+    _, aliases = call("GET", "/api/aliases")
+    replicas = [entry["alias"] for entry in aliases if entry["role"] == "replica" and "accounts" in entry["apps"]]
+    before = queries()
+    status, user = call("POST", "/api/users", {"username": f"helm-test-{os.urandom(6).hex()}"})
+    if status != 201:  # noqa: PLR2004
+        sys.exit(f"POST /api/users answered {status}: {user}")
+    try:
+        path = f"/api/users/{user['id']}"
+        expect(f"{user['username']} read back", lambda: call("GET", path)[0] == 200)  # noqa: PLR2004
+
+        def read_from(replica: str) -> bool:
+            call("GET", path)
+            return (queries() - before)[replica, "read", "accounts"] > 0
+
+        for replica in replicas:
+            expect(f"a read of accounts on {replica}", lambda: read_from(replica))  # noqa: B023 - called at once
+    finally:
+        call("DELETE", f"/api/users/{user['id']}")
+
+
+if __name__ == "__main__":
+    main()

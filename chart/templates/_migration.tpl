@@ -1,0 +1,38 @@
+{{/* The whole spec of an owner's migration Job; its hash is in the Job's name. Arguments: root, databases, alias. */}}
+{{- define "switchyard.migrationSpec" -}}
+{{- $values := .root.Values.migrations -}}
+backoffLimit: {{ int64 $values.backoffLimit }}
+activeDeadlineSeconds: {{ int64 $values.activeDeadlineSeconds }}
+template:
+  metadata:
+    labels: {{- include "switchyard.selectorLabels" (dict "root" .root "component" "migration" "alias" .alias) | nindent 6 }}
+    annotations:
+      switchyard/attempt: {{ int64 $values.attempt | quote }}
+  spec:
+    restartPolicy: Never
+    serviceAccountName: {{ include "switchyard.fullname" .root }}
+    automountServiceAccountToken: false
+    enableServiceLinks: false
+    terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
+    securityContext: {{- include "switchyard.podSecurity" 10001 | nindent 6 }}
+    containers:
+      - name: migrate
+        image: {{ include "switchyard.image" .root }}
+        imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+        command: [python, manage.py, migrate, --database={{ .alias }}, --noinput]
+        env:
+          {{- include "switchyard.migratorEnv" . | trim | nindent 10 }}
+          {{- include "switchyard.extraEnv" .root | trim | nindent 10 }}
+        resources: {{- toYaml .root.Values.resources | nindent 10 }}
+        securityContext: {{- include "switchyard.containerSecurity" . | nindent 10 }}
+        volumeMounts:
+          - {{ include "switchyard.secretsMount" . }}
+          - {name: tmp, mountPath: /tmp}
+    volumes:
+      - name: secrets
+        projected:
+          defaultMode: 0440
+          sources: {{- include "switchyard.passwordSources" (dict .alias (get .databases .alias).secrets.migrator) | trim | nindent 12 }}
+      - name: tmp
+        emptyDir: {}
+{{- end -}}

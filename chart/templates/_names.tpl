@@ -1,0 +1,33 @@
+{{/* Names and labels. */}}
+
+{{/* At most 28 characters, so that `<fullname>-migrate-<alias>-<hash>` keeps its hash whole within 63. */}}
+{{- define "switchyard.fullname" -}}
+{{- $name := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) -}}
+{{- if le (len $name) 28 -}}
+{{- $name -}}
+{{- else -}}
+{{- printf "%s-%s" (trunc 19 $name | trimSuffix "-") (sha256sum $name | trunc 8) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What never changes in a release's life. Argument: dict root, component and perhaps alias. */}}
+{{- define "switchyard.selectorLabels" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- with .alias }}
+switchyard/alias: {{ quote . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of an object, never of a pod: a new chart version alone restarts nothing. */}}
+{{- define "switchyard.labels" -}}
+{{ include "switchyard.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "switchyard.image" -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
