@@ -1,6 +1,7 @@
 """Bind the package's checks and connection hooks to Django. No queries here: start-up touches no database."""
 
 from django.apps import AppConfig
+from django.core import checks
 
 
 class SwitchyardConfig(AppConfig):
@@ -8,3 +9,13 @@ class SwitchyardConfig(AppConfig):
 
     name = "switchyard"
     verbose_name = "Switchyard"
+
+    def ready(self) -> None:
+        from switchyard.routing import guard  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing.checks import check_routing  # noqa: PLC0415 - as above
+        from switchyard.telemetry import queries, violations  # noqa: PLC0415 - as above
+
+        checks.register(check_routing, "switchyard")
+        guard.install()
+        queries.install()
+        violations.install()

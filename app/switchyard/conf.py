@@ -8,6 +8,9 @@ from typing import Any
 
 from django.conf import settings
 
+# Django's own apps, and the label that its database cache asks the routers with.
+_NEVER_STALE = ("admin", "auth", "contenttypes", "django_cache", "sessions")
+
 
 class Conf:
     """Read `settings.SWITCHYARD` with defaults visible in place."""
@@ -42,7 +45,7 @@ class Conf:
     @property
     def primary_only(self) -> frozenset[str]:
         """App labels whose rows are always read from their owner: a lagging session read signs people out."""
-        return frozenset(self._values.get("PRIMARY_ONLY", ("admin", "auth", "contenttypes", "sessions")))
+        return frozenset(self._values.get("PRIMARY_ONLY", _NEVER_STALE))
 
     @property
     def metrics_dir(self) -> str | None:

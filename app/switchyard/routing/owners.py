@@ -24,10 +24,13 @@ def owner_of_app(app_label: str) -> str:
     return owner
 
 
-@cache
 def owner_of(model: type[Model]) -> str:
-    """Return the alias that the model's rows are written to; raise as `owner_of_app` does."""
-    return owner_of_app(model._meta.app_label)
+    """Return the alias that the model's rows are written to; raise as `owner_of_app` does.
+
+    A proxy's rows are those of its concrete model, whatever app the proxy is in. Not cached by model: migrations
+    render model classes by the thousand.
+    """
+    return owner_of_app((model._meta.concrete_model or model)._meta.app_label)
 
 
 @cache
@@ -47,9 +50,21 @@ def replication_set(owner: str) -> tuple[str, ...]:
     return (owner, *replicas_of(owner))
 
 
+@cache
+def is_read_only(alias: str) -> bool:
+    """Tell whether the alias is an owner that refuses writes outside `allow_writes()`."""
+    return alias in conf.read_only
+
+
+@cache
+def is_primary_only(app_label: str) -> bool:
+    """Tell whether the app's rows are always read from their owner."""
+    return app_label in conf.primary_only
+
+
 def _forget(*, setting: str, **_kwargs: Any) -> None:
     if setting == "SWITCHYARD":
-        for look_up in (owner_of_app, owner_of, replicas_of, replicated_by):
+        for look_up in (owner_of_app, replicas_of, replicated_by, is_read_only, is_primary_only):
             look_up.cache_clear()
 
 

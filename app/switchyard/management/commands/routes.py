@@ -1,0 +1,55 @@
+"""`routes`: where every model is read, written and migrated, and the rule that decided."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from switchyard.routing.decisions import RULES
+from switchyard.routing.owners import replicated_by
+from switchyard.routing.table import Route, route_table
+
+# Wide enough for any name: a pipe or a file has no width to fit in.
+_UNLIMITED = 10_000
+_COLUMNS = ("model", "read", "write", "migrate", "rule")
+
+
+class Command(BaseCommand):
+    """Print the table of routes, for people or as JSON."""
+
+    help = (
+        "Shows, for every model, the alias that it is read from, written to and migrated on, and the rule that chose "
+        "where it is read. Asks the installed routers and no database: a replica counts as fit, as no command watches."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.epilog = "Rules, in the order they are asked: " + "; ".join(f"{r.name}: {r.says}" for r in RULES) + "."
+        parser.add_argument("--json", action="store_true", help="Print a list of objects, one a model, for programs.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        routes = route_table()
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(route) for route in routes], indent=2))
+        else:
+            self._show(routes, no_color=options["no_color"], force_color=options["force_color"])
+
+    def _show(self, routes: list[Route], *, no_color: bool, force_color: bool) -> None:
+        terminal = self.stdout.isatty()
+        console = Console(
+            file=self.stdout,  # type: ignore[arg-type]  # it writes, which is all that rich asks for
+            no_color=no_color,
+            force_terminal=(terminal or force_color) and not no_color,
+            width=None if terminal else _UNLIMITED,
+        )
+        table = Table(*_COLUMNS)
+        for route in routes:
+            style = "green" if replicated_by(route.read) else "cyan"
+            table.add_row(route.model, f"[{style}]{route.read}[/]", route.write, route.migrate or "-", route.rule)
+        console.print(table)
+        used = {route.rule for route in routes}
+        for rule in (rule for rule in RULES if rule.name in used):
+            console.print(f"[bold]{rule.name}[/]: {rule.says}")

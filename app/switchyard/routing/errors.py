@@ -1,0 +1,83 @@
+"""What the guard refuses, as exceptions. A class's docstring is its message, with the values to fill in.
+
+They are errors of a program, not of a database: none is a DatabaseError, so that nothing retries them.
+"""
+
+from typing import ClassVar
+
+from django.dispatch import Signal
+
+# Sent with `kind` and `alias` for everything refused, so that it can be counted.
+violations = Signal()
+
+
+class RoutingError(Exception):
+    """Something was refused on '{alias}'."""
+
+    kind: ClassVar[str] = "violation"
+
+    def __init__(self, *, alias: str, **values: str) -> None:
+        self.alias = alias
+        super().__init__(" ".join((type(self).__doc__ or "").split()).format(alias=alias, **values))
+
+
+class ReplicaWriteError(RoutingError):
+    """A {operation} was refused on '{alias}', a replica of '{owner}': {sql}.
+
+    Run it on '{owner}': leave out `using`, or name the owner.
+    """
+
+    kind = "replica_write"
+
+
+class ReplicaLockError(RoutingError):
+    """A locking read was refused on '{alias}', a replica of '{owner}', where a row cannot be locked: {sql}.
+
+    Lock it on '{owner}', in a transaction there: `with atomic("{owner}"): ...select_for_update().using("{owner}")`.
+    """
+
+    kind = "replica_write"
+
+
+class ReadOnlyWriteError(RoutingError):
+    """A {operation} was refused on '{alias}', which SWITCHYARD['READ_ONLY'] names: {sql}.
+
+    Outside a request, wrap it in `allow_writes("{alias}", reason=...)`; for good, take '{alias}' off READ_ONLY.
+    """
+
+    kind = "legacy_write"
+
+
+class AllowWritesError(RoutingError):
+    """`allow_writes("{alias}", reason="{reason}")` was refused inside a request: READ_ONLY holds for every request.
+
+    Do it in a management command or a task, or take '{alias}' off SWITCHYARD['READ_ONLY'].
+    """
+
+    kind = "legacy_write"
+
+
+class MisplacedWriteError(RoutingError):
+    """A write of {model} was refused on '{alias}': its rows are written to '{owner}'.
+
+    Use `using("{owner}")` or none. For a table of the same name on '{alias}', declare an unmanaged model in an app
+    that SWITCHYARD['OWNERS'] gives to '{alias}'.
+    """
+
+    kind = "misplaced_write"
+
+
+class CrossOwnerQueryError(RoutingError):
+    """One statement on '{alias}' names {model}, owned by '{owner}', and {other}, owned by '{other_owner}'.
+
+    No join, subquery or union reaches across databases. Ask '{other_owner}' by keys with `switchyard.crossdb`
+    (`CrossDatabaseIn` filters by them, `attach` loads the objects), or use `prefetch_related`.
+    """
+
+    kind = "cross_owner_query"
+
+
+def refuse(error: RoutingError) -> RoutingError:
+    """Count the refusal and return it, to be raised where it happened."""
+    violations.send(sender=type(error), kind=error.kind, alias=error.alias)
+    return error

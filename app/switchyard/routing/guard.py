@@ -1,0 +1,96 @@
+"""Refuse, before SQL, what must not run where it was sent: on every connection, for the ORM and raw cursors alike.
+
+Not seen from here: `callproc()` and what is done on the driver's own connection or cursor (PostgreSQL's
+`cursor.copy()`); there the server refuses, because a standby is read-only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.db.models import Model
+
+from switchyard.routing.errors import (
+    CrossOwnerQueryError,
+    MisplacedWriteError,
+    ReadOnlyWriteError,
+    ReplicaLockError,
+    ReplicaWriteError,
+    RoutingError,
+    refuse,
+)
+from switchyard.routing.known_tables import models_by_table
+from switchyard.routing.owners import is_read_only, replicated_by
+from switchyard.routing.state import may_write
+from switchyard.routing.statements import Statement, classify, text_of
+
+_CHANGES = frozenset({"write", "ddl"})
+_SHOWN = 80
+
+
+def install() -> None:
+    """Put the guard on every connection that is opened from now on."""
+    connection_created.connect(_watch, dispatch_uid="switchyard.routing.guard")
+
+
+def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
+    # First, so outermost: nothing wraps a refused statement. And never last: `execute_wrapper()` pops the last one
+    # when its block ends, which would be the guard if a block was open when the connection was made.
+    if guard not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, guard)
+
+
+def guard(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Run the statement, or raise a RoutingError that says where it belongs (an execute wrapper)."""
+    connection = context["connection"]
+    text = text_of(sql, connection)
+    statement = classify(text, connection.vendor)
+    if (error := refusal(connection.alias, statement, text)) is not None:
+        raise refuse(error)
+    return execute(sql, params, many, context)
+
+
+def refusal(alias: str, statement: Statement, text: str) -> RoutingError | None:
+    """Return what is wrong with running the statement on the alias, None when it may run."""
+    owner = replicated_by(alias)
+    if statement.operation in _CHANGES:
+        if owner is not None:
+            return ReplicaWriteError(alias=alias, owner=owner, operation=statement.operation, sql=_shown(text))
+        if is_read_only(alias) and not may_write(alias):
+            return ReadOnlyWriteError(alias=alias, operation=statement.operation, sql=_shown(text))
+    if statement.locks and owner is not None:
+        return ReplicaLockError(alias=alias, owner=owner, sql=_shown(text))
+    # DDL names tables of others in constraints; aliases that Django makes up ("__no_db__") own nothing.
+    if statement.operation in {"read", "write"} and statement.tables and alias in connections:
+        return _foreign_tables(alias, owner or alias, statement)
+    return None
+
+
+def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError | None:
+    """Judge the statement's tables: names that no model has, and names that a model has here, are no one else's."""
+    tables = models_by_table()
+    here: list[type[Model]] = []
+    elsewhere: list[tuple[str, type[Model]]] = []
+    for models in (tables[table] for table in statement.tables if table in tables):
+        if home in models:
+            here.append(models[home])
+        else:
+            elsewhere.append(next(iter(models.items())))
+    if not elsewhere:
+        return None
+    owner, model = elsewhere[0]
+    if here:
+        labels = {"model": here[0]._meta.label, "other": model._meta.label}
+        return CrossOwnerQueryError(alias=alias, owner=home, other_owner=owner, **labels)
+    if statement.operation == "write":
+        return MisplacedWriteError(alias=alias, owner=owner, model=model._meta.label)
+    # A read that was sent here by name, of tables that an older application may have, too (`inspectdb` does that).
+    return None
+
+
+def _shown(text: str) -> str:
+    # The beginning tells the statement; values come later, and mostly as parameters.
+    line = " ".join(text[: 4 * _SHOWN].split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
