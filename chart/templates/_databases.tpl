@@ -15,7 +15,7 @@ The normal model: what every template reads about databases, whatever mode an al
 {{/* The values of the aliases that are enabled. */}}
 {{- define "switchyard.enabled" -}}
 {{- range $alias, $values := .Values.databases }}
-{{- if and $values (dig "enabled" true $values) }}
+{{- if and (kindIs "map" $values) (dig "enabled" true $values) }}
 {{ quote $alias }}: {{ toJson $values }}
 {{- end }}
 {{- end }}

@@ -1,4 +1,9 @@
-"""What the release's tests share: the API as its clients see it, and the counters of all pods. Standard library only."""
+"""What the release's tests share: the API as its clients see it, and the counters of all pods.
+
+Standard library only.
+"""
+
+# ruff: noqa: INP001 - scripts of a pod, not a package
 
 import json
 import os
@@ -40,7 +45,7 @@ def queries() -> Counter[tuple[str, str, str]]:
     total: Counter[tuple[str, str, str]] = Counter()
     host, port = os.environ["METRICS_HOST"], int(os.environ["METRICS_PORT"])
     for *_, address in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM):
-        with urlopen(f"http://{address[0]}:{port}/metrics", timeout=15) as response:  # noqa: S310
+        with urlopen(f"http://{address[0]}:{port}/metrics", timeout=15) as response:
             for alias, operation, app, value in SAMPLE.findall(response.read().decode()):
                 total[alias, operation, app] += int(float(value))
     return total

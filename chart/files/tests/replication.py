@@ -1,5 +1,7 @@
 """A user written through the API is read from each replica of the database that holds users, as the counters show."""
 
+# ruff: noqa: INP001 - scripts of a pod, not a package
+
 import os
 import sys
 

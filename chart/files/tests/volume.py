@@ -1,5 +1,7 @@
 """Each alias that the API reaches is counted in /metrics."""
 
+# ruff: noqa: INP001 - scripts of a pod, not a package
+
 import os
 
 from client import call, expect, queries
@@ -21,7 +23,9 @@ def main() -> None:
     def counted(alias: str, apps: list[str]) -> bool:
         for app in LISTS.keys() & set(apps):
             call("GET", f"{LISTS[app]}?limit=1")
-        return sum(count for (where, _, app), count in (queries() - before).items() if where == alias and app in apps) > 0
+        return (
+            sum(count for (where, _, app), count in (queries() - before).items() if where == alias and app in apps) > 0
+        )
 
     status, user = call("POST", "/api/users", {"username": f"helm-test-{os.urandom(6).hex()}"})
     expect("a user written", lambda: status == 201)  # noqa: PLR2004

@@ -1,0 +1,121 @@
+"""The map of aliases: any alias by values alone, and gone everywhere when it is disabled."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.objects import CHART, Object, Render, containers, environment, of_kind, service_environment
+
+from config.databases import topology
+
+
+def told(objects: list[Object], tmp_path: Path) -> Any:
+    """Return what the service itself makes of the environment that the chart gives it."""
+    password = tmp_path / "password"
+    password.write_text("secret")
+    environ = {
+        name: str(password) if name.endswith("_PASSWORD_FILE") else value
+        for name, value in service_environment(objects).items()
+        if name.startswith("DATABASE_")
+    }
+    return topology(environ, data_dir=tmp_path)
+
+
+def mentions(objects: list[Object], alias: str) -> set[str]:
+    """Return the names of what speaks of an alias, the texts of scripts apart."""
+    return {found["metadata"]["name"] for found in objects if found["kind"] != "ConfigMap" and alias in str(found)}
+
+
+def test_databases__of_the_default_values(render: Render, tmp_path: Path) -> None:
+    """The service is told of four aliases, one of them a replica, each with its user's password."""
+    found = told(render(), tmp_path)
+
+    assert found.databases.keys() == {"default", "replica", "analytics", "legacy"}
+    assert found.replicas == {"default": ["replica"]}
+    assert found.optional == frozenset()
+    for database in found.databases.values():
+        assert (database["USER"], database["PASSWORD"], database["NAME"]) == ("app", "secret", "switchyard")
+
+
+@pytest.mark.parametrize("gone", [{"enabled": False}, None])
+def test_databases__without_legacy(render: Render, gone: Object | None, tmp_path: Path) -> None:
+    """An alias that is disabled, or null, is nowhere."""
+    objects = render({"databases": {"legacy": gone}})
+
+    assert mentions(objects, "legacy") == set()
+    assert told(objects, tmp_path).databases.keys() == {"default", "replica", "analytics"}
+
+
+def test_databases__without_replica(render: Render, tmp_path: Path) -> None:
+    """Without a standby the service is told of none."""
+    objects = render({"databases": {"replica": {"enabled": False}}})
+
+    assert told(objects, tmp_path).replicas == {}
+    assert len(of_kind(objects, "StatefulSet")) == 3
+
+
+def test_databases__with_a_second_replica(render: Render, tmp_path: Path) -> None:
+    """A replica more is three lines of values: a server over a slot of its own, and no Job."""
+    objects = render({"databases": {"far": {"replicaOf": "analytics", "applyDelay": 5}}})
+
+    server = of_kind(objects, "StatefulSet")["sy-switchyard-db-far"]
+    environ = environment(server["spec"]["template"]["spec"]["containers"][0])
+    assert (environ["PRIMARY_HOST"], environ["REPLICATION_SLOT"]) == ("sy-switchyard-db-analytics", "far")
+    assert environ["APPLY_DELAY"] == "5s"
+    assert told(objects, tmp_path).replicas == {"default": ["replica"], "analytics": ["far"]}
+    assert not [name for name in of_kind(objects, "Job") if "far" in name]
+
+
+def test_databases__with_a_fifth(render: Render, tmp_path: Path) -> None:
+    """An owner more has a server, a Job, Secrets of its own, and the apps that it is given."""
+    objects = render({"databases": {"reports": {"engine": "postgresql", "apps": ["reporting"], "required": False}}})
+
+    found = told(objects, tmp_path)
+    assert found.owners["reporting"] == "reports"
+    assert found.optional == {"reports"}
+    assert {"sy-switchyard-db-reports", "sy-switchyard-db-reports-app"} <= mentions(objects, "reports")
+    assert [name for name in of_kind(objects, "Job") if name.startswith("sy-switchyard-migrate-reports-")]
+
+
+@pytest.mark.parametrize("alias", ["y", "on", "null", "e1"])
+def test_databases__with_a_name_that_yaml_reads_otherwise(render: Render, alias: str, tmp_path: Path) -> None:
+    """An alias is text, whatever else YAML takes it for."""
+    objects = render({"databases": {alias: {"engine": "mysql"}}})
+
+    assert alias in told(objects, tmp_path).databases
+    assert f"sy-switchyard-db-{alias}" in of_kind(objects, "StatefulSet")
+
+
+def test_services__of_replicas(render: Render) -> None:
+    """Only a replica keeps its address while it is not ready: whether it is fit is the router's to say."""
+    services = of_kind(render(), "Service", component="database")
+
+    assert {name for name, service in services.items() if service["spec"].get("publishNotReadyAddresses")} == {
+        "sy-switchyard-db-replica"
+    }
+
+
+def test_gate__of_the_service(render: Render) -> None:
+    """The service's pods wait for the databases with the service's own users."""
+    (deployment,) = of_kind(render({"gate": {"replicaTimeout": 7}}), "Deployment").values()
+    gate, service, _ = containers(deployment["spec"]["template"]["spec"])
+
+    assert gate["command"] == ["python", "manage.py", "wait_migrated", "--replica-timeout", "7"]
+    assert gate["env"] == service["env"]
+
+
+def test_chart__as_a_dependency(render: Render, tmp_path: Path) -> None:
+    """A parent chart sets values below the chart's name, and globals beside it."""
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    (parent / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "parent", "version": "1.0.0"}))
+    shutil.copytree(CHART, parent / "charts" / "switchyard")
+
+    objects = render(
+        {"global": {"team": "rails"}, "switchyard": {"databases": {"legacy": {"enabled": False}}}}, chart=parent
+    )
+
+    assert mentions(objects, "legacy") == set()
+    assert len(of_kind(objects, "StatefulSet")) == 3

@@ -1,0 +1,80 @@
+"""One Job per owner, named by what it runs."""
+
+from typing import Any
+
+import pytest
+from tests.chart.objects import Object, Render, environment, of_kind
+
+
+def jobs(objects: list[Object]) -> dict[str, Object]:
+    """Return the migration Jobs by alias."""
+    return {job["metadata"]["labels"]["switchyard/alias"]: job for job in of_kind(objects, "Job").values()}
+
+
+def test_jobs__of_the_default_values(render: Render) -> None:
+    """Each owner has one, the replica none."""
+    found = jobs(render())
+
+    assert found.keys() == {"default", "analytics", "legacy"}
+    for alias, job in found.items():
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert container["command"] == ["python", "manage.py", "migrate", f"--database={alias}", "--noinput"]
+
+
+def test_jobs__as_hooks(render: Render) -> None:
+    """They are none: a hook would run before the databases are there."""
+    for job in jobs(render()).values():
+        assert "annotations" not in job["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("values", "changed"),
+    [
+        ({"image": {"tag": "new"}}, {"default", "analytics", "legacy"}),
+        ({"migrations": {"attempt": 2}}, {"default", "analytics", "legacy"}),
+        ({"migrations": {"backoffLimit": 1}}, {"default", "analytics", "legacy"}),
+        ({"env": {"LEGACY_WRITABLE": "true"}}, {"default", "analytics", "legacy"}),
+        ({"databases": {"extra": {"engine": "mysql"}}}, {"default", "analytics", "legacy"}),
+        ({"databases": {"far": {"replicaOf": "default"}}}, set()),
+        ({"databases": {"replica": {"applyDelay": 5}}}, set()),
+        ({"replicaCount": 5, "workers": 4, "threads": 2, "allowedHosts": ["example.org"]}, set()),
+        ({"gate": {"replicaTimeout": 5}}, set()),
+        ({"bundled": {"postgresql": {"image": "postgres:18.1"}}}, set()),
+    ],
+)
+def test_jobs__of_changed_values(render: Render, values: dict[str, Any], changed: set[str]) -> None:
+    """A Job's name changes when its spec does, and only then."""
+    before, after = jobs(render()), jobs(render(values))
+
+    for alias, job in before.items():
+        same_name = job["metadata"]["name"] == after[alias]["metadata"]["name"]
+        assert same_name == (job["spec"] == after[alias]["spec"]) == (alias not in changed), alias
+
+
+def test_jobs__of_an_owner_that_is_not_required(render: Render) -> None:
+    """Its Job says so to whoever waits for Jobs."""
+    found = jobs(render({"databases": {"legacy": {"required": False}}}))
+
+    assert {alias: job["metadata"]["labels"]["switchyard/required"] for alias, job in found.items()} == {
+        "default": "true",
+        "analytics": "true",
+        "legacy": "false",
+    }
+
+
+def test_jobs__with_passwords(render: Render) -> None:
+    """A Job knows all owners, so that the graph of migrations is whole, and the password of its own alone."""
+    for alias, job in jobs(render()).items():
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        environ = environment(container)
+        urls = {name for name in environ if name.endswith("_URL")}
+        assert urls == {"DATABASE_DEFAULT_URL", "DATABASE_ANALYTICS_URL", "DATABASE_LEGACY_URL"}
+        assert {name for name in environ if name.endswith("_FILE")} == {f"DATABASE_{alias.upper()}_PASSWORD_FILE"}
+
+
+def test_jobs__cut_short(render: Render) -> None:
+    """A Job that an upgrade deletes has the time that values give it to end its migration."""
+    for job in jobs(render({"migrations": {"terminationGracePeriodSeconds": 77}})).values():
+        assert job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 77
+        assert job["spec"]["backoffLimit"] == 3
+        assert job["spec"]["activeDeadlineSeconds"] == 1800
