@@ -99,20 +99,19 @@ def _described(environ: Environ) -> list[str]:
             )
     for alias, about in aliases.items():
         if "URL" not in about:
-            other = f"DATABASE_{alias}_{min(about)}"
             raise ConfigurationError(
-                other, f"speaks of an alias without DATABASE_{alias}_URL", "Set that, or remove this"
+                f"DATABASE_{alias}_{min(about)}", f"is set without DATABASE_{alias}_URL", "Set that too, or remove this"
             )
-    return [alias.lower() for alias in aliases]
+    return sorted((alias.lower() for alias in aliases), key=lambda alias: (alias != "default", alias))
 
 
 def _replica_of(environ: Environ, described: list[str]) -> dict[str, str]:
     """Return the owner of each replica."""
     replica_of = {
-        alias: env.text(environ, f"DATABASE_{alias.upper()}_REPLICA_OF", REPLICA_OF.get(alias, ""))
+        alias: owner
         for alias in described
+        if (owner := env.text(environ, f"DATABASE_{alias.upper()}_REPLICA_OF", REPLICA_OF.get(alias, "")))
     }
-    replica_of = {alias: owner for alias, owner in replica_of.items() if owner}
     for alias, owner in replica_of.items():
         variable = f"DATABASE_{alias.upper()}_REPLICA_OF"
         if alias == "default":
@@ -153,10 +152,7 @@ def _optional(environ: Environ, described: list[str], replica_of: Mapping[str, s
     for alias in replica_of:
         if required[alias]:
             raise ConfigurationError(
-                f"DATABASE_{alias.upper()}_REQUIRED",
-                "asks for a replica, which is never required",
-                "Remove it",
-                value="true",
+                f"DATABASE_{alias.upper()}_REQUIRED", "is true for a replica, which is never required", "Remove it"
             )
     return [alias for alias in described if not required[alias] and alias not in replica_of]
 

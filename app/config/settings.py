@@ -1,24 +1,31 @@
-"""The service's settings: assignments only. What is read from the environment is judged in env.py."""
+"""The service's settings: assignments only. What is read from the environment is judged in env.py.
+
+docs/settings.md lists the variables.
+"""
 
 import os
 from pathlib import Path
 
+from config import env
 from config.databases import topology
+from config.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(os.environ.get("DATA_DIR", BASE_DIR.parent / "var"))
+DATA_DIR = Path(env.text(os.environ, "DATA_DIR", str(BASE_DIR.parent / "var"))).absolute()
 
 _topology = topology(os.environ, data_dir=DATA_DIR)
 
-SECRET_KEY = os.environ.get("SECRET_KEY", "not-yet-judged")
+# Either may be empty for a command; wsgi.py serves nobody without them.
+SECRET_KEY = env.secret(os.environ, "SECRET_KEY", default="")
+API_TOKEN = env.secret(os.environ, "API_TOKEN", default="")
+
 DEBUG = False
-ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+ALLOWED_HOSTS = env.names(os.environ, "ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.names(os.environ, "CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "accounts",
-    "analytics",
-    "reporting",
-    "legacy",
+    "config",
+    *(app for app in ("accounts", "analytics", "reporting", "legacy") if app not in _topology.absent),
     "switchyard",
     "ninja",
     "health_check",
@@ -29,7 +36,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
+ABSENT_APPS = _topology.absent
 MIDDLEWARE = [
+    "switchyard.health.middleware.LivezMiddleware",
+    "switchyard.routing.RoutingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -57,20 +67,55 @@ TEMPLATES = [
 
 DATABASES = _topology.databases
 DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
-LEGACY_MANAGED = os.environ.get("LEGACY_MANAGED", "true") == "true"
-LEGACY_WRITABLE = os.environ.get("LEGACY_WRITABLE", "false") == "true"
+LEGACY_MANAGED = env.flag(os.environ, "LEGACY_MANAGED", default=True)
+LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
 SWITCHYARD = {
     "OWNERS": _topology.owners,
     "REPLICAS": _topology.replicas,
-    "READ_ONLY": [] if LEGACY_WRITABLE else ["legacy"],
+    "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "OPTIONAL": _topology.optional,
-    "METRICS_DIR": os.environ.get("METRICS_DIR"),
+    "METRICS_DIR": env.text(os.environ, "METRICS_DIR", "") or None,
 }
 
+MIGRATION_MODULES = {"switchyard": None}  # its `migrations` runs those of others and has none of its own
+
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["switchyard.routing.auth.PrimaryModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+
+# A proxy ends TLS and says so in X-Forwarded-Proto, which it overwrites. Without one (a laptop) the browser would never
+# send a Secure cookie back.
+SERVED_OVER_HTTPS = env.flag(os.environ, "SERVED_OVER_HTTPS", default=True)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_OVER_HTTPS else None
+SECURE_HSTS_SECONDS = 3600 if SERVED_OVER_HTTPS else 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVED_OVER_HTTPS
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for other names of the domain is not this service's to promise
+    "security.W008",  # the proxy redirects to HTTPS; probes and clients inside the cluster speak plain HTTP
+    "security.W021",  # nor is a place on the browsers' preload list
+]
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+# An image collects them when it is built; elsewhere they are served from where they lie.
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "admin").is_dir()
+
+LOGGING = logging_config(env.choice(os.environ, "LOG_STREAM", ("stdout", "stderr")) or "stdout")

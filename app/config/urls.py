@@ -1,6 +1,19 @@
-"""Where each path leads."""
+"""Where each path leads. What an app leaves out with itself when its owner is absent is in api.py."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from config.api import api
+
+handler400 = "config.problems.bad_request"
+handler404 = "config.problems.not_found"
+handler500 = "config.problems.server_error"
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="switchyard:console")),
+    path("", include("switchyard.health.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", api.urls),
+    path("console/", include("switchyard.console.urls")),
+]

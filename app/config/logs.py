@@ -1,0 +1,45 @@
+"""Logs: JSON lines for machines, text where a person reads them. What is logged is for each module to say."""
+
+import sys
+from typing import Any
+
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.processors import JSONRenderer, TimeStamper, dict_tracebacks
+from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
+
+
+def logging_config(stream: str) -> dict[str, Any]:
+    """Return the configuration for logging.config: every record to the stream of sys that is named."""
+    person = getattr(sys, stream).isatty()
+    renderers: list[structlog.typing.Processor] = (
+        [ConsoleRenderer(exception_formatter=plain_traceback)] if person else [dict_tracebacks, JSONRenderer()]
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": ProcessorFormatter,
+                "foreign_pre_chain": [
+                    add_log_level,
+                    add_logger_name,
+                    ExtraAdder(),
+                    TimeStamper(fmt="%H:%M:%S", utc=False) if person else TimeStamper(fmt="iso"),
+                ],
+                "processors": [ProcessorFormatter.remove_processors_meta, *renderers],
+            }
+        },
+        "handlers": {
+            "stream": {"class": "logging.StreamHandler", "formatter": "structured", "stream": f"ext://sys.{stream}"}
+        },
+        "root": {"level": "INFO", "handlers": ["stream"]},
+        "loggers": {
+            # Their own handlers would say everything twice, or mail it.
+            "django": {"handlers": []},
+            "django.server": {"handlers": []},
+            "gunicorn.error": {"handlers": []},
+            # gunicorn counts itself as asked for an access log as soon as it is given this configuration.
+            "gunicorn.access": {"handlers": [], "level": "WARNING"},
+        },
+    }

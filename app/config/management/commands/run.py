@@ -1,0 +1,145 @@
+"""Run the service on this machine: databases, sample data, web workers and metrics, with one command."""
+
+import errno
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management.utils import get_random_secret_key
+from django.db import connections
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from config import env
+from config.children import ChildError, Children
+from config.env import ConfigurationError
+from switchyard.migrations.status import migrating, pending
+
+ADMIN = {"username": "admin", "password": "dev"}
+TOKEN = "dev"  # noqa: S105 - for a service that only this machine reaches
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of its own is made in it
+
+
+class Command(BaseCommand):
+    help = "Run the service on this machine, on embedded databases unless DATABASE_* variables name others."
+    requires_system_checks = ()  # migrate makes them; a start with nothing to migrate is the sooner up
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        port = env.number(os.environ, "PORT", 8000, low=1, high=65535)
+        metrics_port = env.number(os.environ, "METRICS_PORT", 9464, low=1, high=65535)
+        _refuse_taken("PORT", port)
+        _refuse_taken("METRICS_PORT", metrics_port)
+        console = Console()
+        memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+        try:
+            with (
+                Children(settings.BASE_DIR) as children,
+                tempfile.TemporaryDirectory(prefix="switchyard-", dir=memory) as counters,
+            ):
+                _make_data_dir()
+                if any(pending(alias) for alias in migrating()):
+                    call_command("migrate_all")
+                if _embedded() and not get_user_model().objects.filter(username=ADMIN["username"]).exists():
+                    _fill(console)
+                connections.close_all()
+                environ = _environment(counters)
+                children.start("metrics", _exporter(environ["METRICS_DIR"], metrics_port), environ=environ)
+                children.start("web", _web(port), environ=environ)
+                children.wait_until_answers("web", port, "/livez")
+                children.wait_until_answers("metrics", metrics_port, "/metrics")
+                _say(console, port, metrics_port)
+                children.wait_for_an_end()
+        except ChildError as error:
+            raise CommandError(f"{error} The rest was stopped too.") from error
+        except KeyboardInterrupt:
+            console.print("Stopped. The data stays for the next run.")
+
+
+def _refuse_taken(variable: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            taken = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+            raise ConfigurationError(
+                variable, taken, f"Stop what listens there, or set {variable} to another port", value=str(port)
+            ) from None
+
+
+def _make_data_dir() -> None:
+    """Make the directory with the file that signs sessions in it, and the one whose absence whitenoise warns of."""
+    key = settings.DATA_DIR / "secret_key"
+    try:
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+        if not key.exists():
+            key.touch(mode=0o600)
+            key.write_text(get_random_secret_key())
+    except OSError as error:
+        raise ConfigurationError(
+            "DATA_DIR",
+            f"cannot be written ({error.strerror})",
+            "Name a directory that you may write to",
+            value=str(settings.DATA_DIR),
+        ) from None
+
+
+def _embedded() -> bool:
+    """Tell whether the databases are this machine's own files: others get neither sample data nor a known password."""
+    return all(database["ENGINE"].endswith(".sqlite3") for database in settings.DATABASES.values())
+
+
+def _fill(console: Console) -> None:
+    """Make sample data and then the admin, whose presence says that both were made."""
+    console.print("First run: making sample data.")
+    call_command("seed")
+    get_user_model().objects.create_superuser(**ADMIN)
+
+
+def _environment(counters: str) -> Mapping[str, str]:
+    """Return the children's environment: what the user set, and what a service needs that only this machine reaches."""
+    given = {"METRICS_DIR": counters, "SERVED_OVER_HTTPS": "false", **os.environ, "LOG_STREAM": "stdout"}
+    if not env.secret(os.environ, "API_TOKEN", default=""):
+        given["API_TOKEN"] = TOKEN
+    if not env.secret(os.environ, "SECRET_KEY", default=""):
+        given["SECRET_KEY_FILE"] = str(settings.DATA_DIR / "secret_key")
+    return given
+
+
+def _web(port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py"),
+        *("--bind", f"127.0.0.1:{port}", "--graceful-timeout", "5", "--log-level", "warning"),
+        "config.wsgi",
+    ]
+
+
+def _exporter(counters: str, port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "switchyard.telemetry.exporter"),
+        *("--dir", counters, "--address", "127.0.0.1", "--port", str(port)),
+    ]
+
+
+def _say(console: Console, port: int, metrics_port: int) -> None:
+    """Say where everything is and what to try."""
+    service, metrics = f"http://localhost:{port}", f"http://localhost:{metrics_port}/metrics"
+    token = "$API_TOKEN" if env.secret(os.environ, "API_TOKEN", default="") else TOKEN
+    places = Table.grid(padding=(0, 3))
+    places.add_row("Console", f"{service}/console/", "sign in as the admin")
+    places.add_row("API", f"{service}/api/docs", f"token [bold]{token}[/]")
+    places.add_row("Admin", f"{service}/admin/", "[bold]admin[/], password [bold]dev[/]" if _embedded() else "")
+    places.add_row("Metrics", metrics)
+    console.print(Panel.fit(places, title="Switchyard is running", border_style="green"))
+    console.print("Try:")
+    console.print(f"  curl -H 'Authorization: Bearer {token}' '{service}/api/users?limit=3'", soft_wrap=True)
+    console.print(f"  curl -s {metrics} | grep switchyard_queries_total", soft_wrap=True)
+    console.print("Ctrl-C stops it.")

@@ -1,0 +1,236 @@
+"""Which aliases there are and what each is for, from the environment."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.databases import OWNERS, Topology, topology
+from config.env import ConfigurationError
+
+DATA_DIR = Path("/data")
+DEFAULT = {"DATABASE_DEFAULT_URL": "postgres://app:pw@primary/switchyard"}
+REPLICA = {"DATABASE_REPLICA_URL": "postgres://app:pw@standby/switchyard"}
+ANALYTICS = {"DATABASE_ANALYTICS_URL": "postgres://app:pw@analytics/switchyard"}
+LEGACY = {"DATABASE_LEGACY_URL": "mysql://app:pw@legacy/switchyard"}
+ALL = DEFAULT | REPLICA | ANALYTICS | LEGACY
+DJANGO = {"admin": "default", "auth": "default", "contenttypes": "default", "sessions": "default"}
+
+
+def read(environ: dict[str, str]) -> Topology:
+    """Read an environment."""
+    return topology(environ, data_dir=DATA_DIR)
+
+
+def outcome(environ: dict[str, str]) -> Topology | ConfigurationError:
+    """Read an environment, or return why it was refused."""
+    try:
+        return read(environ)
+    except ConfigurationError as error:
+        return error
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOME": "/root", "DATA_DIR": "/elsewhere"}])
+def test_topology__nothing_set(environ: dict[str, str]) -> None:
+    """Without a variable each owner is an SQLite file, and the replica opens its owner's file read-only."""
+    found = read(environ)
+
+    assert {alias: entry["NAME"] for alias, entry in found.databases.items()} == {
+        "default": "/data/default.sqlite3",
+        "analytics": "/data/analytics.sqlite3",
+        "legacy": "/data/legacy.sqlite3",
+        "replica": "file:///data/default.sqlite3?mode=ro",
+    }
+    assert found.databases["replica"]["TEST"] == {"MIRROR": "default"}
+    assert found.replicas == {"default": ["replica"]}
+    assert found.owners == OWNERS
+    assert found.absent == {}
+
+
+def test_topology__all_four() -> None:
+    """Each URL is an alias of the default table; the replica's session is read-only and its tests read the owner."""
+    found = read(ALL)
+
+    assert list(found.databases) == ["default", "analytics", "legacy", "replica"]
+    assert "default_transaction_read_only=on" in found.databases["replica"]["OPTIONS"]["options"]
+    assert "default_transaction_read_only" not in found.databases["default"]["OPTIONS"]["options"]
+    assert found.databases["replica"]["TEST"] == {"MIRROR": "default"}
+    assert found.replicas == {"default": ["replica"]}
+    assert found.owners == OWNERS
+    assert (found.optional, found.absent) == (frozenset(), {})
+
+
+def test_topology__one_url() -> None:
+    """As soon as one URL is set, an alias without one is absent: its apps are left out, and the replica is gone."""
+    found = read(DEFAULT)
+
+    assert list(found.databases) == ["default"]
+    assert found.replicas == {}
+    assert found.owners == {"accounts": "default", **DJANGO}
+    assert found.absent == {"analytics": "analytics", "reporting": "analytics", "legacy": "legacy"}
+
+
+def test_topology__an_alias_of_its_own() -> None:
+    """Any name adds an alias: here a second replica, and an owner that takes an app over from another."""
+    found = read(
+        ALL
+        | {
+            "DATABASE_REPLICA2_URL": "postgres://app:pw@standby2/switchyard",
+            "DATABASE_REPLICA2_REPLICA_OF": "default",
+            "DATABASE_REPORTS_URL": "postgres://app:pw@reports/switchyard",
+            "DATABASE_REPORTS_APPS": "reporting",
+        }
+    )
+
+    assert found.replicas == {"default": ["replica", "replica2"]}
+    assert found.owners["reporting"] == "reports"
+    assert found.owners["analytics"] == "analytics"
+
+
+def test_topology__the_replica_of_another() -> None:
+    """What `replica` replicates is a default that the environment may change."""
+    found = read(ALL | {"DATABASE_REPLICA_REPLICA_OF": "analytics"})
+
+    assert found.replicas == {"analytics": ["replica"]}
+    assert found.databases["replica"]["TEST"] == {"MIRROR": "analytics"}
+
+
+def test_topology__an_app_whose_owner_is_elsewhere() -> None:
+    """An app of an absent alias may be given to another."""
+    found = read(DEFAULT | {"DATABASE_DEFAULT_APPS": "analytics,reporting"})
+
+    assert found.owners == {"accounts": "default", "analytics": "default", "reporting": "default", **DJANGO}
+    assert found.absent == {"legacy": "legacy"}
+
+
+def test_topology__an_app_that_needs_an_absent_one() -> None:
+    """Reports are made of events: without the events' alias they are left out too, wherever they are owned."""
+    found = read(DEFAULT | {"DATABASE_DEFAULT_APPS": "reporting"})
+
+    assert found.absent == {"analytics": "analytics", "reporting": "analytics", "legacy": "legacy"}
+
+
+def test_topology__not_required() -> None:
+    """An owner may be one that the service runs without; a replica always is, and is not listed for it."""
+    found = read(ALL | {"DATABASE_LEGACY_REQUIRED": "false", "DATABASE_REPLICA_REQUIRED": "false"})
+
+    assert found.optional == {"legacy"}
+
+
+def test_topology__password_file(tmp_path: Path) -> None:
+    """The password may come from a file, which knows no percent-encoding."""
+    (tmp_path / "password").write_text("p%40 ss\n")
+
+    found = read(
+        {
+            "DATABASE_DEFAULT_URL": "postgres://app@primary/switchyard",
+            "DATABASE_DEFAULT_PASSWORD_FILE": str(tmp_path / "password"),
+        }
+    )
+
+    assert found.databases["default"]["PASSWORD"] == "p%40 ss"
+
+
+def test_topology__kubernetes_service_links() -> None:
+    """A Service called `database-default` makes Kubernetes set variables that look like ours; they are let be."""
+    links = {
+        "DATABASE_DEFAULT_SERVICE_HOST": "10.0.0.1",
+        "DATABASE_DEFAULT_SERVICE_PORT_POSTGRES": "5432",
+        "DATABASE_DEFAULT_PORT": "tcp://10.0.0.1:5432",
+        "DATABASE_DEFAULT_PORT_5432_TCP_ADDR": "10.0.0.1",
+        "DATABASE_SERVICE_HOST": "10.0.0.1",
+        "DATABASE_PORT": "tcp://10.0.0.1:5432",
+    }
+
+    assert read(ALL | links) == read(ALL)
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        (REPLICA, "DATABASE_DEFAULT_URL is not set."),
+        (DEFAULT | {"DATABASE_LEGACY_URL": ""}, "DATABASE_LEGACY_URL='***' is empty"),
+        ({"DATABASE_URL": "postgres://app:pw@primary/switchyard"}, "DATABASE_URL is no variable of this service."),
+        (DEFAULT | {"DATABASE_DEFAULT_REPLICAOF": "x"}, "DATABASE_DEFAULT_REPLICAOF is no variable of this service."),
+        (DEFAULT | {"DATABASE_MY_OWN_URL": "x"}, "DATABASE_MY_OWN_URL is no variable of this service."),
+        (DEFAULT | {"DATABASE_2ND_URL": "x"}, "DATABASE_2ND_URL is no variable of this service."),
+        (DEFAULT | {"DATABASE_ABCDEFGHIJKLMNOP_URL": "x"}, "DATABASE_ABCDEFGHIJKLMNOP_URL is no variable"),
+        (DEFAULT | {"DATABASE_legacy_URL": "x"}, "DATABASE_legacy_URL is no variable of this service."),
+        (
+            DEFAULT | {"DATABASE_LEGACY_REQUIRED": "false"},
+            "DATABASE_LEGACY_REQUIRED is set without DATABASE_LEGACY_URL.",
+        ),
+        ({"DATABASE_LEGACY_REQUIRED": "false"}, "DATABASE_LEGACY_REQUIRED is set without DATABASE_LEGACY_URL."),
+        (
+            ALL | {"DATABASE_LEGACY_REQUIRED": "perhaps"},
+            "DATABASE_LEGACY_REQUIRED='perhaps' is neither true nor false.",
+        ),
+        (ALL | {"DATABASE_REPLICA_REQUIRED": "true"}, "DATABASE_REPLICA_REQUIRED is true for a replica"),
+        (
+            ALL | {"DATABASE_REPLICA_REPLICA_OF": "nosuch"},
+            "DATABASE_REPLICA_REPLICA_OF='nosuch' names no alias that has",
+        ),
+        (ALL | {"DATABASE_REPLICA_REPLICA_OF": "replica"}, "DATABASE_REPLICA_REPLICA_OF='replica' names a replica."),
+        (ALL | {"DATABASE_LEGACY_REPLICA_OF": "replica"}, "DATABASE_LEGACY_REPLICA_OF='replica' names a replica."),
+        (ALL | {"DATABASE_LEGACY_REPLICA_OF": "analytics"}, "DATABASE_LEGACY_REPLICA_OF='analytics' names a server of"),
+        (ALL | {"DATABASE_DEFAULT_REPLICA_OF": "analytics"}, "DATABASE_DEFAULT_REPLICA_OF='analytics' makes default a"),
+        (ALL | {"DATABASE_REPLICA_APPS": "legacy"}, "DATABASE_REPLICA_APPS='legacy' gives an app to a replica."),
+        (
+            ALL | {"DATABASE_LEGACY_APPS": "shop"},
+            "DATABASE_LEGACY_APPS='shop' names an unknown app. Known apps: accounts,",
+        ),
+        (
+            ALL | {"DATABASE_DEFAULT_APPS": "legacy", "DATABASE_ANALYTICS_APPS": "legacy"},
+            "DATABASE_ANALYTICS_APPS='legacy' names an app that default claims too.",
+        ),
+        (
+            DEFAULT | {"DATABASE_DEFAULT_PASSWORD_FILE": "/nosuch"},
+            "DATABASE_DEFAULT_PASSWORD_FILE='/nosuch' cannot be read (No such file or directory).",
+        ),
+    ],
+)
+def test_topology__refused(environ: dict[str, str], told: str) -> None:
+    """A variable that leads nowhere ends the start with one line of variable, value and remedy."""
+    with pytest.raises(ConfigurationError, match=re.escape(told)) as refused:
+        read(environ)
+
+    assert "pw" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+ABOUT = st.sampled_from(["URL", "REPLICA_OF", "APPS", "REQUIRED"])
+VALUES = st.one_of(
+    st.sampled_from(
+        ["", "default", "replica", "analytics", "true", "false", "legacy,reporting", "reporting", *ALL.values()]
+    ),
+    st.text(),
+)
+
+
+@given(
+    given_urls=st.sets(st.sampled_from(sorted(ALL))),
+    environ=st.dictionaries(
+        st.builds("DATABASE_{}_{}".format, st.sampled_from(["DEFAULT", "REPLICA", "ANALYTICS", "LEGACY", "X1"]), ABOUT),
+        VALUES,
+        max_size=4,
+    ),
+)
+def test_topology__any_environment(given_urls: set[str], environ: dict[str, str]) -> None:
+    """Any environment is refused in one line, or gives tables that agree with each other."""
+    found = outcome({variable: ALL[variable] for variable in given_urls} | environ)
+
+    if isinstance(found, ConfigurationError):
+        assert len(str(found).splitlines()) == 1
+        return
+    replicas = {alias for aliases in found.replicas.values() for alias in aliases}
+    owners = found.databases.keys() - replicas
+    assert "default" in owners
+    assert found.replicas.keys() <= owners
+    assert replicas <= found.databases.keys()
+    assert set(found.owners.values()) <= owners
+    assert found.optional <= owners
+    assert found.owners.keys() | found.absent.keys() == OWNERS.keys()
+    assert not found.owners.keys() & found.absent.keys()
+    assert {alias for alias, entry in found.databases.items() if "TEST" in entry} == replicas
