@@ -1,0 +1,129 @@
+"""The API: one router per installed app behind one door. An app whose owner is absent leaves no path."""
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import connections
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, re_path
+from django.utils.module_loading import import_string
+from django.views.decorators.csrf import csrf_exempt
+from ninja import NinjaAPI, Router, Schema
+from ninja.errors import HttpError
+from ninja.openapi.schema import OpenAPISchema
+from ninja.parser import Parser
+from pydantic_core import from_json
+
+from config import problems
+from config.authentication import holds_token, is_staff
+from config.openapi import complete
+from switchyard.routing import owner_of_app, replicated_by
+
+APPS = ("accounts", "analytics", "reporting", "legacy")
+DOCUMENTATION = frozenset({"openapi-json", "openapi-view"})
+
+type View = Callable[..., HttpResponse]
+
+
+class StrictParser(Parser):
+    """JSON as RFC 8259 has it: UTF-8, no NaN, no unpaired surrogates, no bottomless nesting."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        if request.content_type != "application/json":
+            raise HttpError(415, f"The body's type is {request.content_type!r}. Send application/json.")
+        try:
+            return from_json(request.body, allow_inf_nan=False)
+        except ValueError as error:
+            raise HttpError(400, f"The body is no JSON: {error}.") from error
+
+
+class Api(NinjaAPI):
+    """Let no path under /api be reached without the token, not even one that leads nowhere."""
+
+    @property
+    def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
+        patterns, app, namespace = super().urls
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern):  # ninja makes no others
+                pattern.callback = _door(pattern.callback, staff=pattern.name in DOCUMENTATION)
+        return [*patterns, re_path("", _door(_nothing))], app, namespace
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        return complete(super().get_openapi_schema(**options))
+
+
+def _door(view: View, *, staff: bool = False) -> View:
+    """Ask for the token, of a browser that shows the documentation for a session of the staff instead."""
+
+    @csrf_exempt
+    @wraps(view)
+    def behind_door(request: HttpRequest, **parameters: Any) -> HttpResponse:
+        if not (holds_token(request) or (staff and is_staff(request))):
+            return problems.problem(
+                401,
+                "Send the API's token: 'Authorization: Bearer <token>'.",
+                headers={"WWW-Authenticate": 'Bearer realm="switchyard"'},
+            )
+        response = view(request, **parameters)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = ", ".join(sorted(response["Allow"].split(", ")))
+            return problems.problem(405, f"{request.path} takes {allowed} only.", headers={"Allow": allowed})
+        return response
+
+    return behind_door
+
+
+def _nothing(_request: HttpRequest) -> HttpResponse:
+    raise Http404
+
+
+class Alias(Schema):
+    """A database by its alias: what it is and which apps' rows it holds."""
+
+    alias: str
+    vendor: str
+    role: str
+    replica_of: str | None
+    apps: list[str]
+
+
+aliases = Router(tags=["aliases"])
+
+
+@aliases.get("/aliases", response=list[Alias])
+def list_aliases(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 - ninja asks for it by name
+    """List the aliases of this service. No query is made."""
+    labels = [config.label for config in apps.get_app_configs() if any(config.get_models())]
+    return [
+        {
+            "alias": alias,
+            "vendor": connections[alias].vendor,
+            "role": "replica" if replicated_by(alias) else "primary",
+            "replica_of": replicated_by(alias),
+            "apps": sorted(label for label in labels if owner_of_app(label) == (replicated_by(alias) or alias)),
+        }
+        for alias in settings.DATABASES
+    ]
+
+
+def _compose() -> Api:
+    api = Api(
+        title="Switchyard",
+        version="1",
+        description="Users, events, reports and an older application's customers, each on its own database.",
+        urls_namespace="api",
+        parser=StrictParser(),
+    )
+    problems.install(api)
+    api.add_router("", aliases)
+    for label in APPS:
+        if apps.is_installed(label):
+            api.add_router("", import_string(f"{label}.api.router"))
+    return api
+
+
+api = _compose()

@@ -1,0 +1,154 @@
+"""Errors as `application/problem+json` (RFC 9457): what went wrong and what to do, never a host or a driver's text.
+
+What the views raise becomes a problem through `install()`; what happens outside of them through the functions that
+`urls.py` names as handlers.
+"""
+
+# ruff: noqa: ARG001 - ninja and Django hand every handler the request and the error
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    ObjectDoesNotExist,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from ninja import Field, NinjaAPI, Schema
+from ninja.errors import HttpError, ValidationError
+
+from rest import SHAPES
+
+CONTENT_TYPE = "application/problem+json"
+UNAVAILABLE = "A database that this request needs does not answer. Try again in a moment."
+
+logger = logging.getLogger(__name__)
+
+
+class FieldProblem(Schema):
+    """One wrong value, named by its place in the `body`, the `query` or the `path`."""
+
+    source: str
+    pointer: str
+    detail: str
+
+
+class Problem(Schema):
+    """What went wrong, as RFC 9457 says it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
+def problem(
+    status: int, detail: str, *, errors: Sequence[FieldProblem] = (), headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """Return a problem as a response."""
+    told = Problem(
+        type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors)
+    )
+    return JsonResponse(
+        told.model_dump(exclude_defaults=True), status=status, content_type=CONTENT_TYPE, headers=headers
+    )
+
+
+def install(api: NinjaAPI) -> None:
+    """Let the API answer with a problem to everything that its views and their parameters raise."""
+    for kind, handler in HANDLERS.items():
+        api.add_exception_handler(kind, handler)
+
+
+def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
+    # ninja makes a 400 without a reason of whatever the parser raises; the parser's own error says more
+    told = error.__cause__ if isinstance(error.__cause__, HttpError) else error
+    return problem(told.status_code, told.message)
+
+
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [_field_problem(item["loc"], item["msg"]) for item in error.errors]
+    return problem(422, "The request has wrong values; see errors.", errors=errors)
+
+
+def _refused_by_model(request: HttpRequest, error: ModelValidationError) -> HttpResponse:
+    errors = [
+        _field_problem(("body", "body") if field == NON_FIELD_ERRORS else ("body", "body", field), message)
+        for field, messages in error.message_dict.items()
+        for message in messages
+    ]
+    return problem(422, "The request has wrong values; see errors.", errors=errors)
+
+
+def _absent(request: HttpRequest, error: Exception) -> HttpResponse:
+    return problem(404, f"Nothing is at {request.path}.")
+
+
+def _too_big(request: HttpRequest, error: Exception) -> HttpResponse:
+    return problem(413, "The request's body is too big. Send it in several parts.")
+
+
+def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:
+    return problem(400, "The request cannot be read: it has too many parameters or a malformed part.")
+
+
+def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("%s %s failed for want of a database", request.method, request.path, exc_info=error)
+    return problem(503, UNAVAILABLE, headers={"Retry-After": "1"})
+
+
+HANDLERS: Mapping[type[Exception], Any] = {
+    HttpError: _refused,
+    ValidationError: _invalid,
+    ModelValidationError: _refused_by_model,
+    Http404: _absent,
+    ObjectDoesNotExist: _absent,
+    RequestDataTooBig: _too_big,
+    SuspiciousOperation: _suspicious,
+    OperationalError: _unavailable,
+    InterfaceError: _unavailable,
+}
+
+
+def _field_problem(loc: Sequence[str | int], detail: str) -> FieldProblem:
+    """Turn ninja's place of an error into a pointer (RFC 6901) into the body, the query or the path."""
+    source, *path = loc
+    if source == "body":
+        path = [step for step in path[1:] if step not in SHAPES]  # the first is the view's own name for the body
+    escaped = [str(step).replace("~", "~0").replace("/", "~1") for step in path]
+    return FieldProblem(source=str(source), pointer="/".join(["#", *escaped]), detail=detail)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django itself refuses, such as a host that is not allowed."""
+    if _is_api(request):
+        return problem(400, "The request cannot be read.")
+    return defaults.bad_request(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a path that leads nowhere."""
+    return _absent(request, exception) if _is_api(request) else defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer a failure: 503 when a database did not answer, else 500. Django has logged it."""
+    status, detail = 500, "The service failed; its log says why."
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        status, detail = 503, UNAVAILABLE
+    if _is_api(request):
+        return problem(status, detail)
+    return HttpResponse(f"{detail}\n", status=status, content_type="text/plain; charset=utf-8")
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")

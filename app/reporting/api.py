@@ -1,0 +1,64 @@
+"""Reports over HTTP."""
+
+# ruff: noqa: ARG001 - ninja hands every view its request
+
+import datetime as dt
+from functools import partial
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from ninja import Query, Router, Schema, Status
+from pydantic import ConfigDict
+
+from reporting.selectors import report_list
+from reporting.services import report_create
+from rest import Cursor, Day, Page, Rows, page
+
+router = Router(tags=["reports"])
+
+
+class ReportIn(Schema):
+    """The UTC day to aggregate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    date: Day
+
+
+class ReportOut(Schema):
+    """A day's events of one kind."""
+
+    id: int
+    date: dt.date
+    kind: str
+    events: int
+    users: int
+
+
+class Summary(Schema):
+    """What a day's reports come to."""
+
+    date: dt.date
+    kinds: int
+    events: int
+
+
+class ReportFilter(Cursor):
+    """A page of reports from one day on."""
+
+    since: Day | None = None
+
+
+@router.post("/reports", response={201: Summary})
+def create_report(request: HttpRequest, response: HttpResponse, body: ReportIn) -> Status[dict[str, object]]:
+    """Aggregate that day's events per kind; a day that was aggregated before is brought up to date."""
+    reports = report_create(date=body.date)
+    response["Location"] = reverse("api:list_reports", query={"since": body.date.isoformat()})
+    events = sum(report.events for report in reports)
+    return Status(201, {"date": body.date, "kinds": len(reports), "events": events})
+
+
+@router.get("/reports", response=Page[ReportOut])
+def list_reports(request: HttpRequest, wanted: Query[ReportFilter]) -> Rows:
+    """List reports in the order of their keys, of days from `since` on."""
+    return page(partial(report_list, since=wanted.since), wanted)

@@ -1,0 +1,20 @@
+"""What the apps' APIs have in common on the wire: fields with limits, pages by key, and how errors are documented."""
+
+from rest.documents import PROBLEM
+from rest.fields import SHAPES, BodyKey, Day, Key, Moment, OneOrMany, Text
+from rest.pages import Cursor, Page, Rows, page
+
+__all__ = [
+    "PROBLEM",
+    "SHAPES",
+    "BodyKey",
+    "Cursor",
+    "Day",
+    "Key",
+    "Moment",
+    "OneOrMany",
+    "Page",
+    "Rows",
+    "Text",
+    "page",
+]

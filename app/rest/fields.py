@@ -1,0 +1,59 @@
+"""Types of what clients send, each with the limits that every database behind an alias can hold.
+
+A value that passes here is stored as it is: no driver meets a number it cannot bind, a character that PostgreSQL
+refuses, or a date that another server's calendar lacks.
+"""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+LARGEST_KEY = 2**63 - 1
+FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
+FIRST_MOMENT = dt.datetime.combine(FIRST_DAY, dt.time.min, dt.UTC)
+LAST_MOMENT = dt.datetime.combine(LAST_DAY, dt.time.max, dt.UTC)
+
+
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    if not FIRST_MOMENT <= aware <= LAST_MOMENT:
+        raise ValueError(f"must lie between {FIRST_DAY} and {LAST_DAY}")
+    return aware.astimezone(dt.UTC)
+
+
+def _shape(body: Any) -> str:
+    return MANY if isinstance(body, list) else ONE
+
+
+def _within_calendar(day: dt.date) -> dt.date:
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"must lie between {FIRST_DAY} and {LAST_DAY}")
+    return day
+
+
+Key = Annotated[int, Field(ge=1, le=LARGEST_KEY)]
+"""A primary key in a path or a query."""
+
+BodyKey = Annotated[int, Field(ge=1, le=LARGEST_KEY, strict=True)]
+"""A primary key in a JSON body: a number, neither `"7"` nor `true`."""
+
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Text without control characters; give it a length where it is used."""
+
+Moment = Annotated[
+    dt.datetime,
+    AfterValidator(_in_utc),
+    Field(description=f"ISO 8601, from {FIRST_DAY} to {LAST_DAY}; UTC unless it names an offset."),
+]
+Day = Annotated[
+    dt.date, AfterValidator(_within_calendar), Field(description=f"A UTC day, from {FIRST_DAY} to {LAST_DAY}.")
+]
+
+# Pydantic adds the tag of the shape it chose to the place of an error; no name in JSON is meant.
+ONE, MANY = "(one)", "(many)"
+SHAPES = frozenset({ONE, MANY})
+type OneOrMany[Item] = Annotated[
+    Annotated[Item, Tag(ONE)] | Annotated[list[Item], Field(min_length=1, max_length=1000), Tag(MANY)],
+    Discriminator(_shape),
+]
