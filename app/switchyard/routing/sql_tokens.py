@@ -21,6 +21,7 @@ END = Token("end", "")
 def tokens(sql: str, vendor: str) -> Iterator[Token]:
     """Yield the text's tokens in the vendor's dialect. Total: what is no SQL yields something, too."""
     match, position, length = _pattern(vendor).match, 0, len(sql)
+    in_code = False  # between the marks of a comment that MySQL executes
     while position < length and (found := match(sql, position)) is not None:
         position = found.end()
         kind = found.lastgroup
@@ -32,6 +33,12 @@ def tokens(sql: str, vendor: str) -> Iterator[Token]:
             yield Token(kind, found[kind])
         elif kind == "nested":
             position = _end_of_comment(sql, position)
+        elif kind == "code":
+            in_code = True
+        elif kind == "code_end":
+            # Elsewhere it is an asterisk, and the slash may open a comment: `SELECT */* all */ FROM t`.
+            position = position if in_code else position - 1
+            in_code = False
         elif kind == "rows":
             # Only what is left open or closed in between says something about what follows.
             between = re.sub(_CLOSED[_dialect(vendor)], "", found[kind], flags=re.DOTALL)
@@ -64,9 +71,9 @@ _VALUE = r"(?:%s|[-+]?\d[\w.]*+|NULL\b|{closed})"
 _SKIPPED = {
     "postgresql": (r"--[^\n]*", f"[eE]{_ESCAPED}", _STRING, r"(?P<tag>\$(?:[^\W\d]\w*)?\$).*?(?:(?P=tag)|\Z)"),
     "sqlite": (r"--[^\n]*", _STRING, _COMMENT),
-    # `/*!` opens a comment that MySQL executes: its marks are skipped, its text is not.
+    # `/*!` opens a comment that MySQL executes: its text is read like any other.
     "mysql": (
-        *(r"--(?=\s|\Z)[^\n]*", r"\#[^\n]*", r"/\*M?!\d*", r"\*/", _COMMENT),
+        *(r"--(?=\s|\Z)[^\n]*", r"\#[^\n]*", r"(?P<code>/\*M?!\d*)", r"(?P<code_end>\*/)", _COMMENT),
         *(_ESCAPED, r'"(?:[^"\\]|\\.|"")*+(?:"|\Z)'),
     ),
 }
