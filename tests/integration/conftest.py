@@ -9,16 +9,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
+from tests.connected import connected
+from tests.integration.servers import Servers, UnavailableError, four_servers
 
 from config.databases import topology
-from tests.integration.servers import Servers, Unavailable, four_servers
 
 _APP = Path(__file__).resolve().parents[2] / "app"
 
@@ -39,35 +38,15 @@ def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """The four servers, migrated; skips where there is no engine or image for them."""
-    try:
-        running = four_servers()
-        started = running.__enter__()
-    except Unavailable as unavailable:
-        pytest.skip(f"real servers: {unavailable}")
-    try:
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(four_servers())
+        except UnavailableError as error:
+            pytest.skip(f"real servers: {error}")
         migrated = manage("migrate_all", **started.environ("migrator"))
         assert migrated.returncode == 0, migrated.stdout + migrated.stderr
         started.caught_up()
         yield started
-    finally:
-        running.__exit__(None, None, None)
-
-
-@contextmanager
-def connected(databases: dict[str, dict[str, Any]]) -> Iterator[None]:
-    """Point this process' aliases at other databases in this block."""
-    embedded = {alias: connections[alias] for alias in connections}
-    settings = connections.settings
-    connections.settings = connections.configure_settings(databases)
-    for alias in embedded:
-        del connections[alias]
-    try:
-        yield
-    finally:
-        connections.close_all()
-        connections.settings = settings
-        for alias, connection in embedded.items():
-            connections[alias] = connection
 
 
 @pytest.fixture

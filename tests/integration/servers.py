@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ PASSWORDS = {"migrator": "migrator's p:w", "app": "app-p@ss", "replicator": r"re
 ROOT_PASSWORD = "root-password"
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "chart" / "files"
+_AT_FIRST_START = "/docker-entrypoint-initdb.d/"
 _POSTGRES_ARGS = (
     *("-c", "fsync=off", "-c", "shared_preload_libraries=pg_stat_statements", "-c", "max_slot_wal_keep_size=64MB"),
     *("-c", "wal_keep_size=0", "-c", "max_connections=100"),
@@ -38,7 +39,7 @@ _MYSQL_ARGS = (
 )
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """No engine answers, or an image is neither here nor to be pulled."""
 
 
@@ -100,7 +101,7 @@ class Servers:
     def caught_up(self, alias: str = "replica", owner: str = "default") -> None:
         """Wait until the standby has replayed what its owner has written by now."""
         with closing(self.admin(owner)) as primary, closing(self.admin(alias)) as standby:
-            # The flushed position, not the inserted one: that may stand behind a page header which only later WAL fills.
+            # Flushed, not inserted: that may stand behind a page header which only later WAL fills.
             (written,) = primary.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
             replayed = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
             until(lambda: standby.execute(replayed, [written]).fetchone()[0], f"'{alias}' has replayed {written}")
@@ -115,12 +116,11 @@ class Servers:
             if rows:
                 tables = ", ".join(f'"{table}"' for (table,) in rows)
                 self.ask(alias, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        tables_of = f"SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT IN ({kept})"
+        of_schema = f"table_schema = DATABASE() AND table_name NOT IN ({kept})"
+        names = self.ask("legacy", f"SELECT table_name FROM information_schema.tables WHERE {of_schema}")
         with closing(self.admin("legacy")) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute(tables_of)
-            names = [name for (name,) in cursor.fetchall()]
             cursor.execute("SET foreign_key_checks = 0")
-            for name in names:
+            for (name,) in names:
                 cursor.execute(f"TRUNCATE `{name}`")
 
     @contextmanager
@@ -166,8 +166,8 @@ class Servers:
             "POSTGRES_DB": "switchyard",
             **{f"{role.upper()}_PASSWORD": password for role, password in PASSWORDS.items()},
         }
-        script = {str(_SCRIPTS / "postgres-roles.sh"): {"bind": "/docker-entrypoint-initdb.d/roles.sh", "mode": "ro"}}
-        self._run(alias, POSTGRES, 5432, ["postgres", *_POSTGRES_ARGS], environment, script)
+        command = ["postgres", *_POSTGRES_ARGS]
+        self._run(alias, POSTGRES, command, environment=environment, script="postgres-roles.sh", at=_AT_FIRST_START)
 
     def start_standby(self, alias: str, *, of: str, apply_delay: str = "0") -> None:
         """Start a standby of an owner; its slot has the alias' name."""
@@ -178,8 +178,8 @@ class Servers:
             "REPLICATOR_PASSWORD": PASSWORDS["replicator"],
             "APPLY_DELAY": apply_delay,
         }
-        script = {str(_SCRIPTS / "standby.sh"): {"bind": "/scripts/standby.sh", "mode": "ro"}}
-        self._run(alias, POSTGRES, 5432, ["/scripts/standby.sh", *_POSTGRES_ARGS], environment, script)
+        command = ["/scripts/standby.sh", *_POSTGRES_ARGS]
+        self._run(alias, POSTGRES, command, environment=environment, script="standby.sh", at="/scripts/")
 
     def start_mysql(self, alias: str) -> None:
         """Start an owner's MySQL."""
@@ -189,8 +189,8 @@ class Servers:
             "MIGRATOR_PASSWORD": PASSWORDS["migrator"],
             "APP_PASSWORD": PASSWORDS["app"],
         }
-        script = {str(_SCRIPTS / "mysql-roles.sh"): {"bind": "/docker-entrypoint-initdb.d/roles.sh", "mode": "ro"}}
-        self._run(alias, MYSQL, 3306, ["mysqld", *_MYSQL_ARGS], environment, script)
+        command = ["mysqld", *_MYSQL_ARGS]
+        self._run(alias, MYSQL, command, environment=environment, script="mysql-roles.sh", at=_AT_FIRST_START)
 
     def remove(self, alias: str) -> None:
         """Remove the server and its data."""
@@ -198,19 +198,26 @@ class Servers:
         self.containers.pop(alias).remove(force=True, v=True)
 
     def _run(
-        self, alias: str, image: str, port: int, command: list[str], environment: dict[str, str], mounts: dict[str, Any]
+        self,
+        alias: str,
+        image: str,
+        command: list[str],
+        *,
+        environment: dict[str, str],
+        script: str,
+        at: str,
     ) -> None:
         engine = self.network.client
         assert engine is not None
         self.ports[alias] = _free_port()
-        run_dir = "/var/run/mysqld" if image == MYSQL else "/var/run/postgresql"
+        run_dir, port = ("/var/run/mysqld", 3306) if image == MYSQL else ("/var/run/postgresql", 5432)
         container = engine.containers.create(
             image,
             command,
             name=f"{self.network.name}-{alias}",
             labels={LABEL: str(os.getpid())},
             environment=environment,
-            volumes=mounts,
+            volumes={str(_SCRIPTS / script): {"bind": at + script, "mode": "ro"}},
             tmpfs={"/tmp": "", run_dir: "uid=999,gid=999"},
             user="999:999",
             read_only=True,
@@ -229,12 +236,12 @@ def _free_port() -> int:
 
 
 def _engine(images: tuple[str, ...]) -> docker.DockerClient:
-    """Return the engine once it holds the images, without what dead runs left; raise Unavailable."""
+    """Return the engine once it holds the images, without what dead runs left; raise UnavailableError."""
     try:
         engine = docker.from_env()
         engine.ping()
     except DockerException as error:
-        raise Unavailable(f"no Docker engine answers ({error})") from error
+        raise UnavailableError(f"no Docker engine answers ({error})") from error
     for image in images:
         try:
             engine.images.get(image)
@@ -242,7 +249,7 @@ def _engine(images: tuple[str, ...]) -> docker.DockerClient:
             try:
                 engine.images.pull(image)
             except APIError as error:
-                raise Unavailable(f"image {image} is neither here nor to be pulled ({error.explanation})") from error
+                raise UnavailableError(f"image {image} is not here, nor to be pulled ({error.explanation})") from error
     for container in engine.containers.list(all=True, filters={"label": LABEL}):
         if not Path(f"/proc/{container.labels[LABEL]}").exists():
             container.remove(force=True, v=True)
@@ -263,10 +270,8 @@ def network_of_servers(*images: str) -> Iterator[Servers]:
     finally:
         for alias in list(servers.containers):
             servers.remove(alias)
-        try:
+        with suppress(NotFound):
             network.remove()
-        except NotFound:
-            pass
         engine.close()
 
 

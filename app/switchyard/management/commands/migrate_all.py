@@ -1,0 +1,105 @@
+"""`migrate_all`: every alias that migrates, at once. What one `migrate` does is migrate.py's."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, cast
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from switchyard.migrations import migrating, pending
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one alias; `error` is the last line of what its migrate said."""
+
+    alias: str
+    applied: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str = ""
+
+
+class Command(BaseCommand):
+    """Migrate each alias in a process of its own; one without anything pending costs no process."""
+
+    help = "Migrates every database that owns tables, in parallel; a failure of one does not stop the others."
+    requires_system_checks = ()  # each migrate runs them for its own database
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="Print the results as JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        aliases = migrating()
+        with ThreadPoolExecutor(max_workers=max(len(aliases), 1)) as threads:
+            results = [finish() for finish in [self._start(alias, threads) for alias in aliases]]
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(result) for result in results], indent=2))
+        else:
+            Console(file=cast(IO[str], self.stdout)).print(_table(results))
+        if failed := [result.alias for result in results if result.error]:
+            raise CommandError(f"Not migrated: {', '.join(failed)}. The reasons are above.")
+
+    def _start(self, alias: str, threads: ThreadPoolExecutor) -> Callable[[], Result]:
+        """Start the alias' migrate where something is pending; return what waits for its end."""
+        try:
+            before = pending(alias)
+        except DatabaseError as error:
+            result = Result(alias, error=_last_line(str(error)))
+            return lambda: result
+        if not before:
+            return lambda: Result(alias)
+        running = threads.submit(_migrate, alias)
+
+        def finish() -> Result:
+            process, seconds = running.result()
+            if process.returncode:
+                self.stderr.write(f"{alias}:\n{process.stderr or process.stdout}")
+            left = _pending_or(before, alias) if process.returncode else []
+            applied = [name for name in before if name not in left]
+            error = _last_line(process.stderr or process.stdout) if process.returncode else ""
+            return Result(alias, applied, seconds, error)
+
+        return finish
+
+
+def _migrate(alias: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    start = time.monotonic()
+    process = subprocess.run(  # noqa: S603 - this interpreter, and an alias of the settings
+        [sys.executable, "-m", "django", "migrate", f"--database={alias}", "--no-input", "--no-color"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return process, round(time.monotonic() - start, 2)
+
+
+def _pending_or(before: list[str], alias: str) -> list[str]:
+    """Return what is pending now; what was before, where the alias does not answer any more."""
+    try:
+        return pending(alias)
+    except DatabaseError:
+        return before
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it ended without a word"])[-1]
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table("alias", "result", "applied", "seconds")
+    for result in results:
+        outcome = escape(result.error) or ("migrated" if result.applied else "nothing to do")
+        style = "red" if result.error else None
+        table.add_row(result.alias, outcome, str(len(result.applied)), f"{result.seconds:.1f}", style=style)
+    return table

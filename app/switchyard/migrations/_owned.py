@@ -1,0 +1,85 @@
+"""Run on an alias the migrations that it owns, with the state of all apps. What is pending is status.py's.
+
+Django records every migration on every alias, also where the routers let it make nothing. Here a migration of another
+owner changes the state that operations see, and neither the database nor its `django_migrations`.
+
+The methods overridden are Django's own seams, the same in 5.2 and 6.1, documented only in its source:
+https://github.com/django/django/blob/5.2/django/db/migrations/executor.py
+https://github.com/django/django/blob/stable/6.1.x/django/db/migrations/loader.py
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.exceptions import InconsistentMigrationHistory
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.migration import Migration
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.state import ProjectState
+
+from switchyard.routing import owner_of_app, replicated_by
+
+
+def owns(alias: str, app_label: str) -> bool:
+    """Say whether the app's tables are on the alias: as their owner, or as a replica of it."""
+    return owner_of_app(app_label) == (replicated_by(alias) or alias)
+
+
+class OwnedLoader(MigrationLoader):
+    """Take migrations of other owners as applied, unless they build on one that is pending here."""
+
+    def build_graph(self) -> None:
+        super().build_graph()
+        if self.connection is None:  # makemigrations: nothing is applied anywhere
+            return
+        alias = self.connection.alias
+        owned = {key for key in self.graph.nodes if owns(alias, key[0])}
+        pending = owned - self.applied_migrations.keys()
+        waiting = {key for start in pending for key in self.graph.backwards_plan(start)}
+        for key in self.graph.nodes.keys() - owned:
+            if key in waiting:
+                self.applied_migrations.pop(key, None)  # a row that Django's own command left
+            else:
+                self.applied_migrations.setdefault(key, self.graph.nodes[key])
+        self.replacements = {key: squash for key, squash in self.replacements.items() if owns(alias, key[0])}
+
+    def check_consistent_history(self, connection: BaseDatabaseWrapper) -> None:
+        """Raise InconsistentMigrationHistory if an owned migration is applied before one that is owned too."""
+        applied = MigrationRecorder(connection).applied_migrations()
+        for key in applied.keys() & self.graph.nodes.keys():
+            for parent in sorted(node.key for node in self.graph.node_map[key].parents):
+                both_owned = owns(connection.alias, key[0]) and owns(connection.alias, parent[0])
+                if both_owned and parent not in applied and not self._replaced(parent, applied):
+                    raise InconsistentMigrationHistory(
+                        f"Migration {'.'.join(key)} is applied before its dependency {'.'.join(parent)} "
+                        f"on database '{connection.alias}'."
+                    )
+
+    def _replaced(self, key: tuple[str, str], applied: dict[tuple[str, str], Any]) -> bool:
+        """Say whether all that a squashed migration replaces is applied; a squash may replace squashes."""
+        squash = self.replacements.get(key)
+        return squash is not None and all(
+            replaced in applied or self._replaced(replaced, applied) for replaced in squash.replaces
+        )
+
+
+class OwnedExecutor(MigrationExecutor):
+    """Apply, unapply and record only what the connection's alias owns."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, progress_callback: Callable[..., None] | None = None) -> None:
+        super().__init__(connection, progress_callback)
+        self.loader = OwnedLoader(connection)
+
+    def apply_migration(
+        self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
+    ) -> ProjectState:
+        if owns(self.connection.alias, migration.app_label):
+            return super().apply_migration(state, migration, fake=fake, fake_initial=fake_initial)
+        return migration.mutate_state(state, preserve=False)
+
+    def unapply_migration(self, state: ProjectState, migration: Migration, fake: bool = False) -> ProjectState:
+        if owns(self.connection.alias, migration.app_label):
+            return super().unapply_migration(state, migration, fake=fake)
+        return state

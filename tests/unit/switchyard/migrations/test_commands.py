@@ -1,0 +1,139 @@
+"""The commands as their users run them: a process, an exit code, what is printed."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+APP = Path(__file__).resolve().parents[4] / "app"
+
+
+def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run manage.py with these variables in place of the caller's DATABASE_* ones."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
+    return subprocess.run(
+        [sys.executable, str(APP / "manage.py"), *arguments],
+        env={**inherited, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def sqlite(path: Path, sql: str) -> list[tuple[str, ...]]:
+    """Run one statement on a database file."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_migrate_all__twice(tmp_path: Path) -> None:
+    """The first run migrates every owner and no replica, the second finds nothing to do."""
+    first = manage("migrate_all", "--json", DATA_DIR=str(tmp_path))
+    second = manage("migrate_all", "--json", DATA_DIR=str(tmp_path))
+
+    results = {result["alias"]: result for result in json.loads(first.stdout)}
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert set(results) == {"default", "analytics", "legacy"}
+    assert results["analytics"]["applied"] == ["analytics.0001_initial", "reporting.0001_initial"]
+    assert all(result["applied"] == [] for result in json.loads(second.stdout))
+
+
+def test_migrate_all__one_alias_broken(tmp_path: Path) -> None:
+    """The others are migrated, the broken one is told with its error, and the exit code says so."""
+    (tmp_path / "analytics.sqlite3").write_text("this is no database, and long enough to be read as one" * 10)
+
+    process = manage("migrate_all", "--json", DATA_DIR=str(tmp_path))
+
+    results = {result["alias"]: result for result in json.loads(process.stdout)}
+    assert process.returncode == 1
+    assert "file is not a database" in results["analytics"]["error"]
+    assert results["legacy"]["applied"] == ["legacy.0001_initial"]
+    assert results["default"]["error"] == ""
+    assert "Not migrated: analytics" in process.stderr
+
+
+def test_migrate_all__a_migration_fails(tmp_path: Path) -> None:
+    """A migration that the server refuses fails its alias alone; what was applied before it is counted."""
+    manage("migrate", "analytics", "--database=analytics", DATA_DIR=str(tmp_path))
+    sqlite(tmp_path / "analytics.sqlite3", "CREATE TABLE reporting_analyticsreport (id integer)")
+
+    process = manage("migrate_all", DATA_DIR=str(tmp_path))
+
+    assert process.returncode == 1
+    assert "already exists" in process.stderr
+    assert "migrated" in process.stdout
+
+
+def test_migrate__replica_as_a_process(tmp_path: Path) -> None:
+    """A replica ends the command with a non-zero code and one line that names the owner."""
+    process = manage("migrate", "--database=replica", DATA_DIR=str(tmp_path))
+
+    assert process.returncode == 1
+    assert process.stderr.strip() == (
+        "CommandError: 'replica' is a replica of 'default' and gets its tables from there. "
+        "Run: migrate --database=default"
+    )
+
+
+def test_migrate__legacy_not_managed(tmp_path: Path) -> None:
+    """With LEGACY_MANAGED=false no table of legacy is made."""
+    process = manage("migrate_all", DATA_DIR=str(tmp_path), LEGACY_MANAGED="false")
+
+    tables = {name for (name,) in sqlite(tmp_path / "legacy.sqlite3", "SELECT name FROM sqlite_master")}
+    assert process.returncode == 0, process.stderr
+    assert not {"customers", "orders"} & tables
+
+
+def test_wait_migrated__until_the_owners_are(tmp_path: Path) -> None:
+    """It waits while owners have migrations pending, says for what, and ends once they are applied."""
+    waiting = subprocess.Popen(
+        [sys.executable, str(APP / "manage.py"), "wait_migrated", "--replica-timeout", "30"],
+        env={**os.environ, "DATA_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with waiting:
+        assert waiting.stdout is not None
+        said = waiting.stdout.readline()
+        assert said == "default: 19 to migrate, first contenttypes.0001_initial\n"
+
+        manage("migrate_all", DATA_DIR=str(tmp_path))
+
+        assert waiting.wait(timeout=30) == 0
+        assert "Every database is migrated." in waiting.stdout.read()
+
+
+def test_wait_migrated__replica_late(tmp_path: Path) -> None:
+    """A replica that cannot be read ends the wait after its time-out, with success."""
+    url = {"DATABASE_DEFAULT_URL": f"sqlite:///{tmp_path}/owner.sqlite3"}
+    url |= {"DATABASE_REPLICA_URL": f"sqlite:///{tmp_path}/elsewhere.sqlite3"}
+    manage("migrate_all", **url)
+
+    process = manage("wait_migrated", "--replica-timeout", "1", **url)
+
+    assert process.returncode == 0, process.stderr
+    assert "replica: cannot be read" in process.stdout
+    assert "Not waiting any longer for replica." in process.stdout
+
+
+def test_migrate_all__table(empty_databases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line per alias tells what became of it."""
+    for alias in ("default", "analytics", "legacy"):
+        call_command("migrate", database=alias, verbosity=0)
+
+    call_command("migrate_all")
+
+    printed = capsys.readouterr().out
+    assert [alias for alias in ("default", "replica", "analytics", "legacy") if alias in printed] == [
+        "default",
+        "analytics",
+        "legacy",
+    ]
+    assert printed.count("nothing to do") == 3
