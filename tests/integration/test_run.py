@@ -1,0 +1,249 @@
+"""`manage.py run`: the whole service on embedded databases, as `make run` starts it, with no driver to import."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).resolve().parents[2] / "app"
+DRIVERS = ("psycopg", "psycopg2", "MySQLdb")
+OURS = re.compile(r"DATABASE_|SECRET_KEY|API_TOKEN|METRICS_|DATA_DIR|PORT|SERVED_|LOG_|LEGACY_")
+
+
+@dataclass
+class Service:
+    """A running `manage.py run`."""
+
+    process: subprocess.Popen[str]
+    port: int
+    metrics_port: int
+    said: str
+
+    def ask(self, method: str, path: str, body: str | None = None, *, port: int | None = None) -> tuple[int, str]:
+        """Send a request with the token that a first run prints."""
+        headers = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
+        with closing(HTTPConnection("localhost", port or self.port, timeout=30)) as connection:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+    def descendants(self) -> dict[int, str]:
+        """Return the command of every process below this one, by its id."""
+        rows = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        table = [
+            (int(pid), int(parent), args) for pid, parent, args in (row.split(None, 2) for row in rows.splitlines())
+        ]
+        found: dict[int, str] = {}
+        parents = {self.process.pid}
+        while parents:
+            below = {pid: args for pid, parent, args in table if parent in parents}
+            found |= below
+            parents = set(below)
+        return found
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """Send a signal; return the exit code and what was said from then on."""
+        self.process.send_signal(number)
+        said, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The caller's environment without our variables, on a data directory of its own, and without drivers."""
+    missing = tmp_path_factory.mktemp("drivers")
+    for driver in DRIVERS:
+        (missing / f"{driver}.py").write_text("raise ModuleNotFoundError('a driver was imported', name=__name__)\n")
+    inherited = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+    data_dir = tmp_path_factory.mktemp("data")
+    return inherited | {"PYTHONPATH": str(missing), "DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def running(environ: Mapping[str, str]) -> Iterator[Service]:
+    """Run the service until it says that it is up."""
+    port, metrics_port = free_port(), free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(APP / "manage.py"), "run"],
+        env={**environ, "PORT": str(port), "METRICS_PORT": str(metrics_port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    said = ""
+    try:
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C stops it" in line:
+                break
+        else:
+            pytest.fail(f"It ended: {said}")
+        yield Service(process, port, metrics_port, said)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def gone(pids: Mapping[int, str]) -> bool:
+    """Tell whether none of the processes is there, waiting a moment for the last of them."""
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def ran(*command: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command that is expected to end by itself."""
+    return subprocess.run(command, env=environ, cwd=APP, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_run__first_then_second(environ: dict[str, str]) -> None:
+    """A first run serves sample data and counts it, ^C ends it without a trace, and a second run keeps the data."""
+    with running(environ) as first:
+        created, user = first.ask("POST", "/api/users", '{"username": "kept", "email": "kept@example.com"}')
+        listed, _ = first.ask("GET", "/api/users?limit=1000")
+        _, metrics = first.ask("GET", "/metrics", port=first.metrics_port)
+        below = first.descendants()
+        code, last = first.end(signal.SIGINT)
+
+    assert "First run" in first.said
+    assert "token dev" in first.said
+    assert (created, listed) == (201, 200), user
+    assert 'switchyard_queries_total{alias="replica",app="accounts",operation="read"} 1.0' in metrics
+    assert sum("gunicorn" in args for args in below.values()) == 3
+    assert sum("exporter" in args for args in below.values()) == 1
+    assert (code, last.splitlines()[-1]) == (0, "Stopped. The data stays for the next run.")
+    assert gone(below)
+
+    with running(environ) as second:
+        _, users = second.ask("GET", "/api/users?limit=1000")
+        below = second.descendants()
+        code, last = second.end(signal.SIGTERM)
+
+    assert "First run" not in second.said
+    assert '"username": "kept"' in users
+    assert code == 0, last
+    assert gone(below)
+
+
+@pytest.mark.parametrize("victim", ["exporter", "gunicorn"])
+def test_run__a_child_dies(environ: dict[str, str], victim: str) -> None:
+    """When the web or the metrics die the other is ended too, and the exit code says that something is wrong."""
+    with running(environ) as service:
+        below = service.descendants()
+        os.kill(min(pid for pid, args in below.items() if victim in args), signal.SIGKILL)
+        said, _ = service.process.communicate(timeout=30)
+
+    assert service.process.returncode == 1
+    assert "ended by SIGKILL. The rest was stopped too." in said
+    assert gone(below)
+
+
+@pytest.mark.parametrize("variable", ["PORT", "METRICS_PORT"])
+def test_run__port_in_use(environ: dict[str, str], variable: str) -> None:
+    """A port in use is said in one line, before anything is made."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = ran(sys.executable, "manage.py", "run", environ={**environ, variable: str(port)})
+
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"{variable}='{port}' is in use. Stop what listens there, or set {variable} to another port.\n"
+    )
+
+
+GUNICORN = ("-m", "gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi")
+SECRETS = {"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests"}
+
+
+@pytest.mark.parametrize("command", [("manage.py", "check"), GUNICORN, ("-c", "import config.wsgi")])
+def test_start__wrong_value(environ: dict[str, str], command: tuple[str, ...]) -> None:
+    """A wrong value ends every way to start with one line and no traceback."""
+    wrong = {"DATABASE_DEFAULT_URL": "postgres://app:s3cret@db:port/name"}
+
+    ended = ran(sys.executable, *command, environ={**environ, **SECRETS, **wrong})
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("DATABASE_DEFAULT_URL='postgres://***@db:port/name' cannot be read as a URL. Write ")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+@pytest.mark.parametrize("command", [GUNICORN, ("-c", "import config.wsgi")])
+def test_start__no_secret(environ: dict[str, str], command: tuple[str, ...], missing: str) -> None:
+    """Nothing serves without a key and a token; commands, such as a migration Job's, need neither."""
+    given = {name: value for name, value in SECRETS.items() if name != missing}
+
+    ended = ran(sys.executable, *command, environ={**environ, **given})
+
+    assert ended.returncode == 1
+    assert ended.stderr == f"{missing} is not set. Set it, or name a file that holds it in {missing}_FILE.\n"
+
+
+def test_start__deployment_checks(environ: dict[str, str]) -> None:
+    """Django's deployment checklist finds nothing in a service that has its secrets."""
+    ended = ran(
+        *(sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"),
+        environ={**environ, "SECRET_KEY": "0123456789" * 5, "API_TOKEN": "for-tests"},
+    )
+
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_start__absent_owner(environ: dict[str, str], tmp_path: Path) -> None:
+    """An app whose owner is absent is named once at the start, and its paths lead nowhere."""
+    port = free_port()
+    with subprocess.Popen(
+        [sys.executable, *GUNICORN],
+        env={**environ, **SECRETS, "DATABASE_DEFAULT_URL": f"sqlite:///{tmp_path}/one.sqlite3", "PORT": str(port)},
+        cwd=APP,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        service = Service(process, port, port, "")
+        try:
+            until_listening(port)
+            present, _ = service.ask("GET", "/livez")
+            absent, _ = service.ask("GET", "/console/nothing")
+        finally:
+            process.terminate()
+        assert process.stdout
+        said = process.stdout.read()
+
+    assert (present, absent) == (200, 404)
+    for app in ("analytics", "reporting", "legacy"):
+        assert said.count(f"App '{app}' is not installed: its owner") == 1
+
+
+def until_listening(port: int) -> None:
+    """Wait until something accepts connections."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "nothing listens"
+            time.sleep(0.05)
+        else:
+            return
