@@ -19,7 +19,7 @@ template:
       - name: migrate
         image: {{ include "switchyard.image" .root }}
         imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-        command: [python, manage.py, migrate, --database={{ .alias }}, --noinput]
+        command: [python, manage.py, migrate, --database={{ .alias }}, --noinput, --wait={{ int64 $values.activeDeadlineSeconds }}]
         env:
           {{- include "switchyard.migratorEnv" . | trim | nindent 10 }}
           {{- include "switchyard.extraEnv" .root | trim | nindent 10 }}
