@@ -31,7 +31,7 @@ def test_wheel__contents(names):
 def test_wheel__templates_and_types(names):
     """What is not Python travels too: the console's template and style, and the marker of types."""
     assert {
-        "switchyard/console/templates/switchyard/console.html",
-        "switchyard/console/static/switchyard/console.css",
+        "switchyard/templates/switchyard/console.html",
+        "switchyard/static/switchyard/console.css",
         "switchyard/py.typed",
     } <= set(names)

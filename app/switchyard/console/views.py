@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from switchyard.conf import conf
 from switchyard.console.volume import volumes
 from switchyard.routing import replicas, replicated_by
+from switchyard.routing.decisions import RULES
 from switchyard.routing.table import route_table
 
 
@@ -57,6 +58,7 @@ def console(request: HttpRequest) -> HttpResponse:
             "aliases": [_alias(name) for name in names],
             "volumes": volumes(names),
             "routes": route_table(),
+            "rules": RULES,
             "paused": "paused" in request.GET,
         },
     )
