@@ -106,6 +106,35 @@ class Servers:
             replayed = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
             until(lambda: standby.execute(replayed, [written]).fetchone()[0], f"'{alias}' has replayed {written}")
 
+    @contextmanager
+    def held_back(self, alias: str = "replica") -> Iterator[None]:
+        """Let the standby replay nothing in this block."""
+        self.ask(alias, "SELECT pg_wal_replay_pause()")
+        until(
+            lambda: self.ask(alias, "SELECT pg_get_wal_replay_pause_state()") == [("paused",)],
+            f"'{alias}' has paused its replay",
+        )
+        try:
+            yield
+        finally:
+            self.ask(alias, "SELECT pg_wal_replay_resume()")
+
+    @contextmanager
+    def in_step(self, alias: str = "replica", owner: str = "default") -> Iterator[None]:
+        """Let each commit on the owner return only when the standby has replayed it, in this block."""
+        given = {"synchronous_standby_names": alias, "synchronous_commit": "remote_apply"}
+        for name, value in given.items():
+            self.ask(owner, f"ALTER SYSTEM SET {name} = '{value}'")
+        self.ask(owner, "SELECT pg_reload_conf()")
+        state = "SELECT sync_state FROM pg_stat_replication"
+        until(lambda: self.ask(owner, state) == [("sync",)], f"'{alias}' is in step with '{owner}'")
+        try:
+            yield
+        finally:
+            for name in given:
+                self.ask(owner, f"ALTER SYSTEM RESET {name}")
+            self.ask(owner, "SELECT pg_reload_conf()")
+
     def clean(self) -> None:
         """Empty every table but django_migrations, content types and permissions, on every owner."""
         kept = "'django_migrations', 'django_content_type', 'auth_permission'"

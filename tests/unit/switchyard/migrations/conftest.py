@@ -1,14 +1,13 @@
 """Empty SQLite files behind the four aliases, and migrations written for one test."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import indent
 
 import pytest
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 from tests.connected import connected
+from tests.written import write_migrations  # noqa: F401 - a fixture
 
 from config.databases import topology
 
@@ -40,27 +39,3 @@ def recorded() -> Callable[[str], set[str]]:
             return {f"{app}.{name}" for app, name in cursor.fetchall()}
 
     return rows
-
-
-@pytest.fixture
-def write_migrations(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: object
-) -> Iterator[Callable[[str, dict[str, str]], None]]:
-    """Return what replaces an app's migrations by those given: name -> body of the Migration class."""
-    monkeypatch.syspath_prepend(tmp_path)
-    modules: dict[str, str] = {}
-
-    def write(app: str, bodies: dict[str, str]) -> None:
-        package = f"migrations_of_{app}"
-        folder = tmp_path / package
-        folder.mkdir(exist_ok=True)
-        (folder / "__init__.py").touch()
-        for name, body in bodies.items():
-            source = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
-            (folder / f"{name}.py").write_text(source + indent(body.strip() + "\n", "    "))
-        modules[app] = package
-        settings.MIGRATION_MODULES = dict(modules)  # type: ignore[attr-defined]
-
-    yield write
-    for name in [name for name in sys.modules if name.startswith("migrations_of_")]:
-        del sys.modules[name]

@@ -1,0 +1,202 @@
+"""chart/files/standby.sh against a real primary: what it does at each start, and what it never does."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.integration.servers import PASSWORDS, POSTGRES, Servers, UnavailableError, network_of_servers, until
+
+pytestmark = pytest.mark.docker
+
+CLONING = "standby: cloning default over slot replica"
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Servers]:
+    """A primary that answers; each test starts the standby itself."""
+    try:
+        with network_of_servers(POSTGRES) as servers:
+            servers.start_postgres("default")
+            servers.answers("default")
+            servers.ask("default", "CREATE TABLE written (what text)")
+            yield servers
+    except UnavailableError as error:
+        pytest.skip(f"real servers: {error}")
+
+
+@pytest.fixture
+def pair(network: Servers) -> Iterator[Servers]:
+    """The primary with a standby that has caught up; the standby and its slot are gone afterwards."""
+    network.start_standby("replica", of="default")
+    network.answers("replica")
+    network.caught_up()
+    yield network
+    network.remove("replica")
+    drop_slot(network)
+
+
+def drop_slot(servers: Servers) -> None:
+    slots = "FROM pg_replication_slots WHERE slot_name = 'replica'"
+    until(lambda: servers.ask("default", f"SELECT active {slots} AND active") == [], "the slot is free")
+    servers.ask("default", f"SELECT pg_drop_replication_slot(slot_name) {slots}")
+
+
+def write(servers: Servers, what: str) -> None:
+    servers.ask("default", f"INSERT INTO written VALUES ('{what}')")
+
+
+def reads(servers: Servers, what: str) -> bool:
+    return bool(servers.ask("replica", f"SELECT 1 FROM written WHERE what = '{what}'"))
+
+
+def said(servers: Servers) -> str:
+    return servers.containers["replica"].logs().decode()
+
+
+def restart(servers: Servers) -> None:
+    with servers.stopped("replica"):
+        pass
+
+
+def test_standby__first_start(pair: Servers) -> None:
+    """It is in recovery, streams over its slot, tells the primary what it reads, and has the primary's rows."""
+    write(pair, "first")
+    pair.caught_up()
+
+    assert reads(pair, "first")
+    assert pair.ask("replica", "SELECT pg_is_in_recovery()") == [(True,)]
+    assert pair.ask("replica", "SHOW hot_standby_feedback") == [("on",)]
+    assert pair.ask("default", "SELECT slot_name, active FROM pg_replication_slots") == [("replica", True)]
+
+
+def test_standby__restart(pair: Servers) -> None:
+    """A whole clone is used again, and catches up with what was written meanwhile."""
+    with pair.stopped("replica"):
+        write(pair, "while it was away")
+    pair.caught_up()
+
+    assert reads(pair, "while it was away")
+    assert said(pair).count(CLONING) == 1
+
+
+def test_standby__primary_down(pair: Servers) -> None:
+    """A whole clone starts and serves reads without its primary, and catches up when that is back."""
+    write(pair, "before")
+    pair.caught_up()
+    with pair.stopped("default"):
+        restart(pair)
+        assert reads(pair, "before")
+
+    write(pair, "after")
+    pair.caught_up()
+
+    assert reads(pair, "after")
+    assert said(pair).count(CLONING) == 1
+
+
+def test_standby__slot_dropped(pair: Servers) -> None:
+    """Without its slot the WAL that it needs is not kept: it clones again."""
+    with pair.stopped("replica"):
+        drop_slot(pair)
+        write(pair, "without a slot")
+    pair.caught_up()
+
+    assert reads(pair, "without a slot")
+    assert said(pair).count(CLONING) == 2
+
+
+def test_standby__wal_removed(pair: Servers) -> None:
+    """A standby that was away for longer than the primary keeps WAL clones again."""
+    status = "SELECT wal_status FROM pg_replication_slots"
+    with pair.stopped("replica"):
+        for segment in range(8):
+            write(pair, f"segment {segment}")
+            pair.ask("default", "SELECT pg_switch_wal()")
+        pair.ask("default", "CHECKPOINT")
+        assert pair.ask("default", status) == [("lost",)]
+    pair.caught_up()
+
+    assert reads(pair, "segment 7")
+    assert said(pair).count(CLONING) == 2
+    assert pair.ask("default", status) == [("reserved",)]
+
+
+def test_standby__another_system(pair: Servers) -> None:
+    """A primary that was made anew is another system: its rows replace the clone's."""
+    write(pair, "old")
+    pair.caught_up()
+    pair.containers["replica"].stop(timeout=20)
+    pair.remove("default")
+    pair.start_postgres("default")
+    pair.answers("default")
+    pair.ask("default", "CREATE TABLE written (what text)")
+    write(pair, "new")
+
+    pair.containers["replica"].start()
+    pair.answers("replica")
+    pair.caught_up()
+
+    assert reads(pair, "new")
+    assert not reads(pair, "old")
+
+
+def test_standby__killed_while_cloning(network: Servers) -> None:
+    """Half a clone is no clone: the next start begins anew and ends with a whole one."""
+    bulk = "SELECT repeat(md5(n::text), 30) FROM generate_series(1, 200000) AS n"
+    network.ask("default", f"CREATE TABLE bulk AS {bulk}")  # so that cloning takes a while
+    network.start_standby("replica", of="default")
+    until(lambda: CLONING in said(network), "it has begun to clone")
+    with network.paused("default"):  # so the clone cannot become whole
+        network.containers["replica"].kill()
+    assert "the clone is whole" not in said(network)
+
+    network.containers["replica"].start()
+    network.answers("replica")
+    write(network, "after the kill")
+    network.caught_up()
+
+    assert reads(network, "after the kill")
+    assert said(network).count(CLONING) == 2
+    network.remove("replica")
+    drop_slot(network)
+    network.ask("default", "DROP TABLE bulk")
+
+
+def test_standby__promoted(network: Servers) -> None:
+    """A standby that became a server of its own is not thrown away: the start is refused."""
+    network.start_standby("replica", of="default")
+    network.answers("replica")
+    network.ask("replica", "SELECT pg_promote()")
+    container = network.containers["replica"]
+    container.stop(timeout=20)
+
+    container.start()
+
+    assert container.wait(timeout=30)["StatusCode"] == 1
+    assert "holds a server that is no standby" in said(network)
+    network.remove("replica")
+    drop_slot(network)
+
+
+def test_standby__apply_delay(network: Servers) -> None:
+    """APPLY_DELAY is lag on demand: a row is read that much later."""
+    network.start_standby("replica", of="default", apply_delay="2s")
+    network.answers("replica")
+    network.caught_up()
+
+    write(network, "late")
+    early = reads(network, "late")
+    network.caught_up()
+
+    assert not early
+    assert reads(network, "late")
+    network.remove("replica")
+    drop_slot(network)
+
+
+def test_standby__password(pair: Servers) -> None:
+    """The password is on no command line, in no setting and not in the server's environment."""
+    processes = "\n".join(" ".join(row) for row in pair.containers["replica"].top(ps_args="axeww")["Processes"])
+    (connection,) = pair.ask("replica", "SHOW primary_conninfo")[0]
+
+    assert "passfile=/tmp/replicator.pgpass" in connection
+    assert PASSWORDS["replicator"] not in processes + connection
