@@ -77,8 +77,6 @@ SWITCHYARD = {
     "METRICS_DIR": env.text(os.environ, "METRICS_DIR", "") or None,
 }
 
-MIGRATION_MODULES = {"switchyard": None}  # its `migrations` runs those of others and has none of its own
-
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["switchyard.routing.auth.PrimaryModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -21,7 +21,7 @@ from rich.table import Table
 from config import env
 from config.children import ChildError, Children
 from config.env import ConfigurationError
-from switchyard.migrations.status import migrating, pending
+from switchyard.migrations import migrating, pending
 
 ADMIN = {"username": "admin", "password": "dev"}
 TOKEN = "dev"  # noqa: S105 - for a service that only this machine reaches
