@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import batched
 from random import Random
 
+from django.core.management import CommandError
 from django.db import router, transaction
 
 from accounts.models import User
@@ -20,12 +21,17 @@ BATCH = 1000
 
 
 def create(*, count: int, seed: int, advance: Callable[[int], None]) -> int:
-    """Create the events in one transaction, and return their number: 0 when a user of the seed has events already."""
+    """Create the events in one transaction, and return their number: 0 when a user of the seed has events already.
+
+    Raises CommandError when the seed has no users.
+    """
     random = Random(f"events {seed}")  # noqa: S311 - sample data
     with use_primary(), transaction.atomic(using=router.db_for_write(AnalyticsEvent)):
         sampled = User.objects.filter(username__startswith=prefix(seed)).order_by("pk")
         users = array("q", sampled.values_list("pk", flat=True).iterator(chunk_size=BATCH))
-        if not users or _has_events(users):
+        if not users:
+            raise CommandError(f"Seed {seed} has no users yet whose events these could be. Make some with --users.")
+        if _has_events(users):
             return 0
         for numbers in batched(range(count), BATCH, strict=False):
             AnalyticsEvent.objects.bulk_create([_event(users, random) for _ in numbers])

@@ -110,7 +110,8 @@ def list_aliases(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 
     ]
 
 
-def _compose() -> Api:
+def compose() -> Api:
+    """Build the API of the apps that are installed."""
     api = Api(
         title="Switchyard",
         version="1",
@@ -126,4 +127,4 @@ def _compose() -> Api:
     return api
 
 
-api = _compose()
+api = compose()

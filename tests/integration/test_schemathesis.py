@@ -1,0 +1,60 @@
+"""Right, wrong and hostile input over the whole API, made from its own document: none of it may end in 5xx."""
+
+import datetime as dt
+
+import pytest
+import schemathesis
+from django.conf import settings as django_settings
+from hypothesis import HealthCheck, settings
+from schemathesis import checks
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from accounts.models import User
+from analytics.models import AnalyticsEvent
+from config.api import api
+from config.wsgi import application
+from legacy.models import Customer
+from reporting.services import report_create
+from switchyard.routing import allow_writes, owner_of
+
+NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
+
+schema = schemathesis.openapi.from_dict(api.get_openapi_schema(path_prefix="/api/"))
+schema.app = application
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _legacy_can_be_emptied():
+    """Let the end of a test empty the read-only database; a request cannot make use of it."""
+    with allow_writes(owner_of(Customer), reason="the end of a test"):
+        yield
+
+
+@pytest.fixture
+def _rows():
+    """Rows of everything, so that more than empty pages is answered."""
+    ada = User.objects.create(pk=1, username="ada")
+    AnalyticsEvent.objects.create(user_id=ada.pk, kind="view", at=NOON)
+    report_create(date=NOON.date())
+    Customer.objects.create(name="Acme", email="who@example.com", created_at=NOON)
+
+
+@pytest.mark.django_db(databases=["default", "replica", "analytics", "legacy"], transaction=True)
+@pytest.mark.usefixtures("_rows")
+@schema.parametrize()
+@settings(max_examples=100, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_api__any_input(case):
+    """The answer's status, type and body are what the document says, and never a failure of the service."""
+    case.call_and_validate(
+        headers={"Authorization": f"Bearer {django_settings.API_TOKEN}"},
+        checks=[
+            checks.not_a_server_error,
+            status_code_conformance,
+            content_type_conformance,
+            response_schema_conformance,
+        ],
+    )
