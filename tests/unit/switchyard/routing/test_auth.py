@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth import authenticate, get_user
 from django.contrib.auth.models import Group, Permission
 from django.http import HttpRequest
-from django.test import Client
+from django.test import Client, override_settings
 
 from accounts.models import User
 from switchyard.testing import assert_queries
@@ -24,6 +24,7 @@ def test_primary_model_backend__signing_in() -> None:
     assert User.objects.get()._state.db == "replica"
 
 
+@override_settings(SECRET_KEY="only-for-tests")  # a session is signed
 def test_primary_model_backend__a_signed_in_request() -> None:
     """Session and user are read from the owner."""
     client = Client()
