@@ -70,8 +70,8 @@ class MisplacedWriteError(RoutingError):
 class CrossOwnerQueryError(RoutingError):
     """One statement on '{alias}' names {model}, owned by '{owner}', and {other}, owned by '{other_owner}'.
 
-    No join, subquery or union reaches across databases. Ask '{other_owner}' by keys with `switchyard.crossdb`
-    (`CrossDatabaseIn` filters by them, `attach` loads the objects), or use `prefetch_related`.
+    No join, subquery or union reaches across databases. Let '{other_owner}' give the keys and filter by them with
+    `switchyard.crossdb.rows_by_key`, or use `prefetch_related`, which asks each side on its own alias.
     """
 
     kind = "cross_owner_query"
