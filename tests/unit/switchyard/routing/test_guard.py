@@ -163,7 +163,7 @@ def test_guard__a_query_across_owners(
     query: Callable[[], object], alias: str, named: str, seen: list[tuple[str, str]]
 ) -> None:
     """The error comes before SQL and names both models, both owners and the tool to use."""
-    with pytest.raises(CrossOwnerQueryError, match="switchyard.crossdb") as refused:
+    with pytest.raises(CrossOwnerQueryError, match=r"switchyard\.crossdb") as refused:
         query()
 
     assert f"One statement on '{alias}' names {named}." in str(refused.value)
