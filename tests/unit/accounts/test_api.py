@@ -1,9 +1,10 @@
 """Users over HTTP."""
 
 import pytest
-from tests.client import api_client, assert_queries
+from tests.client import api_client
 
 from accounts.models import User
+from switchyard.testing import assert_queries
 
 pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
 

@@ -4,10 +4,11 @@ import datetime as dt
 from urllib.parse import quote
 
 import pytest
-from tests.client import api_client, assert_queries
+from tests.client import api_client
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
+from switchyard.testing import assert_queries
 
 pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
 

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 import pytest
 from django.db import InterfaceError, OperationalError, connections
 from django.test import Client
-from tests.client import api_client, assert_queries
+from tests.client import api_client
 
 from accounts.models import User
+from config.api import compose
+from switchyard.testing import assert_queries
 
 PATHS = ["users", "users/1", "users/active", "events", "reports", "legacy/customers", "aliases", "docs", "openapi.json"]
 

@@ -6,12 +6,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
-from tests.client import assert_queries
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer, Order
 from switchyard.routing import allow_writes, owner_of
+from switchyard.testing import assert_queries
 
 everywhere = pytest.mark.django_db(databases=["default", "analytics", "legacy"])
 

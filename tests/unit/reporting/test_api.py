@@ -3,10 +3,11 @@
 import datetime as dt
 
 import pytest
-from tests.client import api_client, assert_queries
+from tests.client import api_client
 
 from analytics.models import AnalyticsEvent
 from reporting.models import AnalyticsReport
+from switchyard.testing import assert_queries
 
 pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
 

@@ -5,13 +5,13 @@ import datetime as dt
 import pytest
 from django.core.exceptions import FieldError
 from hypothesis import HealthCheck, given, settings
-from tests.client import assert_queries
 from tests.joins import cases, check_same_as_join
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer, Order
 from switchyard.crossdb import queries, rows_by_key
+from switchyard.testing import assert_queries
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 databases = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
