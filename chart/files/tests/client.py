@@ -19,7 +19,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 PATIENCE = 60  # seconds
-SAMPLE = re.compile(r'switchyard_queries_total\{alias="(\w+)",operation="(\w+)",app="(\w+)"\} (\S+)')
+SAMPLE = re.compile(r"^switchyard_queries_total\{(.*)\} (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="(\w*)"')
 
 
 def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -46,8 +47,9 @@ def queries() -> Counter[tuple[str, str, str]]:
     host, port = os.environ["METRICS_HOST"], int(os.environ["METRICS_PORT"])
     for *_, address in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM):
         with urlopen(f"http://{address[0]}:{port}/metrics", timeout=15) as response:
-            for alias, operation, app, value in SAMPLE.findall(response.read().decode()):
-                total[alias, operation, app] += int(float(value))
+            for labels, value in SAMPLE.findall(response.read().decode()):
+                label = dict(LABEL.findall(labels))
+                total[label["alias"], label["operation"], label["app"]] += int(float(value))
     return total
 
 
