@@ -12,7 +12,7 @@ from functools import cache
 
 from django.db import connections
 
-from switchyard.migrations.status import pending
+from switchyard.migrations import pending
 from switchyard.routing import replicated_by
 from switchyard.telemetry.queries import exempt
 
