@@ -16,18 +16,26 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 from tests.connected import connected
 from tests.integration.servers import Servers, UnavailableError, four_servers
+from tests.written import write_migrations
 
 from config.databases import topology
 
-_APP = Path(__file__).resolve().parents[2] / "app"
+__all__ = ["write_migrations"]  # a fixture for test_migrate.py
+
+APP = Path(__file__).resolve().parents[2] / "app"
+
+
+def environment(**environ: str) -> dict[str, str]:
+    """Return the environment of a service's process, with these variables in place of the caller's DATABASE_* ones."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
+    return {"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests", **inherited, **environ}
 
 
 def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run manage.py with these variables in place of the caller's DATABASE_* ones."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
+    """Run manage.py to its end."""
     return subprocess.run(
-        [sys.executable, str(_APP / "manage.py"), *arguments],
-        env={"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests", **inherited, **environ},
+        [sys.executable, str(APP / "manage.py"), *arguments],
+        env=environment(**environ),
         capture_output=True,
         text=True,
         check=False,

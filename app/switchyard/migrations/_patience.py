@@ -15,7 +15,10 @@ _MYSQL_NOT_THERE = {2002, 2003, 2005, 2006, 2013, 1040, 1053}
 # Both belong to the session, so they end with the connection of a killed `migrate`, and outlive each transaction.
 _TAKE = {
     "postgresql": ("SELECT pg_try_advisory_lock(%s)", "SELECT pg_advisory_unlock(%s)"),
-    "mysql": ("SELECT GET_LOCK(CONCAT(%s, MD5(DATABASE())), 0)", "SELECT RELEASE_LOCK(CONCAT(%s, MD5(DATABASE())))"),
+    "mysql": (
+        "SELECT GET_LOCK(CONCAT(%s, LEFT(SHA2(DATABASE(), 256), 32)), 0)",
+        "SELECT RELEASE_LOCK(CONCAT(%s, LEFT(SHA2(DATABASE(), 256), 32)))",
+    ),
 }
 _KEY: dict[str, int | str] = {
     "postgresql": int.from_bytes(blake2b(b"switchyard.migrate", digest_size=8).digest(), signed=True),

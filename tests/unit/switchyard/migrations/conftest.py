@@ -7,9 +7,11 @@ import pytest
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 from tests.connected import connected
-from tests.written import write_migrations  # noqa: F401 - a fixture
+from tests.written import write_migrations
 
 from config.databases import topology
+
+__all__ = ["write_migrations"]  # a fixture
 
 
 @pytest.fixture
