@@ -102,7 +102,8 @@ def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
-    logger.error("%s %s failed for want of a database", request.method, request.path, exc_info=error)
+    # a traceback would say nothing more, and its frames hold what the driver connects with
+    logger.error("%s %s failed for want of a database: %s", request.method, request.path, str(error).strip())
     return problem(503, UNAVAILABLE, headers={"Retry-After": "1"})
 
 
