@@ -93,4 +93,4 @@ def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError
 def _shown(text: str) -> str:
     # The beginning tells the statement; values come later, and mostly as parameters.
     line = " ".join(text[: 4 * _SHOWN].split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]} [...]"

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from functools import cache
 from typing import Any
 
@@ -102,12 +103,12 @@ class Prober(threading.Thread):
 
 
 def judge(probers: Iterable[Prober]) -> None:
-    """Take each prober's verdict over, and log it where it changed."""
+    """Take each prober's verdict over, and log what became unfit and what became fit."""
     for prober in probers:
         alias, before, now = prober.alias, _unfit.get(prober.alias), prober.verdict()
         if now is not None:
             _unfit[alias] = now
-            if before != now:
+            if before is None:
                 logger.warning("Replica '%s' is unfit (%s): its reads go to another or to the owner.", alias, now)
         elif before is not None:
             del _unfit[alias]
@@ -132,17 +133,11 @@ class Question:
     def ask(self) -> str | None:
         """Return why the replica is unfit, None when it is fit."""
         try:
-            connection = own_connection(self.alias, self.vendor)
-        except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each means that nothing answers
-            self._migrated = False
-            return f"{type(error).__name__} when connecting"
-        try:
-            return self._ask(connection)
-        except Exception as error:  # noqa: BLE001 - as above
+            with closing(own_connection(self.alias, self.vendor)) as connection:
+                return self._ask(connection)
+        except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each means that it cannot be read
             self._migrated = False
             return f"{type(error).__name__} when asked"
-        finally:
-            connection.close()
 
     def _ask(self, connection: Any) -> str | None:
         cursor = connection.cursor()

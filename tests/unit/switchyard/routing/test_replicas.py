@@ -70,7 +70,7 @@ def test_prober__a_server_that_refuses(hanging: tuple[str, socket.socket], caplo
         judge([prober])
         assert is_fit(alias)
 
-    assert "Replica 'hanging' is unfit (OperationalError when connecting)" in caplog.messages[0]
+    assert "Replica 'hanging' is unfit (OperationalError when asked)" in caplog.messages[0]
     assert caplog.messages[1:] == ["Replica 'hanging' is fit again."]
 
 
@@ -79,7 +79,7 @@ def test_question__leaves_the_threads_own_connection_alone(hanging: tuple[str, s
     alias, server = hanging
     server.close()
 
-    assert Question(alias).ask() == "OperationalError when connecting"
+    assert Question(alias).ask() == "OperationalError when asked"
     assert connections[alias].connection is None
     assert alias not in connections[alias]._connection_pools  # type: ignore[attr-defined]  # PostgreSQL's
 
