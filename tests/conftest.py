@@ -1,12 +1,20 @@
-"""What every test needs before Django's settings are read: a key, a token, and a data directory of its own."""
+"""What every test needs: a key, a token, and a data directory that is nobody's.
+
+The variables are for the processes that tests start. pytest-django has read the settings before this file.
+"""
 
 import os
 from pathlib import Path
+
+from django.conf import settings
 
 DATA_DIR = Path(__file__).parents[1] / "build" / "tests"
 
 os.environ.setdefault("DATA_DIR", str(DATA_DIR))
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
 os.environ.setdefault("API_TOKEN", "only-for-tests")
-os.environ.setdefault("SERVED_OVER_HTTPS", "false")
-Path(os.environ["DATA_DIR"], "static").mkdir(parents=True, exist_ok=True)
+
+settings.SECRET_KEY = os.environ["SECRET_KEY"]
+settings.API_TOKEN = os.environ["API_TOKEN"]
+settings.STATIC_ROOT = Path(os.environ["DATA_DIR"]) / "static"
+settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)

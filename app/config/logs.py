@@ -5,15 +5,16 @@ from typing import Any
 
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
-from structlog.processors import JSONRenderer, TimeStamper, dict_tracebacks
+from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 
 
 def logging_config(stream: str) -> dict[str, Any]:
     """Return the configuration for logging.config: every record to the stream of sys that is named."""
     person = getattr(sys, stream).isatty()
+    # Plain tracebacks in both: structlog's own show local variables, and with them passwords and tokens.
     renderers: list[structlog.typing.Processor] = (
-        [ConsoleRenderer(exception_formatter=plain_traceback)] if person else [dict_tracebacks, JSONRenderer()]
+        [ConsoleRenderer(exception_formatter=plain_traceback)] if person else [format_exc_info, JSONRenderer()]
     )
     return {
         "version": 1,
