@@ -91,9 +91,10 @@ _current: Counters | None = None
 def start(layout: Layout, directory: str | None) -> Counters:
     """Open the process's counters. Raises OSError when the directory cannot be used."""
     global _current  # noqa: PLW0603 - a process has one set of counters, as it has one set of settings
-    _current = Counters(layout, directory)
-    _current.open()
-    return _current
+    counters = Counters(layout, directory)
+    counters.open()
+    _current = counters
+    return counters
 
 
 def current() -> Counters:

@@ -1,0 +1,281 @@
+"""The counters against what the servers themselves have counted.
+
+A query is one call into the driver; what a server counts for it differs. CALLS says, for each way to call, what the
+counters add and what each server adds. Apart from that stand, on both sides, the ends of transactions, which are calls
+of a connection and not of a cursor, and what sets a connection up.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import DatabaseError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+from tests.integration.servers import Servers
+
+from analytics.models import AnalyticsEvent
+from legacy.models import Customer
+from switchyard.routing import allow_writes
+from switchyard.telemetry import snapshot
+from switchyard.telemetry.families import QUERIES
+
+ROWS = 7
+MOMENT = "2026-01-01 00:00:00"
+
+MODELS: Mapping[str, type[Model]] = {"analytics": AnalyticsEvent, "legacy": Customer, "replica": Permission}
+INSERT = {
+    "postgresql": "INSERT INTO analytics_analyticsevent (user_id, kind, at) VALUES (%s, %s, %s)",
+    "mysql": "INSERT INTO customers (name, email, created_at) VALUES (%s, %s, %s)",
+}
+UPDATE = {
+    "postgresql": "UPDATE analytics_analyticsevent SET kind = %s WHERE id = %s",
+    "mysql": "UPDATE customers SET name = %s WHERE id = %s",
+}
+COPY_IN = "COPY analytics_analyticsevent (user_id, kind, at) FROM STDIN"
+COPY_OUT = "COPY (SELECT generate_series(1, 3)) TO STDOUT"
+
+
+def orm_read(connection: BaseDatabaseWrapper) -> None:
+    list(MODELS[connection.alias].objects.using(connection.alias).order_by("pk")[:ROWS])
+
+
+def raw_read(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchall()
+
+
+def debugged_read(connection: BaseDatabaseWrapper) -> None:
+    connection.force_debug_cursor = True
+    raw_read(connection)
+    connection.force_debug_cursor = False
+
+
+def iterate(connection: BaseDatabaseWrapper) -> None:
+    rows = MODELS[connection.alias].objects.using(connection.alias).order_by("pk")[:ROWS].iterator(chunk_size=5)
+    assert len(list(rows)) == ROWS
+
+
+def orm_write(connection: BaseDatabaseWrapper) -> None:
+    MODELS[connection.alias].objects.using(connection.alias).filter(pk=-1).update(id=-1)
+
+
+def execute(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT[connection.vendor], [1, "one", MOMENT])
+
+
+def insert_many(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(INSERT[connection.vendor], [[number, "many", MOMENT] for number in range(5)])
+
+
+def update_many(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(UPDATE[connection.vendor], [["updated", -number] for number in range(3)])
+
+
+def copy_in(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor, cursor.copy(COPY_IN) as copy:
+        for number in range(20):
+            copy.write_row((number, "copied", MOMENT))
+
+
+def copy_out(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor, cursor.copy(COPY_OUT) as copy:
+        list(copy.rows())
+
+
+def call_procedure(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.callproc("pg_backend_pid")
+
+
+def stream(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        assert len(list(cursor.stream("SELECT generate_series(1, 3)"))) == 3
+
+
+def savepoint(connection: BaseDatabaseWrapper) -> None:
+    with transaction.atomic(using=connection.alias), transaction.atomic(using=connection.alias):
+        execute(connection)
+
+
+def savepoint_rolled_back(connection: BaseDatabaseWrapper) -> None:
+    with transaction.atomic(using=connection.alias), suppress(KeyError), transaction.atomic(using=connection.alias):
+        raise KeyError
+
+
+def violate(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor, suppress(DatabaseError):
+        cursor.execute(INSERT[connection.vendor], [None, None, MOMENT])
+
+
+def misspell(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor, suppress(DatabaseError):
+        cursor.execute("SELECT nothing FROM nowhere")
+
+
+def refused(connection: BaseDatabaseWrapper) -> None:
+    def refuse(*_arguments: Any) -> Any:
+        raise PermissionError
+
+    with connection.execute_wrapper(refuse), suppress(PermissionError):
+        raw_read(connection)
+
+
+class Call(NamedTuple):
+    """A way to call: what the counters add by operation, and what each server adds by the statement's first word."""
+
+    run: Callable[[BaseDatabaseWrapper], None]
+    counted: Mapping[str, int]
+    postgresql: Mapping[str, int] | None
+    mysql: Mapping[str, int] | None = None
+
+
+SAVED = {"SAVEPOINT": 1, "RELEASE": 1, "INSERT": 1}
+ROLLED_BACK = {"SAVEPOINT": 1, "ROLLBACK_TO": 1, "RELEASE": 1}
+READS = (
+    Call(orm_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
+    Call(raw_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
+    Call(debugged_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
+    # A server-side cursor is three statements and more: 7 rows, 5 at a time, and once more to see that it is the end.
+    Call(iterate, {"read": 1}, {"DECLARE": 1, "FETCH": 3, "CLOSE": 1}, {"SELECT": 1}),
+    Call(copy_out, {"read": 1}, {"COPY": 1}),
+    Call(call_procedure, {"read": 1}, {"SELECT": 1}),
+    Call(stream, {"read": 1}, {"SELECT": 1}),
+    # What fails is nothing to PostgreSQL.
+    Call(misspell, {"read": 1}, {}, {"SELECT": 1}),
+    Call(refused, {}, {}, {}),
+)
+CALLS = (
+    *READS,
+    Call(orm_write, {"write": 1}, {"UPDATE": 1}, {"UPDATE": 1}),
+    Call(execute, {"write": 1}, {"INSERT": 1}, {"INSERT": 1}),
+    # psycopg sends a statement for each row; mysqlclient makes one of an INSERT's rows, and of nothing else.
+    Call(insert_many, {"write": 1}, {"INSERT": 5}, {"INSERT": 1}),
+    Call(update_many, {"write": 1}, {"UPDATE": 3}, {"UPDATE": 3}),
+    Call(copy_in, {"write": 1}, {"COPY": 1}),
+    Call(savepoint, {"tx": 2, "write": 1}, SAVED, SAVED),
+    Call(savepoint_rolled_back, {"tx": 3}, ROLLED_BACK, ROLLED_BACK),
+    Call(violate, {"write": 1}, {}, {"INSERT": 1}),
+)
+BY_ALIAS = {
+    "replica": [call for call in READS if call.postgresql is not None],
+    "analytics": [call for call in CALLS if call.postgresql is not None],
+    "legacy": [call for call in CALLS if call.mysql is not None],
+}
+# Ends of transactions, and what sets a connection up or ends it.
+APART = {"BEGIN", "COMMIT", "ROLLBACK", "SET"}
+
+POSTGRES_COUNTS = """
+    SELECT CASE WHEN query ILIKE 'ROLLBACK TO%' THEN 'ROLLBACK_TO' ELSE upper(split_part(query, ' ', 1)) END,
+        sum(calls)::int
+    FROM pg_stat_statements JOIN pg_roles ON pg_roles.oid = userid WHERE rolname = 'app' GROUP BY 1
+"""
+MYSQL_COUNTS = """
+    SELECT event_name, count_star FROM performance_schema.events_statements_summary_by_user_by_event_name
+    WHERE user = 'app' AND count_star > 0 AND event_name LIKE 'statement/sql/%'
+"""
+MYSQL_WORDS = {"RELEASE_SAVEPOINT": "RELEASE", "ROLLBACK_TO_SAVEPOINT": "ROLLBACK_TO", "SET_OPTION": "SET"}
+
+
+def forget(servers: Servers, alias: str) -> None:
+    """Let the server count from zero."""
+    if alias == "legacy":
+        servers.ask(alias, "TRUNCATE performance_schema.events_statements_summary_by_user_by_event_name")
+    else:
+        servers.ask(alias, "SELECT pg_stat_statements_reset()")
+
+
+def counted_by_server(servers: Servers, alias: str) -> Counter[str]:
+    """Return how many statements of the service's user the server has counted, by their first word."""
+    if alias == "legacy":
+        words = ((name.rpartition("/")[2].upper(), number) for name, number in servers.ask(alias, MYSQL_COUNTS))
+        counts = Counter({MYSQL_WORDS.get(word, word): number for word, number in words})
+    else:
+        counts = Counter(dict(servers.ask(alias, POSTGRES_COUNTS)))
+    return Counter({word: number for word, number in counts.items() if word not in APART})
+
+
+@contextmanager
+def counting() -> Iterator[dict[str, Counter[str]]]:
+    """Fill a dictionary with what the block added to the counters: alias -> operation -> number."""
+    added: dict[str, Counter[str]] = {alias: Counter() for alias in connections}
+    before = snapshot()
+    yield added
+    for (name, labels), value in snapshot().items():
+        if name == QUERIES and value != before[name, labels]:
+            of = dict(labels)
+            added[of["alias"]][of["operation"]] += int(value - before[name, labels])
+
+
+@pytest.mark.docker
+def test_volume__of_a_mixed_load(real_databases: Servers) -> None:
+    """After a thousand calls of all kinds, on three servers, counters and servers agree to the last one."""
+    random = Random(20261122)
+    load = [(alias, random.choice(BY_ALIAS[alias])) for alias in random.choices(list(BY_ALIAS), k=1_000)]
+    fill()
+    for alias in BY_ALIAS:
+        connections[alias].ensure_connection()
+        forget(real_databases, alias)
+
+    with counting() as counted, allow_writes("legacy", reason="the load of a test"):
+        for alias, call in load:
+            call.run(connections[alias])
+
+    for alias, ways in BY_ALIAS.items():
+        calls = [call for of, call in load if of == alias]
+        by_server = Counter[str]()
+        by_operation = Counter[str]()
+        for call in calls:
+            by_server.update((call.mysql if alias == "legacy" else call.postgresql) or {})
+            by_operation.update(call.counted)
+        assert set(map(id, calls)) == set(map(id, ways)), "the load leaves a way to call out"
+        assert counted_by_server(real_databases, alias) == by_server, alias
+        assert counted[alias] == by_operation, alias
+
+
+def fill() -> None:
+    """Let every table that is read have rows; permissions are there."""
+    with allow_writes("legacy", reason="rows for a test"):
+        for alias in ("analytics", "legacy"):
+            for _ in range(ROWS):
+                execute(connections[alias])
+
+
+@pytest.mark.docker
+def test_volume__of_connections_that_are_set_up_again(real_databases: Servers) -> None:
+    """What Django sends to set a connection up is no query, the first time and each time after."""
+    with counting() as counted:
+        for alias in BY_ALIAS:
+            for _ in range(3):
+                raw_read(connections[alias])
+                connections[alias].close()
+
+    assert {alias: dict(counts) for alias, counts in counted.items() if counts} == {
+        alias: {"read": 3} for alias in BY_ALIAS
+    }
+
+
+@pytest.mark.docker
+def test_volume__through_a_pool(real_databases: Servers) -> None:
+    """Each time that the pool lends a connection its calls are counted once, and the lending is not."""
+    pooled = connections["analytics"].copy()
+    pooled.settings_dict["CONN_MAX_AGE"] = 0
+    pooled.settings_dict["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2}
+    try:
+        with counting() as counted:
+            for _ in range(5):
+                raw_read(pooled)
+                copy_in(pooled)
+                pooled.close()
+    finally:
+        pooled.close_pool()
+
+    assert counted["analytics"] == {"read": 5, "write": 5}
