@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from tests.chart.objects import CHART, Object, Render, of_kind, without_secrets

@@ -1,0 +1,147 @@
+"""A release in a cluster, as its operator and its clients see it: through kubectl, helm and its ports."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).parents[2]
+RELEASE = NAMESPACE = "switchyard"
+
+type Key = tuple[str, str]  # alias, operation
+
+_SAMPLE = re.compile(r"^switchyard_queries_total\{(.*)\} (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="(\w*)"')
+
+
+def run(*command: str | Path, timeout: float = 120, environ: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return what the command prints; its failure shows all that it said."""
+    result = subprocess.run(
+        command, env={**os.environ, **environ}, capture_output=True, text=True, check=False, timeout=timeout
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Wait until the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.5)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A kind cluster that `kind-up` makes, by its name and the ports it shows on this machine."""
+
+    name: str
+    http_port: int
+    metrics_port: int
+    kubeconfig: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Return what tells kind-up and kind-down which cluster is meant."""
+        return {
+            "KIND_CLUSTER": self.name,
+            "KIND_KUBECONFIG": str(self.kubeconfig),
+            "HTTP_PORT": str(self.http_port),
+            "METRICS_PORT": str(self.metrics_port),
+        }
+
+    def up(self, source: Path = ROOT) -> str:
+        """Bring the release of a source tree up, as `make kind-up` does."""
+        return run(source / "k8s-dev" / "kind-up", timeout=900, environ=self.environ)
+
+    def down(self) -> None:
+        """Remove the cluster, as `make kind-down` does."""
+        run(ROOT / "k8s-dev" / "kind-down", environ=self.environ)
+
+    def kubectl(self, *arguments: str) -> str:
+        """Return what kubectl prints."""
+        return run("kubectl", "--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE, *arguments)
+
+    def helm(self, *arguments: str) -> str:
+        """Return what helm prints."""
+        return run("helm", "--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE, *arguments)
+
+    def objects(self, kind: str, component: str = "") -> list[dict[str, Any]]:
+        """Return the objects of a kind that are not being deleted."""
+        selector = f"app.kubernetes.io/instance={RELEASE}"
+        if component:
+            selector += f",app.kubernetes.io/component={component}"
+        found = json.loads(self.kubectl("get", kind, "--selector", selector, "--output", "json"))["items"]
+        return [item for item in found if "deletionTimestamp" not in item["metadata"]]
+
+    def service_pods(self) -> int:
+        """Return how many pods of the service there are, those on their way out included."""
+        selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=service"
+        return len(self.kubectl("get", "pods", "--selector", selector, "--output", "name").split())
+
+    def in_service(self, *command: str) -> str:
+        """Return what a command prints in the service's own container."""
+        return self.kubectl("exec", f"deployment/{RELEASE}", "--container", "service", "--", *command)
+
+    def query(self, alias: str, sql: str) -> str:
+        """Return what a PostgreSQL server itself answers."""
+        pod = f"{RELEASE}-db-{alias}-0"
+        psql = ("psql", "--host=127.0.0.1", "--username=postgres", "--dbname=switchyard", "-At", "--command", sql)
+        return self.kubectl("exec", pod, "--", *psql).strip()
+
+    @cached_property
+    def _token(self) -> str:
+        template = '{{index .data "api-token" | base64decode}}'
+        return self.kubectl("get", "secret", RELEASE, "--output", f"go-template={template}")
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return the status and the document that the API answers with."""
+        request = Request(
+            f"http://127.0.0.1:{self.http_port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urlopen(request, timeout=30) as response:
+                return response.status, json.loads(response.read() or "null")
+        except HTTPError as error:
+            return error.code, json.loads(error.read() or "null")
+
+    def scraped(self) -> Counter[Key]:
+        """Return the queries of the API's apps by alias and operation, as /metrics says; health checks are no app's."""
+        with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as response:
+            text = response.read().decode()
+        counted: Counter[Key] = Counter()
+        for labels, value in _SAMPLE.findall(text):
+            label = dict(_LABEL.findall(labels))
+            if label["app"] != "other":
+                counted[label["alias"], label["operation"]] += int(float(value))
+        return counted
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A Prometheus that scrapes the release."""
+
+    url: str
+
+    def counted(self) -> Counter[Key]:
+        """Return what `Cluster.scraped` does, as Prometheus has stored it."""
+        query = 'sum by (alias, operation) (switchyard_queries_total{app!="other"})'
+        with urlopen(f"{self.url}/api/v1/query?{urlencode({'query': query})}", timeout=30) as response:
+            series = json.loads(response.read())["data"]["result"]
+        return Counter(
+            {(one["metric"]["alias"], one["metric"]["operation"]): int(float(one["value"][1])) for one in series}
+        )

@@ -1,0 +1,94 @@
+"""One cluster for all of these tests, brought up by the script behind `make kind-up` and removed at the end.
+
+KEEP_CLUSTER=1 leaves it, to look at.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from tests.e2e.cluster import ROOT, Cluster, Prometheus, eventually
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The release, as kind-up left it."""
+    missing = [tool for tool in ("docker", "kind", "kubectl", "helm") if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        pytest.skip("no Docker engine answers")
+    started = Cluster(
+        "switchyard-e2e", free_port(), free_port(), kubeconfig=tmp_path_factory.mktemp("kind") / "kubeconfig"
+    )
+    started.down()
+    try:
+        started.up()
+        yield started
+    finally:
+        if not os.environ.get("KEEP_CLUSTER"):
+            started.down()
+
+
+@pytest.fixture(scope="session")
+def prometheus(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus of this machine that scrapes the release each second."""
+    if not shutil.which("prometheus"):
+        pytest.skip("prometheus is not installed (Debian's package has that name)")
+    home, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    config = home / "prometheus.yml"
+    config.write_text(
+        "scrape_configs:\n"
+        "  - job_name: switchyard\n"
+        "    scrape_interval: 1s\n"
+        "    scrape_timeout: 1s\n"
+        f"    static_configs: [{{targets: ['127.0.0.1:{cluster.metrics_port}']}}]\n"
+    )
+    command = [
+        "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={home}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        found = Prometheus(f"http://127.0.0.1:{port}")
+        eventually(lambda: _has_counts(found), seconds=60, what=f"counts in Prometheus; see {home}/log")
+        yield found
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _has_counts(prometheus: Prometheus) -> bool:
+    try:
+        with urlopen(f"{prometheus.url}/-/ready", timeout=5):
+            return bool(prometheus.counted())
+    except URLError:
+        return False
+
+
+@pytest.fixture
+def source_copy(tmp_path: Path) -> Path:
+    """A copy of the project that a test may change: what git would put into a clone."""
+    copy = tmp_path / "switchyard"
+    for name in ("app", "chart", "k8s-dev"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
