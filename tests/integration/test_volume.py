@@ -279,3 +279,19 @@ def test_volume__through_a_pool(real_databases: Servers) -> None:
         pooled.close_pool()
 
     assert counted["analytics"] == {"read": 5, "write": 5}
+
+
+@pytest.mark.docker
+def test_volume__of_a_stored_procedure_on_mysql(real_databases: Servers) -> None:
+    """A call of a procedure is one query, and a write, whatever the procedure does."""
+    real_databases.ask("legacy", "CREATE PROCEDURE one() SELECT 1")
+    real_databases.ask("legacy", "GRANT EXECUTE ON PROCEDURE one TO app")
+    try:
+        with counting() as counted, connections["legacy"].cursor() as cursor:
+            cursor.callproc("one")
+            rows = cursor.fetchall()
+    finally:
+        real_databases.ask("legacy", "DROP PROCEDURE one")
+
+    assert rows == ((1,),)
+    assert counted["legacy"] == {"write": 1}
