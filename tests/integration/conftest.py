@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 from tests.connected import connected
-from tests.integration.servers import Servers, UnavailableError, four_servers
+from tests.integration.engine import UnavailableError
+from tests.integration.servers import Servers, four_servers
 from tests.written import write_migrations
 
 from config.databases import topology

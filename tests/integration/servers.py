@@ -5,25 +5,27 @@ forget durability, not consistency. A hung server is made with `paused()`, a sto
 """
 
 import os
-import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import docker
-import MySQLdb
 import psycopg
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.networks import Network
+from tests.integration.engine import LABEL, UnavailableError, network
+
+try:
+    import MySQLdb
+    from MySQLdb import OperationalError as MySQLError
+except ImportError:  # it is compiled where it is installed; what needs no MySQL runs without
+    MySQLdb = MySQLError = None
 
 POSTGRES = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
 MYSQL = os.environ.get("TEST_MYSQL_IMAGE", "mysql:9.7")
-LABEL = "org.switchyard.integration"  # its value: the process that owns the container
 PASSWORDS = {"migrator": "migrator's p:w", "app": "app-p@ss", "replicator": r"re'pli:ca\tor"}
 ROOT_PASSWORD = "root-password"
 
@@ -37,10 +39,7 @@ _MYSQL_ARGS = (
     *("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--server-id=1", "--performance-schema=ON"),
     *("--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--mysqlx=OFF"),
 )
-
-
-class UnavailableError(Exception):
-    """No engine answers, or an image is neither here nor to be pulled."""
+_NOT_YET = tuple(filter(None, (psycopg.OperationalError, MySQLError)))
 
 
 def until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
@@ -177,7 +176,7 @@ class Servers:
         def connects() -> bool:
             try:
                 self.admin(alias).close()
-            except (psycopg.OperationalError, MySQLdb.OperationalError):
+            except _NOT_YET:
                 container = self.containers[alias]
                 container.reload()
                 if container.status == "exited":
@@ -264,49 +263,23 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _engine(images: tuple[str, ...]) -> docker.DockerClient:
-    """Return the engine once it holds the images, without what dead runs left; raise UnavailableError."""
-    try:
-        engine = docker.from_env()
-        engine.ping()
-    except DockerException as error:
-        raise UnavailableError(f"no Docker engine answers ({error})") from error
-    for image in images:
-        try:
-            engine.images.get(image)
-        except ImageNotFound:
-            try:
-                engine.images.pull(image)
-            except APIError as error:
-                raise UnavailableError(f"image {image} is not here, nor to be pulled ({error.explanation})") from error
-    for container in engine.containers.list(all=True, filters={"label": LABEL}):
-        if not Path(f"/proc/{container.labels[LABEL]}").exists():
-            container.remove(force=True, v=True)
-    for network in engine.networks.list(filters={"label": LABEL}):
-        if not Path(f"/proc/{network.attrs['Labels'][LABEL]}").exists():
-            network.remove()
-    return engine
-
-
 @contextmanager
 def network_of_servers(*images: str) -> Iterator[Servers]:
     """Yield an empty network for servers of the images; remove all that was started in it."""
-    engine = _engine(images)
-    network = engine.networks.create(f"switchyard-it-{secrets.token_hex(3)}", labels={LABEL: str(os.getpid())})
-    servers = Servers(network)
-    try:
-        yield servers
-    finally:
-        for alias in list(servers.containers):
-            servers.remove(alias)
-        with suppress(NotFound):
-            network.remove()
-        engine.close()
+    with network(*images) as made:
+        servers = Servers(made)
+        try:
+            yield servers
+        finally:
+            for alias in list(servers.containers):
+                servers.remove(alias)
 
 
 @contextmanager
 def four_servers() -> Iterator[Servers]:
     """Yield the servers of the four aliases, all answering, with pg_stat_statements; remove them afterwards."""
+    if MySQLdb is None:
+        raise UnavailableError("mysqlclient is not installed")
     with network_of_servers(POSTGRES, MYSQL) as servers:
         servers.start_postgres("default")
         servers.start_standby("replica", of="default")

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.servers import PASSWORDS, POSTGRES, Servers, UnavailableError, network_of_servers, until
+from tests.integration.engine import UnavailableError
+from tests.integration.servers import PASSWORDS, POSTGRES, Servers, network_of_servers, until
 
 pytestmark = pytest.mark.docker
 
