@@ -9,10 +9,10 @@ import pytest
 import yaml
 from tests.chart.objects import CHART, Object, RefusedError, Render
 
-HELMS = [helm for helm in ("helm", "helm3") if shutil.which(helm)]
+HELMS: list[str | None] = [helm for helm in ("helm", "helm3") if shutil.which(helm)] or [None]
 
 
-@pytest.fixture(params=HELMS or [None])
+@pytest.fixture(params=HELMS)
 def helm(request: pytest.FixtureRequest) -> str:
     """Return the name of one of the Helms."""
     if request.param is None:

@@ -44,12 +44,13 @@ def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> N
 
 @dataclass(frozen=True)
 class Cluster:
-    """A kind cluster that `kind-up` makes, by its name and the ports it shows on this machine."""
+    """A kind cluster that `kind-up` makes, from a source tree, with the ports it shows on this machine."""
 
     name: str
     http_port: int
     metrics_port: int
     kubeconfig: Path
+    source: Path
 
     @property
     def environ(self) -> dict[str, str]:
@@ -61,13 +62,13 @@ class Cluster:
             "METRICS_PORT": str(self.metrics_port),
         }
 
-    def up(self, source: Path = ROOT) -> str:
+    def up(self, source: Path | None = None) -> str:
         """Bring the release of a source tree up, as `make kind-up` does."""
-        return run(source / "k8s-dev" / "kind-up", timeout=900, environ=self.environ)
+        return run((source or self.source) / "k8s-dev" / "kind-up", timeout=900, environ=self.environ)
 
     def down(self) -> None:
         """Remove the cluster, as `make kind-down` does."""
-        run(ROOT / "k8s-dev" / "kind-down", environ=self.environ)
+        run(self.source / "k8s-dev" / "kind-down", environ=self.environ)
 
     def kubectl(self, *arguments: str) -> str:
         """Return what kubectl prints."""

@@ -25,16 +25,26 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what kind-up reads: who edits the project meanwhile changes no image."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in ("app", "chart", "k8s-dev"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def cluster(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The release, as kind-up left it."""
     missing = [tool for tool in ("docker", "kind", "kubectl", "helm") if not shutil.which(tool)]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker engine answers")
-    started = Cluster(
-        "switchyard-e2e", free_port(), free_port(), kubeconfig=tmp_path_factory.mktemp("kind") / "kubeconfig"
-    )
+    kubeconfig = tmp_path_factory.mktemp("kind") / "kubeconfig"
+    started = Cluster("switchyard-e2e", free_port(), free_port(), kubeconfig=kubeconfig, source=source)
     started.down()
     try:
         started.up()
@@ -84,11 +94,6 @@ def _has_counts(prometheus: Prometheus) -> bool:
 
 
 @pytest.fixture
-def source_copy(tmp_path: Path) -> Path:
-    """A copy of the project that a test may change: what git would put into a clone."""
-    copy = tmp_path / "switchyard"
-    for name in ("app", "chart", "k8s-dev"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock"):
-        shutil.copy(ROOT / name, copy / name)
-    return copy
+def changed_source(source: Path, tmp_path: Path) -> Path:
+    """A copy of the source tree that a test may change."""
+    return Path(shutil.copytree(source, tmp_path / "switchyard"))

@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from tests.e2e.cluster import RELEASE, ROOT, Cluster, Key, Prometheus, eventually, run
+from tests.e2e.cluster import RELEASE, Cluster, Key, Prometheus, eventually, run
 
 pytestmark = pytest.mark.cluster
 
@@ -131,6 +131,15 @@ def test_counters__of_200_requests(cluster: Cluster, prometheus: Prometheus) -> 
     assert prometheus.counted() - before == expected
 
 
+def test_kind_up__with_nothing_changed(cluster: Cluster) -> None:
+    """The same image, the same Jobs, the same pods: nothing is made anew and nothing restarts."""
+    before = generations(cluster)
+
+    cluster.up()
+
+    assert generations(cluster) == before
+
+
 def test_rollout__under_load(cluster: Cluster) -> None:
     """While all pods are replaced, no request fails: each pod finishes what it has begun."""
     answers: Counter[int] = Counter()
@@ -152,15 +161,6 @@ def test_rollout__under_load(cluster: Cluster) -> None:
         asked.result()
 
     assert answers.keys() == {200}
-
-
-def test_kind_up__with_nothing_changed(cluster: Cluster) -> None:
-    """The same image, the same Jobs, the same pods: nothing is made anew and nothing restarts."""
-    before = generations(cluster)
-
-    cluster.up()
-
-    assert generations(cluster) == before
 
 
 def test_standby__without_primary(cluster: Cluster) -> None:
@@ -185,12 +185,14 @@ def test_standby__without_primary(cluster: Cluster) -> None:
 
 def test_service__without_standby(cluster: Cluster) -> None:
     """A new pod waits for the standby as long as values say, then starts and reads from the primary."""
-    standby = f"statefulset/{RELEASE}-db-replica"
+    deployment, standby = f"deployment/{RELEASE}", f"statefulset/{RELEASE}-db-replica"
+    cluster.helm("upgrade", RELEASE, str(cluster.source / "chart"), "--reuse-values", "--set", "gate.replicaTimeout=3")
+    cluster.kubectl("rollout", "status", deployment, "--timeout=120s")
     cluster.kubectl("scale", standby, "--replicas=0")
     cluster.kubectl("wait", "--for=delete", f"pod/{RELEASE}-db-replica-0", "--timeout=90s")
     try:
-        cluster.helm("upgrade", RELEASE, str(ROOT / "chart"), "--reuse-values", "--set", "gate.replicaTimeout=3")
-        cluster.kubectl("rollout", "status", f"deployment/{RELEASE}", "--timeout=120s")
+        cluster.kubectl("rollout", "restart", deployment)
+        cluster.kubectl("rollout", "status", deployment, "--timeout=120s")
         eventually(lambda: cluster.service_pods() == 1, seconds=60, what="the old pod gone")
         before = cluster.scraped()
 
@@ -212,13 +214,13 @@ def test_uninstall__and_install_again(cluster: Cluster) -> None:
     eventually(lambda: cluster.call("GET", f"/api/users/{key}")[0] == 200, seconds=30, what="the user on the standby")
 
 
-def test_kind_up__with_a_migration_more(cluster: Cluster, source_copy: Path) -> None:
+def test_kind_up__with_a_migration_more(cluster: Cluster, changed_source: Path) -> None:
     """Changed code makes new Jobs, which apply the migration, and new pods, which serve."""
     before = {pod["metadata"]["uid"] for pod in cluster.objects("pods", component="service")}
-    migrations = source_copy / "app" / "analytics" / "migrations"
+    migrations = changed_source / "app" / "analytics" / "migrations"
     previous = max(path.stem for path in migrations.glob("0*.py"))
     (migrations / "0999_source.py").write_text(NEW_MIGRATION.format(previous=previous))
-    models = source_copy / "app" / "analytics" / "models.py"
+    models = changed_source / "app" / "analytics" / "models.py"
     models.write_text(
         models.read_text().replace(
             "    at = models.DateTimeField()\n",
@@ -227,7 +229,7 @@ def test_kind_up__with_a_migration_more(cluster: Cluster, source_copy: Path) -> 
         )
     )
 
-    cluster.up(source_copy)
+    cluster.up(changed_source)
 
     column = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'source' AND table_name = "
     assert cluster.query("analytics", f"{column} 'analytics_analyticsevent'") == "1"
