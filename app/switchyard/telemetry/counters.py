@@ -89,12 +89,13 @@ _current: Counters | None = None
 
 
 def start(layout: Layout, directory: str | None) -> Counters:
-    """Open the process's counters. Raises OSError when the directory cannot be used."""
+    """Open the process's counters, or return those that are open. Raises OSError when the directory cannot be used."""
     global _current  # noqa: PLW0603 - a process has one set of counters, as it has one set of settings
-    counters = Counters(layout, directory)
-    counters.open()
-    _current = counters
-    return counters
+    if _current is None:
+        counters = Counters(layout, directory)
+        counters.open()
+        _current = counters
+    return _current
 
 
 def current() -> Counters:

@@ -20,7 +20,10 @@ _exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
 
 def install() -> None:
-    """Open the counters, and count on every connection that is opened from now on."""
+    """Open the counters, and count on every connection that is opened from now on.
+
+    A second call changes nothing: Django calls `ready()` again where INSTALLED_APPS is overridden, as tests do.
+    """
     try:
         hook = Hook(counters.start(families.layout(), conf.metrics_dir))
     except OSError as error:

@@ -26,7 +26,7 @@ from switchyard.health import readiness, views
 from switchyard.health.checks import AliasCheck
 from switchyard.health.probes import DEADLINE, State, probe_of
 from switchyard.health.readiness import Readiness, Status, judge
-from switchyard.migrations.status import migrating
+from switchyard.migrations import migrating
 from switchyard.telemetry import snapshot
 from switchyard.telemetry.families import QUERIES
 

@@ -24,7 +24,7 @@ from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from switchyard.routing import RoutingError
-from switchyard.telemetry import snapshot
+from switchyard.telemetry import counters, snapshot
 from switchyard.telemetry.counters import current
 from switchyard.telemetry.families import DURATION, ERRORS, QUERIES, VIOLATIONS
 from switchyard.telemetry.queries import exempt, install
@@ -362,10 +362,22 @@ def test_cursor__of_many_connections(tmp_path: Path, django_db_blocker: DjangoDb
     assert len(classes) == 1
 
 
-def test_install__with_a_directory_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None:
+def test_install__with_a_directory_that_cannot_be_written(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The start ends with what was wrong and what to do."""
+    monkeypatch.setattr(counters, "_current", None)
     (tmp_path / "file").touch()
     settings.SWITCHYARD = {**settings.SWITCHYARD, "METRICS_DIR": str(tmp_path / "file" / "metrics")}
 
     with pytest.raises(ImproperlyConfigured, match=r"METRICS_DIR.*Not a directory.*leave it out"):
         install()
+
+
+def test_install__again(connection: BaseDatabaseWrapper) -> None:
+    """A second `ready()`, as when a test overrides INSTALLED_APPS, loses no count and counts nothing twice."""
+    with counting() as counts:
+        install()
+        expected = insert_one(connection)
+
+    assert counts == expected
