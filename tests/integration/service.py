@@ -1,0 +1,101 @@
+"""The service as `make run` starts it, for tests that use it from outside."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).resolve().parents[2] / "app"
+DRIVERS = ("psycopg", "psycopg2", "MySQLdb")
+OURS = re.compile(r"DATABASE_|SECRET_KEY|API_TOKEN|METRICS_|DATA_DIR|PORT|SERVED_|LOG_|LEGACY_")
+
+
+@dataclass
+class Service:
+    """A running `manage.py run`."""
+
+    process: subprocess.Popen[str]
+    port: int
+    metrics_port: int
+    said: str
+
+    def ask(self, method: str, path: str, body: str | None = None, *, port: int | None = None) -> tuple[int, str]:
+        """Send a request with the token that a first run prints."""
+        headers = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
+        with closing(HTTPConnection("localhost", port or self.port, timeout=30)) as connection:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+    def descendants(self) -> dict[int, str]:
+        """Return the command of every process below this one, by its id."""
+        rows = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        table = [
+            (int(pid), int(parent), args) for pid, parent, args in (row.split(None, 2) for row in rows.splitlines())
+        ]
+        found: dict[int, str] = {}
+        parents = {self.process.pid}
+        while parents:
+            below = {pid: args for pid, parent, args in table if parent in parents}
+            found |= below
+            parents = set(below)
+        return found
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """Send a signal; return the exit code and what was said from then on."""
+        self.process.send_signal(number)
+        said, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, said
+
+
+def embedded_environ(data_dir: Path, without_drivers: Path) -> dict[str, str]:
+    """Return the caller's environment without our variables, on this data directory, and with drivers out of reach."""
+    for driver in DRIVERS:
+        (without_drivers / f"{driver}.py").write_text(
+            "raise ModuleNotFoundError('a driver was imported', name=__name__)\n"
+        )
+    inherited = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+    return inherited | {"PYTHONPATH": str(without_drivers), "DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def running(environ: Mapping[str, str]) -> Iterator[Service]:
+    """Run the service until it says that it is up."""
+    port, metrics_port = free_port(), free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(APP / "manage.py"), "run"],
+        env={**environ, "PORT": str(port), "METRICS_PORT": str(metrics_port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    said = ""
+    try:
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C stops it" in line:
+                break
+        else:
+            pytest.fail(f"It ended: {said}")
+        yield Service(process, port, metrics_port, said)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

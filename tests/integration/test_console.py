@@ -1,0 +1,132 @@
+"""The console in a real browser, on the service as `make run` starts it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.integration.service import Service, embedded_environ, running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="the console's page: no Chromium is installed")
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service with its sample data."""
+    with running(embedded_environ(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("drivers"))) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, service: Service) -> Iterator[Page]:
+    """An empty page of a browser that nobody signed in with; it fails the test when a script or a style fails."""
+    context = browser.new_context(base_url=f"http://localhost:{service.port}")
+    page = context.new_page()
+    failed: list[str] = []
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.on("response", lambda response: failed.append(response.url) if response.status >= 500 else None)
+    yield page
+    context.close()
+
+    assert failed == []
+
+
+def sign_in(page: Page) -> None:
+    """Go to the service's address and sign in where it leads."""
+    page.goto("/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("dev")
+    page.get_by_role("button", name="Log in").click()
+
+
+def row(page: Page, section: str, name: str) -> list[str]:
+    """Return the texts of the row's cells in the section's table."""
+    line = (
+        page.get_by_role("region", name=section)
+        .get_by_role("row")
+        .filter(has=page.get_by_role("rowheader", name=name, exact=True))
+    )
+    return [text.strip() for text in line.get_by_role("cell").all_inner_texts()]
+
+
+def test_console__signed_in(page: Page) -> None:
+    """The service's address leads to the console, which shows every alias with its role and state."""
+    sign_in(page)
+
+    expect(page.get_by_role("heading", name="Aliases")).to_be_visible()
+    assert row(page, "Aliases", "default")[0] == "primary"
+    assert row(page, "Aliases", "replica") == ["replica of default", "SQLite", "fit", "none"]
+    assert row(page, "Aliases", "legacy")[2] == "read-only"
+
+
+def test_console__volume(page: Page, service: Service) -> None:
+    """A request's queries are on the page that is loaded next: two reads of users are two more on the replica."""
+    sign_in(page)
+    page.goto("/console/?paused")
+    before = int(row(page, "Query volume", "replica")[0])
+
+    for _ in range(2):
+        assert service.ask("GET", "/api/users?limit=1")[0] == 200
+    page.reload()
+
+    assert int(row(page, "Query volume", "replica")[0]) == before + 2
+
+
+def test_console__routes(page: Page) -> None:
+    """Every model is there with the aliases it is read from and written to, and the rule."""
+    sign_in(page)
+
+    assert row(page, "Routes", "accounts.User") == ["replica", "default", "default", "replica"]
+    assert row(page, "Routes", "sessions.Session") == ["default", "default", "default", "primary_only"]
+
+
+def test_console__refreshes(page: Page) -> None:
+    """The page loads itself again every few seconds until it is paused."""
+    sign_in(page)
+    refresh = page.locator("meta[http-equiv=refresh]")
+    expect(refresh).to_have_count(1)
+
+    page.get_by_role("link", name="Pause").click()
+
+    expect(refresh).to_have_count(0)
+    expect(page.get_by_role("link", name="Refresh every 5 s")).to_be_visible()
+
+
+def test_console__narrow_screen(browser: Browser, service: Service) -> None:
+    """On a telephone the tables scroll in their sections, not the page."""
+    context = browser.new_context(base_url=f"http://localhost:{service.port}", viewport={"width": 375, "height": 800})
+    page = context.new_page()
+    sign_in(page)
+
+    width = page.evaluate("document.documentElement.scrollWidth")
+    context.close()
+
+    assert width == 375
+
+
+def test_console__not_signed_in(page: Page) -> None:
+    """Nobody sees the page without a member of staff's session."""
+    page.goto("/console/")
+
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert "Query volume" not in page.content()
+
+
+def test_console__nothing_that_names_a_host(page: Page, tmp_path: Path) -> None:
+    """No database's file, host or user is on the page."""
+    sign_in(page)
+
+    assert "sqlite3" not in page.content()
+    assert str(Path.home()) not in page.content()
