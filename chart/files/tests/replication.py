@@ -1,4 +1,4 @@
-"""A user written through the API is read from each replica of the database that holds users, as the counters show."""
+"""A user written through the API is read from a replica of the database that holds users, as the counters show."""
 
 # ruff: noqa: INP001 - scripts of a pod, not a package
 
@@ -9,7 +9,7 @@ from client import call, expect, queries
 
 
 def main() -> None:
-    """Write, read until each replica has answered, and leave nothing behind."""
+    """Write, read until a replica has answered, and leave nothing behind."""
     _, aliases = call("GET", "/api/aliases")
     replicas = [entry["alias"] for entry in aliases if entry["role"] == "replica" and "accounts" in entry["apps"]]
     before = queries()
@@ -20,12 +20,13 @@ def main() -> None:
         path = f"/api/users/{user['id']}"
         expect(f"{user['username']} read back", lambda: call("GET", path)[0] == 200)  # noqa: PLR2004
 
-        def read_from(replica: str) -> bool:
+        def read_from_replica() -> bool:
             call("GET", path)
-            return (queries() - before)[replica, "read", "accounts"] > 0
+            counted = queries() - before
+            return any(counted[replica, "read", "accounts"] for replica in replicas)
 
-        for replica in replicas:
-            expect(f"a read of accounts on {replica}", lambda: read_from(replica))  # noqa: B023 - called at once
+        if replicas:
+            expect(f"a read of accounts on {' or '.join(replicas)}", read_from_replica)
     finally:
         call("DELETE", f"/api/users/{user['id']}")
 

@@ -3,6 +3,8 @@
 # ruff: noqa: INP001 - scripts of a pod, not a package
 
 import os
+import sys
+from functools import partial
 
 from client import call, expect, queries
 
@@ -15,23 +17,26 @@ LISTS = {
 
 
 def main() -> None:
-    """Read through every app and write one user; each alias has to have counted more than before."""
+    """Write a user and read through every app: where each of these goes, it has to be counted."""
     _, aliases = call("GET", "/api/aliases")
     before = queries()
-    reached = [entry for entry in aliases if LISTS.keys() & set(entry["apps"])]
-
-    def counted(alias: str, apps: list[str]) -> bool:
-        for app in LISTS.keys() & set(apps):
-            call("GET", f"{LISTS[app]}?limit=1")
-        return (
-            sum(count for (where, _, app), count in (queries() - before).items() if where == alias and app in apps) > 0
-        )
-
     status, user = call("POST", "/api/users", {"username": f"helm-test-{os.urandom(6).hex()}"})
-    expect("a user written", lambda: status == 201)  # noqa: PLR2004
+    if status != 201:  # noqa: PLR2004
+        sys.exit(f"POST /api/users answered {status}: {user}")
     call("DELETE", f"/api/users/{user['id']}")
-    for entry in reached:
-        expect(f"queries on {entry['alias']}", lambda: counted(entry["alias"], entry["apps"]))  # noqa: B023 - called at once
+
+    def counted(operation: str, group: set[str], apps: set[str]) -> bool:
+        for app in apps:
+            call("GET", f"{LISTS[app]}?limit=1")
+        return any(done == operation and alias in group and app in apps for alias, done, app in queries() - before)
+
+    for owner in (entry for entry in aliases if entry["role"] == "primary"):
+        replicas = {entry["alias"] for entry in aliases if entry["replica_of"] == owner["alias"]}
+        read_from = replicas or {owner["alias"]}
+        if "accounts" in owner["apps"]:
+            expect(f"writes on {owner['alias']}", partial(counted, "write", {owner["alias"]}, {"accounts"}))
+        if apps := LISTS.keys() & owner["apps"]:
+            expect(f"reads on {' or '.join(sorted(read_from))}", partial(counted, "read", read_from, apps))
 
 
 if __name__ == "__main__":
