@@ -1,0 +1,120 @@
+"""What a reader has to be told of stands where readers look: what is added without a line in the docs fails here."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import django
+import yaml
+from django.core.management import find_commands
+
+import switchyard
+from config.databases import _VARIABLE
+from switchyard.telemetry.families import layout
+
+ROOT = Path(__file__).parents[2]
+CHECK_ID = re.compile(r"switchyard\.[EW]\d{3}")
+
+
+def document(name: str) -> str:
+    """Return the text of one of the project's documents."""
+    return (ROOT / name).read_text()
+
+
+def rows(name: str) -> set[str]:
+    """Return what the first cells of the document's tables set as code."""
+    cells = re.findall(r"^\|([^|]+)\|", document(name), re.MULTILINE)
+    return {term for cell in cells for term in re.findall(r"`([^`]+)`", cell)}
+
+
+def sources(directory: str) -> Iterator[Path]:
+    """Yield the Python modules below a directory."""
+    yield from sorted((ROOT / directory).rglob("*.py"))
+
+
+def read_variables(tree: ast.Module) -> Iterator[str]:
+    """Yield the variables that a module reads by `env.<reader>(os.environ, "NAME", ...)`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name("env"), attr=reader),
+                args=[ast.Attribute(value=ast.Name("os"), attr="environ"), ast.Constant(str(name)), *_],
+            ):
+                yield name
+                if reader == "secret":
+                    yield f"{name}_FILE"
+
+
+def untold(told: set[str], tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield each value's path that is not told, nor is a map that it is in."""
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if path in told:
+            continue
+        if isinstance(value, dict) and value:
+            yield from untold(told, value, f"{path}.")
+        else:
+            yield path
+
+
+def test_settings__environment_variables() -> None:
+    """Every variable that the service reads is in docs/settings.md."""
+    about = re.search(r"<about>([A-Z_|]+)\)", _VARIABLE.pattern)
+    assert about
+    read = {f"DATABASE_<ALIAS>_{suffix}" for suffix in about[1].split("|")}
+    for module in sources("app/config"):
+        read.update(read_variables(ast.parse(module.read_text())))
+
+    assert {"API_TOKEN_FILE", "DATABASE_<ALIAS>_URL", "METRICS_DIR"} <= read
+    assert read - rows("docs/settings.md") == set()
+
+
+def test_checks__ids() -> None:
+    """docs/checks.md has the checks that there are, and no other."""
+    known = {found for module in sources("app/switchyard") for found in CHECK_ID.findall(module.read_text())}
+
+    assert known
+    assert set(CHECK_ID.findall(document("docs/checks.md"))) == known
+
+
+def test_metrics__families() -> None:
+    """Every family of counters, and every label of one, is in docs/metrics.md."""
+    families = layout().families
+    told = {*(family.name for family in families), *(label for family in families for label in family.labels)}
+
+    assert told - rows("docs/metrics.md") == set()
+
+
+def test_chart__values() -> None:
+    """Every value of the chart is in docs/chart.md, or the map that it is in; a database's are those of its schema."""
+    tree = yaml.safe_load(document("chart/values.yaml"))
+    entry = json.loads(document("chart/values.schema.json"))["definitions"]["database"]["properties"]
+    tree["databases"] = {"<alias>": dict.fromkeys(entry)}
+
+    assert {"image", "bundled"} <= set(tree)
+    assert list(untold(rows("docs/chart.md"), tree)) == []
+
+
+def test_readme__make_targets() -> None:
+    """`make` lists every target that is no file, or else the README names it."""
+    makefile = document("Makefile")
+    targets = {name for line in re.findall(r"^\.PHONY:(.*)$", makefile, re.MULTILINE) for name in line.split()}
+    listed = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    named = set(re.findall(r"make ([a-z-]+)", document("README.md")))
+
+    assert {"run", "test"} <= targets
+    assert targets - listed - named == set()
+
+
+def test_readme__commands() -> None:
+    """Every management command that the package adds to Django's is in the README."""
+    (stock,) = django.__path__
+    (ours,) = switchyard.__path__
+    added = set(find_commands(f"{ours}/management")) - set(find_commands(f"{stock}/core/management"))
+    named = set(re.findall(r"manage\.py (\w+)", document("README.md")))
+
+    assert "routes" in added
+    assert added - named == set()
