@@ -3,6 +3,7 @@
 The modules are private, because Django takes each public one of an app's `migrations` for a migration.
 """
 
+from switchyard.migrations._files import make_room
 from switchyard.migrations._owned import OwnedExecutor, OwnedLoader, owns
 from switchyard.migrations._patience import alone, wait_for_server, without_time_limits
 from switchyard.migrations._status import migrating, pending
@@ -12,6 +13,7 @@ __all__ = [
     "OwnedExecutor",
     "OwnedLoader",
     "alone",
+    "make_room",
     "migrating",
     "owns",
     "pending",

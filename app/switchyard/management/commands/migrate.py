@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
-from switchyard.migrations import OwnedExecutor, alone, owns, swapped, wait_for_server, without_time_limits
+from switchyard.migrations import OwnedExecutor, alone, make_room, owns, swapped, wait_for_server, without_time_limits
 from switchyard.routing import allow_writes, owner_of_app, replicated_by
 
 
@@ -33,6 +33,7 @@ class Command(migrate.Command):
         connection = connections[alias]
         with without_time_limits(connection):
             try:
+                make_room(connection)
                 wait_for_server(connection, seconds=options["wait"], say=self.stderr.write)
             except OperationalError as error:
                 raise CommandError(f"The server of '{alias}' cannot be used: {str(error).strip()}") from error

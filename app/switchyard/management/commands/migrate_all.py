@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from switchyard.migrations import migrating, pending
+from switchyard.migrations import make_room, migrating, pending
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Command(BaseCommand):
     def _start(self, alias: str, threads: ThreadPoolExecutor) -> Callable[[], Result]:
         """Start the alias' migrate where something is pending; return what waits for its end."""
         try:
+            make_room(connections[alias])
             before = pending(alias)
         except DatabaseError as error:
             result = Result(alias, error=_last_line(str(error)))
