@@ -68,6 +68,7 @@ TEMPLATES = [
 DATABASES = _topology.databases
 DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
 LEGACY_MANAGED = env.flag(os.environ, "LEGACY_MANAGED", default=True)
+MIGRATION_MODULES = {} if LEGACY_MANAGED else {"legacy": None}
 LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
 SWITCHYARD = {
     "OWNERS": _topology.owners,

@@ -143,7 +143,7 @@ class Question:
         cursor = connection.cursor()
         cursor.execute(QUESTIONS[self.vendor])
         cursor.fetchall()
-        if not self._migrated:
+        if not self._migrated and missing_migrations(self.owner, frozenset()):
             cursor.execute("SELECT app, name FROM django_migrations")
             missing = missing_migrations(self.owner, {(app, name) for app, name in cursor.fetchall()})
             if missing:

@@ -133,3 +133,14 @@ def test_seed__days():
     moments = set(AnalyticsEvent.objects.values_list("at", flat=True))
     assert min(moments) >= dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     assert max(moments) < dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
+
+
+@everywhere
+def test_seed__tables_of_another_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this project does not make gets no sample rows."""
+    monkeypatch.setattr(Order._meta, "managed", False)
+
+    call_command("seed", users=1, events=1, customers=1)
+
+    assert not Customer.objects.exists()
+    assert AnalyticsEvent.objects.exists()

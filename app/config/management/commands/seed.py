@@ -23,8 +23,9 @@ Fill the databases with sample data: users, events of these users over January 2
 application with their orders.
 
 The same --seed makes the same rows on every machine. Each part is one transaction, and is left alone when it is there
-already, so that the command may run again; for more rows choose another --seed. A part whose app is not installed is
-left out. Read-only databases are written as well: sample data is not a request.
+already, so that the command may run again; for more rows choose another --seed. A part is left out whose app is not
+installed, or whose tables this project does not make (LEGACY_MANAGED=false). Read-only databases are written as well:
+sample data is not a request.
 
   manage.py seed                                    a small set, in a second or two
   manage.py seed --users 100000 --events 2000000    enough to measure with
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         with Progress(*columns, console=console, transient=True) as progress:
             for part, app in PARTS.items():
                 count: int = options[part]
-                if count and apps.is_installed(app):
+                if count and _made_here(app):
                     create: Create = import_string(f"{app}.samples.create")
                     task = progress.add_task(part, total=count)
                     outcome[part] = create(
@@ -60,6 +61,10 @@ class Command(BaseCommand):
                     )
         for part, made in outcome.items():
             self.stdout.write(f"{made:,} {part}" if made else f"{part}: there already for seed {seed}, left alone")
+
+
+def _made_here(app: str) -> bool:
+    return apps.is_installed(app) and all(model._meta.managed for model in apps.get_app_config(app).get_models())
 
 
 def _count(text: str) -> int:

@@ -82,13 +82,70 @@ def test_migrate__replica_as_a_process(tmp_path: Path) -> None:
     )
 
 
-def test_migrate__legacy_not_managed(tmp_path: Path) -> None:
-    """With LEGACY_MANAGED=false no table of legacy is made."""
-    process = manage("migrate_all", DATA_DIR=str(tmp_path), LEGACY_MANAGED="false")
+def test_migrate_all__no_data_directory(tmp_path: Path) -> None:
+    """The directory of the embedded databases is made by what makes their tables."""
+    process = manage("migrate_all", DATA_DIR=str(tmp_path / "not" / "there"))
 
-    tables = {name for (name,) in sqlite(tmp_path / "legacy.sqlite3", "SELECT name FROM sqlite_master")}
+    assert process.returncode == 0, process.stdout
+    assert (tmp_path / "not" / "there" / "legacy.sqlite3").exists()
+
+
+def test_migrate__directory_that_cannot_be_made(tmp_path: Path) -> None:
+    """The error names the directory and why it cannot be made."""
+    (tmp_path / "file").touch()
+
+    process = manage("migrate", DATA_DIR=str(tmp_path / "file" / "data"))
+
+    assert process.returncode == 1
+    assert process.stderr.endswith(f"Its directory '{tmp_path}/file/data' cannot be made (Not a directory).\n")
+
+
+@pytest.fixture(scope="module")
+def not_managed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of databases that `migrate_all` migrated with LEGACY_MANAGED=false."""
+    environ = {"DATA_DIR": str(tmp_path_factory.mktemp("data")), "LEGACY_MANAGED": "false"}
+    manage("migrate_all", **environ)
+    return environ
+
+
+def test_migrate_all__legacy_not_managed(not_managed: dict[str, str]) -> None:
+    """With LEGACY_MANAGED=false the alias of the older application does not migrate."""
+    process = manage("migrate_all", "--json", **not_managed)
+
+    assert [result["alias"] for result in json.loads(process.stdout)] == ["default", "analytics"]
+
+
+def test_migrate__legacy_not_managed(not_managed: dict[str, str]) -> None:
+    """Asked for by name, its alias has nothing to apply, and gets no table, not even one to record it in."""
+    process = manage("migrate", "--database=legacy", **not_managed)
+
     assert process.returncode == 0, process.stderr
-    assert not {"customers", "orders"} & tables
+    assert "No migrations to apply." in process.stdout
+    assert sqlite(Path(not_managed["DATA_DIR"], "legacy.sqlite3"), "SELECT name FROM sqlite_master") == []
+
+
+def test_wait_migrated__legacy_not_managed(not_managed: dict[str, str]) -> None:
+    """Nobody waits for the alias."""
+    process = manage("wait_migrated", **not_managed)
+
+    assert process.stdout == "Every database is migrated.\n"
+
+
+def test_readyz__legacy_not_managed(not_managed: dict[str, str]) -> None:
+    """The service is ready though nothing is recorded on the alias."""
+    ask = "from django.test import Client; print(Client(headers={'host': 'localhost'}).get('/readyz').json())"
+
+    process = manage("shell", "--no-imports", "--command", ask, **not_managed)
+
+    assert "'status': 'ok'" in process.stdout, process.stderr
+
+
+@pytest.mark.parametrize("managed", ["true", "false"])
+def test_makemigrations__legacy_managed_or_not(tmp_path: Path, managed: str) -> None:
+    """The migrations fit the models either way."""
+    process = manage("makemigrations", "--check", "--dry-run", DATA_DIR=str(tmp_path), LEGACY_MANAGED=managed)
+
+    assert (process.returncode, process.stdout) == (0, "No changes detected\n"), process.stderr
 
 
 def test_wait_migrated__until_the_owners_are(tmp_path: Path) -> None:

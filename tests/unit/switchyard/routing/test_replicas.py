@@ -2,8 +2,10 @@
 
 import logging
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from django.db import connections
@@ -82,6 +84,18 @@ def test_question__leaves_the_threads_own_connection_alone(hanging: tuple[str, s
     assert Question(alias).ask() == "OperationalError when asked"
     assert connections[alias].connection is None
     assert alias not in connections[alias]._connection_pools  # type: ignore[attr-defined]  # PostgreSQL's
+
+
+def test_question__owner_that_does_not_migrate() -> None:
+    """A replica of an owner without migrations is not asked for a table that nobody makes."""
+    question = Question("replica")
+    question.vendor = "mysql"
+    with closing(sqlite3.connect(":memory:")) as empty:
+        with pytest.raises(sqlite3.OperationalError, match="no such table: django_migrations"):
+            question._ask(empty)
+        question.owner = "of no app"
+
+        assert question._ask(empty) is None
 
 
 def test_watch__embedded_databases() -> None:
