@@ -25,14 +25,20 @@ def network() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def pair(network: Servers) -> Iterator[Servers]:
-    """The primary with a standby that has caught up; the standby and its slot are gone afterwards."""
-    network.start_standby("replica", of="default")
-    network.answers("replica")
-    network.caught_up()
+def primary(network: Servers) -> Iterator[Servers]:
+    """The primary alone; the standby that the test starts and its slot are gone afterwards, however it ends."""
     yield network
     network.remove("replica")
     drop_slot(network)
+
+
+@pytest.fixture
+def pair(primary: Servers) -> Servers:
+    """The primary with a standby that has caught up."""
+    primary.start_standby("replica", of="default")
+    primary.answers("replica")
+    primary.caught_up()
+    return primary
 
 
 def drop_slot(servers: Servers) -> None:
@@ -140,58 +146,54 @@ def test_standby__another_system(pair: Servers) -> None:
     assert not reads(pair, "old")
 
 
-def test_standby__killed_while_cloning(network: Servers) -> None:
+def test_standby__killed_while_cloning(primary: Servers) -> None:
     """Half a clone is no clone: the next start begins anew and ends with a whole one."""
+    # So that cloning takes a while. A slot starts at the last checkpoint, and the table's WAL is more than is kept.
     bulk = "SELECT repeat(md5(n::text), 30) FROM generate_series(1, 200000) AS n"
-    network.ask("default", f"CREATE TABLE bulk AS {bulk}")  # so that cloning takes a while
-    network.start_standby("replica", of="default")
-    until(lambda: CLONING in said(network), "it has begun to clone")
-    with network.paused("default"):  # so the clone cannot become whole
-        network.containers["replica"].kill()
-    assert "the clone is whole" not in said(network)
+    primary.ask("default", f"CREATE TABLE bulk WITH (autovacuum_enabled = off) AS {bulk}")
+    primary.ask("default", "CHECKPOINT")
+    primary.start_standby("replica", of="default")
+    until(lambda: CLONING in said(primary), "it has begun to clone")
+    with primary.paused("default"):  # so the clone cannot become whole
+        primary.containers["replica"].kill()
+    assert "the clone is whole" not in said(primary)
 
-    network.containers["replica"].start()
-    network.answers("replica")
-    write(network, "after the kill")
-    network.caught_up()
+    primary.containers["replica"].start()
+    primary.answers("replica")
+    write(primary, "after the kill")
+    primary.caught_up()
 
-    assert reads(network, "after the kill")
-    assert said(network).count(CLONING) == 2
-    network.remove("replica")
-    drop_slot(network)
-    network.ask("default", "DROP TABLE bulk")
+    assert reads(primary, "after the kill")
+    assert said(primary).count(CLONING) == 2
+    primary.ask("default", "DROP TABLE bulk")
 
 
-def test_standby__promoted(network: Servers) -> None:
+def test_standby__promoted(primary: Servers) -> None:
     """A standby that became a server of its own is not thrown away: the start is refused."""
-    network.start_standby("replica", of="default")
-    network.answers("replica")
-    network.ask("replica", "SELECT pg_promote()")
-    container = network.containers["replica"]
+    primary.start_standby("replica", of="default")
+    primary.answers("replica")
+    primary.ask("replica", "SELECT pg_promote()")
+    container = primary.containers["replica"]
     container.stop(timeout=20)
 
     container.start()
 
     assert container.wait(timeout=30)["StatusCode"] == 1
-    assert "holds a server that is no standby" in said(network)
-    network.remove("replica")
-    drop_slot(network)
+    assert "holds a server that is no standby" in said(primary)
 
 
-def test_standby__apply_delay(network: Servers) -> None:
+def test_standby__apply_delay(primary: Servers) -> None:
     """APPLY_DELAY is lag on demand: a row is read that much later."""
-    network.start_standby("replica", of="default", apply_delay="2s")
-    network.answers("replica")
-    network.caught_up()
+    primary.start_standby("replica", of="default", apply_delay="2s")
+    primary.answers("replica")
+    primary.caught_up()
 
-    write(network, "late")
-    early = reads(network, "late")
-    network.caught_up()
+    write(primary, "late")
+    early = reads(primary, "late")
+    primary.caught_up()
 
     assert not early
-    assert reads(network, "late")
-    network.remove("replica")
-    drop_slot(network)
+    assert reads(primary, "late")
 
 
 def test_standby__password(pair: Servers) -> None:
