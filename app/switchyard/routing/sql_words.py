@@ -54,17 +54,22 @@ WRITING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM"}
 WRITING_FUNCTIONS = frozenset(
     """
     nextval setval txid_current pg_current_xact_id pg_notify pg_logical_emit_message
-    lo_create lo_creat lo_import lo_unlink lo_put lo_from_bytea lowrite lo_truncate lo_truncate64
+    lo_create lo_creat lo_import lo_export lo_unlink lo_put lo_from_bytea lowrite lo_truncate lo_truncate64
     pg_advisory_lock pg_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared
     pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
     pg_create_restore_point pg_switch_wal pg_create_physical_replication_slot pg_create_logical_replication_slot
+    pg_copy_physical_replication_slot pg_copy_logical_replication_slot pg_replication_slot_advance
+    pg_logical_slot_get_changes pg_logical_slot_get_binary_changes pg_promote
     pg_drop_replication_slot pg_file_write dblink dblink_exec dblink_open dblink_send_query
     get_lock writefile load_extension
     """.upper().split()
 )
 
 # After a word that introduces a table, these may stand before its name.
-_BEFORE = "ONLY LATERAL TABLE IF NOT EXISTS OR ROLLBACK ABORT FAIL IGNORE LOW_PRIORITY OVERWRITE TEMP TEMPORARY"
+_BEFORE = (
+    "ONLY LATERAL TABLE IF NOT EXISTS OR ROLLBACK ABORT FAIL IGNORE LOW_PRIORITY HIGH_PRIORITY DELAYED OVERWRITE TEMP"
+    " TEMPORARY"
+)
 BEFORE_TABLE = frozenset(_BEFORE.split())
 # These end a list of tables: no name after them is one, until the next word that introduces one.
 _AFTER = "SELECT WITH WHERE SET GROUP ORDER HAVING LIMIT OFFSET UNION EXCEPT INTERSECT VALUES WINDOW RETURNING WHEN"

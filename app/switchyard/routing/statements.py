@@ -61,10 +61,9 @@ def _read(sql: str, vendor: str) -> Statement:
     found = [reading for reading in readings if reading.verb]
     if not found:
         return Statement("other", (), locks=False)
-    named = dict.fromkeys(table for reading in found for table in reading.tables if table not in reading.queries)
     return Statement(
         max((reading.operation for reading in found), key=STRENGTH.__getitem__),
-        tuple(named),
+        tuple(dict.fromkeys(table for reading in found for table in reading.tables)),
         any(reading.locks for reading in found),
     )
 
@@ -73,8 +72,9 @@ _remembered = lru_cache(maxsize=1024)(_read)
 _SEMICOLON, _OPEN, _DOT, _EQUALS = (Token("mark", text) for text in ";(.=")
 _LOCKED = frozenset(Token("word", text) for text in ("UPDATE", "SHARE", "NO", "KEY"))
 _EXPLAINS = frozenset({"EXPLAIN", "DESCRIBE", "DESC"})
+_EXPLAINED_WRITES = frozenset({"CREATE", "EXECUTE", "REFRESH"})
 _BEFORE_CTE = frozenset({"AS", "MATERIALIZED"})
-_NOT_NAMES = frozenset({"AS", "NOT", "MATERIALIZED", "RECURSIVE"})
+_NOT_NAMES = frozenset({"AS", "NOT", "MATERIALIZED"})
 
 # What may come next: a table or a query or a function's rows (`source`), a table alone (`target`), or no table.
 type Expected = Literal["", "source", "target"]
@@ -83,13 +83,14 @@ type Expected = Literal["", "source", "target"]
 class _Parenthesis:
     """What is known between two parentheses, or outside all of them."""
 
-    __slots__ = ("expects", "lists", "name", "query")
+    __slots__ = ("defines", "expects", "lists", "name", "query")
 
-    def __init__(self, *, query: bool = False, expects: Expected = "") -> None:
+    def __init__(self, *, query: bool = False, expects: Expected = "", defines: str = "") -> None:
         self.query = query  # FROM means tables here, and not `EXTRACT(DAY FROM at)`
         self.expects = expects
         self.lists = expects  # what to expect after a comma
         self.name = ""  # the last one, which may turn out to be a CTE's
+        self.defines = defines  # the CTE whose query this is: its name is the CTE's from the end on
 
 
 class _Reading:
@@ -99,7 +100,7 @@ class _Reading:
         self.verb = self.second = self.previous = ""
         self.tables: list[str] = []
         self.queries: set[str] = set()  # names of CTEs: no tables
-        self.locks = self.writes = self.analyzes = False
+        self.locks = self.writes = self.analyzes = self.recursive = False
         self.scope: Operation = "other"
         self.direction = ""
         self._open = [_Parenthesis(query=True)]
@@ -132,13 +133,14 @@ class _Reading:
     def _mark(self, mark: str) -> None:
         inside = self._open[-1]
         if mark == "(":
-            if self.previous in _BEFORE_CTE:
-                self.queries.add(inside.name)
+            defines = inside.name if self.previous in _BEFORE_CTE else ""
+            if self.recursive:
+                self.queries.add(defines)
             expects: Expected = "source" if inside.expects == "source" else ""
-            self._open.append(_Parenthesis(query=not self.verb, expects=expects))
+            self._open.append(_Parenthesis(query=not self.verb, expects=expects, defines=defines))
             inside.expects = ""
         elif mark == ")" and len(self._open) > 1:
-            self._open.pop()
+            self.queries.add(self._open.pop().defines)
         elif mark == ",":
             inside.expects = inside.lists
 
@@ -166,11 +168,15 @@ class _Reading:
             self.writes = self.writes or name.upper() in WRITING_FUNCTIONS
         if following == _DOT:
             return
-        if inside.expects and not (inside.expects == "source" and following == _OPEN):
+        if inside.expects and not (inside.expects == "source" and following == _OPEN) and not self._is_query(name):
             self.tables.append(name.lower())
         inside.expects = ""
         if name not in _NOT_NAMES:
             inside.name = name.lower()
+
+    def _is_query(self, name: str) -> bool:
+        """Tell whether the name stands for a CTE here; with a schema before it, it is a table's."""
+        return name.lower() in self.queries and self.previous != "."
 
     def _at_verb(self) -> bool:
         """Tell whether a verb may stand here: at the start, in a CTE, after the last CTE, after EXPLAIN."""
@@ -205,6 +211,16 @@ def _using(reading: _Reading, inside: _Parenthesis, following: Token) -> None:
         inside.expects = inside.lists = "source"
 
 
+def _recursive(reading: _Reading, _inside: _Parenthesis, _following: Token) -> None:
+    reading.recursive = True
+
+
+def _insert(reading: _Reading, inside: _Parenthesis, following: Token) -> None:
+    # MySQL may leave INTO out.
+    if inside.query and following != _OPEN and reading.previous in {"", "(", ")"}:
+        inside.expects, inside.lists = "target", ""
+
+
 def _truncate(_reading: _Reading, inside: _Parenthesis, _following: Token) -> None:
     inside.expects = inside.lists = "target"
 
@@ -231,6 +247,9 @@ _CLAUSES: dict[str, Callable[[_Reading, _Parenthesis, Token], None]] = {
     "TABLE": _target,
     "COPY": _target,
     "REFERENCES": _target,
+    "RECURSIVE": _recursive,
+    "INSERT": _insert,
+    "REPLACE": _insert,
     "UPDATE": _update,
     "USING": _using,
     "TRUNCATE": _truncate,
@@ -244,13 +263,14 @@ def _of_set(reading: _Reading, word: str, _following: Token) -> None:
     reading.scope = max(reading.scope, SET_SCOPES.get(word, "other"), key=STRENGTH.__getitem__)
 
 
-def _of_copy(reading: _Reading, word: str, _following: Token) -> None:
+def _of_copy(reading: _Reading, word: str, following: Token) -> None:
     if word in {"FROM", "TO"} and not reading.direction and not reading.depth:
-        reading.direction = word
+        reading.direction = f"{word} {following.text}"
 
 
 def _of_explain(reading: _Reading, word: str, _following: Token) -> None:
     reading.analyzes = reading.analyzes or word in {"ANALYZE", "ANALYSE"}
+    reading.writes = reading.writes or word in _EXPLAINED_WRITES
 
 
 def _of_pragma(reading: _Reading, word: str, following: Token) -> None:
@@ -266,7 +286,8 @@ _CLAUSES_OF: dict[str, Callable[[_Reading, str, Token], None]] = {
 }
 _JUDGES: dict[str, Callable[[_Reading], Operation]] = {
     "SET": lambda reading: "write" if reading.writes else reading.scope,
-    "COPY": lambda reading: "write" if reading.direction != "TO" else "read",
+    # To a file or a program it writes, on the server.
+    "COPY": lambda reading: "read" if reading.direction == "TO STDOUT" else "write",
     "PRAGMA": lambda reading: "write" if reading.writes else "other",
     **dict.fromkeys(_EXPLAINS, lambda reading: "write" if reading.analyzes and reading.writes else "read"),
 }
