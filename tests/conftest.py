@@ -6,6 +6,7 @@ The variables are for the processes that tests start. pytest-django has read the
 import os
 from pathlib import Path
 
+import hypothesis
 from django.conf import settings
 
 DATA_DIR = Path(__file__).parents[1] / "build" / "tests"
@@ -18,3 +19,7 @@ settings.SECRET_KEY = os.environ["SECRET_KEY"]
 settings.API_TOKEN = os.environ["API_TOKEN"]
 settings.STATIC_ROOT = Path(os.environ["DATA_DIR"]) / "static"
 settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
