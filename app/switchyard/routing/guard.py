@@ -4,6 +4,7 @@ Not seen from here: `callproc()` and what is done on the driver's own connection
 `cursor.copy()`); there the server refuses, because a standby is read-only.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,9 @@ from switchyard.routing.statements import Statement, classify, text_of
 
 _CHANGES = frozenset({"write", "ddl"})
 _SHOWN = 80
+# Literals, which may hold a password. It may take more for one than the server would, never less.
+_LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*+(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)""", re.DOTALL)
+_MYSQL_LITERAL = re.compile(rf'{_LITERAL.pattern}|"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
 def install() -> None:
@@ -57,11 +61,11 @@ def refusal(alias: str, statement: Statement, text: str) -> RoutingError | None:
     owner = replicated_by(alias)
     if statement.operation in _CHANGES:
         if owner is not None:
-            return ReplicaWriteError(alias=alias, owner=owner, operation=statement.operation, sql=_shown(text))
+            return ReplicaWriteError(alias=alias, owner=owner, operation=statement.operation, sql=_shown(text, alias))
         if is_read_only(alias) and not may_write(alias):
-            return ReadOnlyWriteError(alias=alias, operation=statement.operation, sql=_shown(text))
+            return ReadOnlyWriteError(alias=alias, operation=statement.operation, sql=_shown(text, alias))
     if statement.locks and owner is not None:
-        return ReplicaLockError(alias=alias, owner=owner, sql=_shown(text))
+        return ReplicaLockError(alias=alias, owner=owner, sql=_shown(text, alias))
     # DDL names tables of others in constraints; aliases that Django makes up ("__no_db__") own nothing.
     if statement.operation in {"read", "write"} and statement.tables and alias in connections:
         return _foreign_tables(alias, owner or alias, statement)
@@ -90,7 +94,8 @@ def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError
     return None
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, alias: str) -> str:
     # The beginning tells the statement; values come later, and mostly as parameters.
-    line = " ".join(text[: 4 * _SHOWN].split())
+    literal = _MYSQL_LITERAL if connections[alias].vendor == "mysql" else _LITERAL
+    line = " ".join(literal.sub("'...'", text[: 4 * _SHOWN]).split())
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]} [...]"

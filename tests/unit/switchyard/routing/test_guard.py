@@ -278,6 +278,14 @@ def test_guard__bytes_and_composed_sql() -> None:
         run("replica", b"DELETE FROM accounts_user")  # type: ignore[arg-type]  # drivers take it
 
 
+def test_guard__a_password_in_the_text() -> None:
+    """The error shows the statement without its literals."""
+    with pytest.raises(ReplicaWriteError, match=r"ALTER ROLE app PASSWORD '\.\.\.'") as refused:
+        run("replica", "ALTER ROLE app PASSWORD 'it''s secret'")
+
+    assert "secret" not in str(refused.value)
+
+
 def test_guard__two_models_of_one_table_name() -> None:
     """A name that a model here has, too, is no one else's."""
     with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {}}):
