@@ -20,6 +20,7 @@ from analytics.models import AnalyticsEvent
 from legacy.models import Customer, Order
 from reporting.models import AnalyticsReport
 from switchyard.routing import RoutingError, allow_writes, use_primary
+from switchyard.routing.replicas import Question
 from switchyard.testing import assert_queries
 
 pytestmark = pytest.mark.docker
@@ -234,3 +235,9 @@ def test_case_11__query_across_owners(real_databases: Servers, query) -> None:
     Customer.objects.exists()  # Django asks MySQL once what it is
     with assert_queries(), pytest.raises(RoutingError, match=r"(?s)owned by '.*owned by '"):
         list(query())
+
+
+def test_replica__promoted(real_databases: Servers) -> None:
+    """A server that follows nobody is unfit, as a promoted standby is; one in recovery is fit."""
+    assert Question("replica").ask() is None
+    assert Question("default").ask() == "is no standby, or was promoted"

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 ROUND = 1.0
 DEADLINE = 2.0
 
-# The real question, per vendor. What is not here is no server that could be away (SQLite), and is not watched.
+# The real question, per vendor; a replica says yes. What is not here is no server that could be away (SQLite).
 QUESTIONS = {
     "postgresql": "SELECT pg_is_in_recovery() /* switchyard probe */",
     "mysql": "SELECT 1 /* switchyard probe */",
@@ -122,7 +122,7 @@ def _judge_for_ever(probers: list[Prober]) -> None:
 
 
 class Question:
-    """Ask a replica whether it answers, and until it says so once, whether it has replayed the migrations."""
+    """Ask a replica whether it answers as one, and until it says so once, whether it has replayed the migrations."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -142,7 +142,9 @@ class Question:
     def _ask(self, connection: Any) -> str | None:
         cursor = connection.cursor()
         cursor.execute(QUESTIONS[self.vendor])
-        cursor.fetchall()
+        (yes,) = cursor.fetchone()
+        if not yes:
+            return "is no standby, or was promoted"
         if not self._migrated and missing_migrations(self.owner, frozenset()):
             cursor.execute("SELECT app, name FROM django_migrations")
             missing = missing_migrations(self.owner, {(app, name) for app, name in cursor.fetchall()})
