@@ -95,6 +95,16 @@ def _shared_replicas() -> Iterator[CheckMessage]:
             )
 
 
+def _misnamed_owners() -> Iterator[CheckMessage]:
+    for key, aliases in (("READ_ONLY", conf.read_only), ("OPTIONAL", conf.optional)):
+        for alias in sorted(aliases - (set(connections) - set(_replicas()))):
+            yield Error(
+                f"SWITCHYARD['{key}'] names '{alias}', which is no owner, so it changes nothing.",
+                hint=f"Name an alias of DATABASES that is no replica, or take '{alias}' out of {key}.",
+                id="switchyard.E008",
+            )
+
+
 def _unmirrored_replicas() -> Iterator[CheckMessage]:
     for owner, replicas in conf.replicas.items():
         for alias in replicas:
@@ -122,5 +132,6 @@ CHECKS = (
     _owning_replicas,
     _router_order,
     _shared_replicas,
+    _misnamed_owners,
     _unmirrored_replicas,
 )

@@ -23,6 +23,14 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E005", {"OWNERS": {**OWNERS, "legacy": "replica"}, "REPLICAS": REPLICAS}, [APP], "'replica', which", "Give"),
     ("E006", {"OWNERS": OWNERS, "REPLICAS": REPLICAS}, [APP, REPLICA], "no replica is read", "first"),
     ("E007", {"OWNERS": OWNERS, "REPLICAS": {**REPLICAS, "legacy": ["replica"]}}, [APP], "default, legacy", "Leave"),
+    ("E008", {"OWNERS": OWNERS, "READ_ONLY": ["lgacy"]}, [APP], "'READ_ONLY'] names 'lgacy'", "take 'lgacy' out"),
+    (
+        "E008",
+        {"OWNERS": OWNERS, "REPLICAS": REPLICAS, "OPTIONAL": ["replica"]},
+        [APP],
+        "'OPTIONAL'] names",
+        "no replica",
+    ),
     ("W001", {"OWNERS": OWNERS, "REPLICAS": {"default": ["legacy"]}}, [APP], "'legacy' would", "{'MIRROR': 'default'}"),
 ]
 
