@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from django.db import connections
 from django.db.models import Model
 
-from switchyard.routing.owners import is_primary_only, owner_of, replicas_of
+from switchyard.routing.owners import app_of_rows, is_primary_only, owner_of, replicas_of
 from switchyard.routing.replicas import is_fit
 from switchyard.routing.state import reads_primary
 
@@ -58,7 +58,7 @@ def _override(read: Read) -> str | None:
 
 
 def _primary_only(read: Read) -> str | None:
-    return read.owner if is_primary_only(read.model._meta.app_label) else None
+    return read.owner if is_primary_only(app_of_rows(read.model)) else None
 
 
 def _no_replica(read: Read) -> str | None:

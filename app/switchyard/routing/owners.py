@@ -27,10 +27,14 @@ def owner_of_app(app_label: str) -> str:
 def owner_of(model: type[Model]) -> str:
     """Return the alias that the model's rows are written to; raise as `owner_of_app` does.
 
-    A proxy's rows are those of its concrete model, whatever app the proxy is in. Not cached by model: migrations
-    render model classes by the thousand.
+    Not cached by model: migrations render model classes by the thousand.
     """
-    return owner_of_app((model._meta.concrete_model or model)._meta.app_label)
+    return owner_of_app(app_of_rows(model))
+
+
+def app_of_rows(model: type[Model]) -> str:
+    """Return the app label of the model's rows: a proxy's are those of its concrete model, whatever app it is in."""
+    return (model._meta.concrete_model or model)._meta.app_label
 
 
 @cache

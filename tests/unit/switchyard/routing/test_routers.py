@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +20,7 @@ from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from reporting.models import AnalyticsReport
-from switchyard.routing import AppRouter, PrimaryReplicaRouter, replicas, use_primary
+from switchyard.routing import AppRouter, PrimaryReplicaRouter, decide, replicas, use_primary
 
 type State = Callable[[], AbstractContextManager[Any]]
 
@@ -199,3 +200,18 @@ def test_owner_of__a_proxy_in_another_app() -> None:
     finally:
         del LegacyUser._meta.apps.all_models["legacy"]["legacyuser"]
         LegacyUser._meta.apps.clear_cache()
+
+
+def test_decide__a_proxy_of_a_model_that_must_never_be_stale() -> None:
+    """Its rows are as its concrete model's: read from the owner, whatever app the proxy is in."""
+
+    class Team(Group):
+        class Meta:
+            proxy = True
+            app_label = "accounts"
+
+    try:
+        assert decide(Team) == ("default", "primary_only")
+    finally:
+        del Team._meta.apps.all_models["accounts"]["team"]
+        Team._meta.apps.clear_cache()
