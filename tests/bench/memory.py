@@ -1,0 +1,152 @@
+"""How much memory a worker holds after ever more requests, of every kind that the service answers or refuses.
+
+`python tests/bench/memory.py [--requests 100000]` starts the service as `make run` does, sends the requests over
+keep-alive connections, and reads each worker's memory from /proc. The results are in build/bench/memory.json.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # run as a script, nothing else says where `tests` is
+
+from rich.console import Console  # noqa: E402 - as above
+from rich.table import Table  # noqa: E402 - as above
+from tests.integration.service import Service, embedded_environ, running  # noqa: E402 - as above
+
+BAR = 120.0  # MB of 1,000,000 bytes that a worker may hold
+GROWTH = 8.0  # MB between the last two samples: the heaps of 8 threads settle, and which worker gets which is chance
+SAMPLES = (1_000, 10_000, 100_000)
+CLIENTS = 8
+LIFE = 500  # requests of one connection: the next may come to the other worker
+RESULTS = ROOT / "build" / "bench" / "memory.json"
+
+TOKEN = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
+# Older than what is read below: each answer costs the same at the end as at the beginning, though the table grows.
+EVENT = '{"user_id": 1, "kind": "login", "at": "2025-01-01T00:00:00Z"}'
+REQUESTS: tuple[tuple[str, str, str | None, dict[str, str], int], ...] = (  # method, path, body, headers, status
+    ("GET", "/api/users?limit=50", None, TOKEN, 200),
+    ("GET", "/api/users/1", None, TOKEN, 200),
+    ("GET", "/api/users/active?since=2026-01-01T00:00:00Z", None, TOKEN, 200),
+    ("POST", "/api/events", EVENT, TOKEN, 201),
+    ("GET", "/api/legacy/customers", None, TOKEN, 200),
+    ("GET", "/api/users/99999999", None, TOKEN, 404),
+    ("GET", "/nowhere/{number}", None, TOKEN, 404),
+    ("GET", "/api/users", None, {}, 401),
+    ("POST", "/api/users", '{"username": ', TOKEN, 400),
+    ("GET", "/api/users?after={number}", None, TOKEN, 200),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A measured value, and what it may be at most."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float
+    ok: bool
+
+
+def main() -> int:
+    """Measure, print and write; the exit code says whether every bar was kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=2_000 if os.environ.get("BENCH_SCALE") == "small" else 100_000)
+    total: int = parser.parse_args().requests
+    steps = sorted({*(sample for sample in SAMPLES if sample < total), total})
+    with TemporaryDirectory() as data, TemporaryDirectory() as drivers:
+        samples = measured(steps, embedded_environ(Path(data), Path(drivers)))
+    results = list(judged(steps, samples))
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps([asdict(result) for result in results], indent=2))
+    show(results)
+    return 0 if all(result.ok for result in results) else 1
+
+
+def measured(steps: list[int], environ: dict[str, str]) -> list[dict[int, tuple[float, float]]]:
+    """Return RSS and PSS of each worker, by its process, after as many requests as each step says."""
+    samples = []
+    with running(environ) as service:
+        drain = threading.Thread(target=lambda: [None for _ in service.process.stdout or ()])
+        drain.start()
+        try:
+            before, start = 0, time.monotonic()
+            for step in steps:
+                numbers = iter(range(before, step))  # shared: each takes the next
+                with ThreadPoolExecutor(CLIENTS) as clients:
+                    for done in [clients.submit(send, service.port, numbers) for _ in range(CLIENTS)]:
+                        done.result()
+                before = step
+                samples.append({pid: memory(pid) for pid in workers(service)})
+                print(f"{step:,} requests in {time.monotonic() - start:.0f} s: {samples[-1]}", file=sys.stderr)
+        finally:
+            service.process.terminate()
+            drain.join()
+    if any(sample.keys() != samples[0].keys() for sample in samples):
+        raise SystemExit(f"A worker was replaced meanwhile: {[sorted(sample) for sample in samples]}")
+    return samples
+
+
+def workers(service: Service) -> list[int]:
+    """Return gunicorn's processes but the first, which is their master."""
+    return sorted(pid for pid, command in service.descendants().items() if "gunicorn" in command)[1:]
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """Return RSS and PSS of the process in MB."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB", rollup, re.MULTILINE))
+    return int(found["Rss"]) * 1024 / 1e6, int(found["Pss"]) * 1024 / 1e6
+
+
+def send(port: int, numbers: Iterator[int]) -> None:
+    """Send the requests of these numbers over one connection at a time; each kind comes in its turn."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    for sent, number in enumerate(numbers, start=1):
+        method, path, body, headers, expected = REQUESTS[number % len(REQUESTS)]
+        connection.request(method, path.format(number=number), body, headers)
+        response = connection.getresponse()
+        said = response.read()
+        if response.status != expected:
+            raise SystemExit(f"{method} {path}: {response.status} instead of {expected}: {said[:200]!r}")
+        if sent % LIFE == 0:
+            connection.close()  # the next request opens it again
+    connection.close()
+
+
+def judged(steps: list[int], samples: list[dict[int, tuple[float, float]]]) -> Iterator[Result]:
+    """Yield what each worker held, and how much more it held at the last sample than at the one before."""
+    for number, pid in enumerate(sorted(samples[0]), start=1):
+        for step, sample in zip(steps, samples, strict=True):
+            rss, pss = sample[pid]
+            yield Result(f"worker {number}, RSS after {step:,} requests", round(rss, 1), "MB", BAR, rss <= BAR)
+            yield Result(f"worker {number}, PSS after {step:,} requests", round(pss, 1), "MB", BAR, pss <= BAR)
+        if len(steps) > len(SAMPLES) - 1:
+            grown = samples[-1][pid][0] - samples[-2][pid][0]
+            name = f"worker {number}, RSS from {steps[-2]:,} to {steps[-1]:,} requests"
+            yield Result(name, round(grown, 1), "MB", GROWTH, grown <= GROWTH)
+
+
+def show(results: list[Result]) -> None:
+    """Print the results as a table."""
+    table = Table("what", "value", "bar", "")
+    for result in results:
+        verdict = "[green]ok[/]" if result.ok else "[red]above[/]"
+        table.add_row(result.name, f"{result.value:.1f} {result.unit}", f"≤ {result.bar:g} {result.unit}", verdict)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
