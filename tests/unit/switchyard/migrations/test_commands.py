@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from shutil import copy
 
 import pytest
 from django.core.management import call_command
@@ -33,10 +34,20 @@ def sqlite(path: Path, sql: str) -> list[tuple[str, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_migrate_all__twice(tmp_path: Path) -> None:
+type FirstRun = tuple[Path, subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    """A data directory that `migrate_all` found empty, and what it said; tests change copies of its files."""
+    directory = tmp_path_factory.mktemp("first")
+    return directory, manage("migrate_all", "--json", DATA_DIR=str(directory))
+
+
+def test_migrate_all__twice(first_run: FirstRun) -> None:
     """The first run migrates every owner and no replica, the second finds nothing to do."""
-    first = manage("migrate_all", "--json", DATA_DIR=str(tmp_path))
-    second = manage("migrate_all", "--json", DATA_DIR=str(tmp_path))
+    directory, first = first_run
+    second = manage("migrate_all", "--json", DATA_DIR=str(directory))
 
     results = {result["alias"]: result for result in json.loads(first.stdout)}
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
@@ -45,8 +56,9 @@ def test_migrate_all__twice(tmp_path: Path) -> None:
     assert all(result["applied"] == [] for result in json.loads(second.stdout))
 
 
-def test_migrate_all__one_alias_broken(tmp_path: Path) -> None:
+def test_migrate_all__one_alias_broken(tmp_path: Path, first_run: FirstRun) -> None:
     """The others are migrated, the broken one is told with its error, and the exit code says so."""
+    copy(first_run[0] / "default.sqlite3", tmp_path)
     (tmp_path / "analytics.sqlite3").write_text("this is no database, and long enough to be read as one" * 10)
 
     process = manage("migrate_all", "--json", DATA_DIR=str(tmp_path))
@@ -59,8 +71,9 @@ def test_migrate_all__one_alias_broken(tmp_path: Path) -> None:
     assert "Not migrated: analytics" in process.stderr
 
 
-def test_migrate_all__a_migration_fails(tmp_path: Path) -> None:
+def test_migrate_all__a_migration_fails(tmp_path: Path, first_run: FirstRun) -> None:
     """A migration that the server refuses fails its alias alone; what was applied before it is counted."""
+    copy(first_run[0] / "default.sqlite3", tmp_path)
     manage("migrate", "analytics", "--database=analytics", DATA_DIR=str(tmp_path))
     sqlite(tmp_path / "analytics.sqlite3", "CREATE TABLE reporting_analyticsreport (id integer)")
 
@@ -101,9 +114,10 @@ def test_migrate__directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def not_managed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def not_managed(tmp_path_factory: pytest.TempPathFactory, first_run: FirstRun) -> dict[str, str]:
     """The environment of databases that `migrate_all` migrated with LEGACY_MANAGED=false."""
     environ = {"DATA_DIR": str(tmp_path_factory.mktemp("data")), "LEGACY_MANAGED": "false"}
+    copy(first_run[0] / "default.sqlite3", environ["DATA_DIR"])
     manage("migrate_all", **environ)
     return environ
 
@@ -148,8 +162,9 @@ def test_makemigrations__legacy_managed_or_not(tmp_path: Path, managed: str) -> 
     assert (process.returncode, process.stdout) == (0, "No changes detected\n"), process.stderr
 
 
-def test_wait_migrated__until_the_owners_are(tmp_path: Path) -> None:
+def test_wait_migrated__until_the_owners_are(tmp_path: Path, first_run: FirstRun) -> None:
     """It waits while owners have migrations pending, says for what, and ends once they are applied."""
+    copy(first_run[0] / "legacy.sqlite3", tmp_path)
     waiting = subprocess.Popen(
         [sys.executable, str(APP / "manage.py"), "wait_migrated", "--replica-timeout", "30"],
         env={**os.environ, "DATA_DIR": str(tmp_path)},
@@ -167,11 +182,11 @@ def test_wait_migrated__until_the_owners_are(tmp_path: Path) -> None:
         assert "Every database is migrated." in waiting.stdout.read()
 
 
-def test_wait_migrated__replica_late(tmp_path: Path) -> None:
+def test_wait_migrated__replica_late(tmp_path: Path, first_run: FirstRun) -> None:
     """A replica that cannot be read ends the wait after its time-out, with success."""
+    copy(first_run[0] / "default.sqlite3", tmp_path / "owner.sqlite3")
     url = {"DATABASE_DEFAULT_URL": f"sqlite:///{tmp_path}/owner.sqlite3"}
     url |= {"DATABASE_REPLICA_URL": f"sqlite:///{tmp_path}/elsewhere.sqlite3"}
-    manage("migrate_all", **url)
 
     process = manage("wait_migrated", "--replica-timeout", "1", **url)
 
