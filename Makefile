@@ -25,6 +25,22 @@ run: $(UV) ## the service on embedded databases: Python alone
 test: $(UV) ## everything that can run on this machine, real servers and a cluster included
 	@UV=$(UV) tests/run
 
+BENCHES := routing requests staleness failures memory
+PEERS := build/bench/peers/multidb
+
+.PHONY: bench
+bench: ## every benchmark, beside plain Django, its guide's routers and django-multidb-router
+	@$(MAKE) --no-print-directory --keep-going $(BENCHES:%=bench-%)
+
+.PHONY: $(BENCHES:%=bench-%)
+$(BENCHES:%=bench-%): bench-%: $(UV) $(PEERS)
+	@$(SYNC) --extra service --extra postgres --group dev
+	@.venv/bin/python -m tests.bench.$*
+
+# Beside the environment, so that no lock and no test depends on what we are compared with.
+$(PEERS): | $(UV)
+	@$(UV) pip install --quiet --no-config --no-deps --target build/bench/peers 'django-multidb-router==0.11'
+
 .PHONY: lint
 lint: $(UV) ## style, types, import directions, shell
 	@$(SYNC) --all-extras --group dev

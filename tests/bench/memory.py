@@ -1,36 +1,28 @@
 """How much memory a worker holds after ever more requests, of every kind that the service answers or refuses.
 
-`python tests/bench/memory.py [--requests 100000]` starts the service as `make run` does, sends the requests over
+`python -m tests.bench.memory [--requests 100000]` starts the service as `make run` does, sends the requests over
 keep-alive connections, and reads each worker's memory from /proc. The results are in build/bench/memory.json.
 """
 
 import argparse
-import json
-import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # run as a script, nothing else says where `tests` is
-
-from rich.console import Console  # noqa: E402 - as above
-from rich.table import Table  # noqa: E402 - as above
-from tests.integration.service import Service, embedded_environ, running  # noqa: E402 - as above
+from tests.bench.results import SMALL, Result, at_most, finish
+from tests.integration.service import Service, embedded_environ, running
 
 BAR = 120.0  # MB of 1,000,000 bytes that a worker may hold
 GROWTH = 8.0  # MB between the last two samples: the heaps of 8 threads settle, and which worker gets which is chance
 SAMPLES = (1_000, 10_000, 100_000)
 CLIENTS = 8
 LIFE = 500  # requests of one connection: the next may come to the other worker
-RESULTS = ROOT / "build" / "bench" / "memory.json"
 
 TOKEN = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
 # Older than what is read below: each answer costs the same at the end as at the beginning, though the table grows.
@@ -49,30 +41,15 @@ REQUESTS: tuple[tuple[str, str, str | None, dict[str, str], int], ...] = (  # me
 )
 
 
-@dataclass(frozen=True)
-class Result:
-    """A measured value, and what it may be at most."""
-
-    name: str
-    value: float
-    unit: str
-    bar: float
-    ok: bool
-
-
 def main() -> int:
     """Measure, print and write; the exit code says whether every bar was kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=2_000 if os.environ.get("BENCH_SCALE") == "small" else 100_000)
+    parser.add_argument("--requests", type=int, default=2_000 if SMALL else 100_000)
     total: int = parser.parse_args().requests
     steps = sorted({*(sample for sample in SAMPLES if sample < total), total})
     with TemporaryDirectory() as data, TemporaryDirectory() as drivers:
         samples = measured(steps, embedded_environ(Path(data), Path(drivers)))
-    results = list(judged(steps, samples))
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(result) for result in results], indent=2))
-    show(results)
-    return 0 if all(result.ok for result in results) else 1
+    return finish("memory", list(judged(steps, samples)))
 
 
 def measured(steps: list[int], environ: dict[str, str]) -> list[dict[int, tuple[float, float]]]:
@@ -131,21 +108,12 @@ def judged(steps: list[int], samples: list[dict[int, tuple[float, float]]]) -> I
     for number, pid in enumerate(sorted(samples[0]), start=1):
         for step, sample in zip(steps, samples, strict=True):
             rss, pss = sample[pid]
-            yield Result(f"worker {number}, RSS after {step:,} requests", round(rss, 1), "MB", BAR, rss <= BAR)
-            yield Result(f"worker {number}, PSS after {step:,} requests", round(pss, 1), "MB", BAR, pss <= BAR)
+            yield at_most(f"worker {number}, RSS after {step:,} requests", round(rss, 1), "MB", BAR)
+            yield at_most(f"worker {number}, PSS after {step:,} requests", round(pss, 1), "MB", BAR)
         if len(steps) > len(SAMPLES) - 1:
             grown = samples[-1][pid][0] - samples[-2][pid][0]
             name = f"worker {number}, RSS from {steps[-2]:,} to {steps[-1]:,} requests"
-            yield Result(name, round(grown, 1), "MB", GROWTH, grown <= GROWTH)
-
-
-def show(results: list[Result]) -> None:
-    """Print the results as a table."""
-    table = Table("what", "value", "bar", "")
-    for result in results:
-        verdict = "[green]ok[/]" if result.ok else "[red]above[/]"
-        table.add_row(result.name, f"{result.value:.1f} {result.unit}", f"≤ {result.bar:g} {result.unit}", verdict)
-    Console().print(table)
+            yield at_most(name, round(grown, 1), "MB", GROWTH)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""One contender: a process with its own routers and middleware, which runs a round of work whenever it is told to.
+
+`python -m tests.bench.contender MODULE` reads lines "workload calls" and answers each with the nanoseconds it took.
+With `--count=N` it forks once per workload for 0 calls, 1,000 and 1,000 + N: under valgrind each child's instructions
+are told at its end, and the difference of the last two is that of N calls. The children print "pid workload calls".
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from importlib import import_module
+from itertools import repeat
+
+import django
+
+type Workload = Callable[[], AbstractContextManager[Callable[[], object]]]
+
+WARM = 1_000  # calls before those that are counted
+
+
+def main() -> None:
+    """Serve rounds, or be counted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("module")
+    parser.add_argument("--count", type=int)
+    asked = parser.parse_args()
+    django.setup()
+    workloads: Mapping[str, Workload] = import_module(asked.module).WORKLOADS
+    if asked.count:
+        counted(workloads, asked.count)
+        return
+    for line in sys.stdin:
+        name, _, calls = line.rpartition(" ")
+        print(round_of(workloads[name], int(calls)), flush=True)
+
+
+def round_of(workload: Workload, calls: int) -> int:
+    """Return the nanoseconds that so many calls take."""
+    with workload() as call:
+        start = time.perf_counter_ns()
+        for _ in repeat(None, calls):
+            call()
+        return time.perf_counter_ns() - start
+
+
+def counted(workloads: Mapping[str, Workload], calls: int) -> None:
+    """Run each workload in two processes of its own, one with `calls` more calls than the other."""
+    for name, workload in workloads.items():
+        for number in (WARM, WARM + calls):
+            process = os.fork()
+            if not process:
+                round_of(workload, number)
+                os._exit(0)
+            _, status = os.waitpid(process, 0)
+            if status:
+                raise SystemExit(f"'{name}' ended with {status}.")
+            print(f"{process} {number} {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

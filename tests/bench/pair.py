@@ -1,0 +1,55 @@
+"""A PostgreSQL primary with its standbys in Docker, with the tables that the benchmarks use."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.bench.results import ROOT
+from tests.bench.rounds import environment
+from tests.integration.engine import UnavailableError
+from tests.integration.servers import Servers, network_of_servers
+from tests.integration.vendors import POSTGRESQL
+
+
+@contextmanager
+def primary_with(*standbys: str) -> Iterator[Servers]:
+    """Yield the servers, all answering and caught up."""
+    try:
+        with network_of_servers(POSTGRESQL) as servers:
+            servers.start_postgres("default")
+            servers.answers("default")
+            for alias in standbys:
+                servers.start_standby(alias, of="default")
+            _make_tables(servers)
+            for alias in standbys:
+                servers.answers(alias)
+                servers.caught_up(alias)
+            yield servers
+    except UnavailableError as error:
+        raise SystemExit(f"This benchmark needs real servers: {error}.") from error
+
+
+def direct(servers: Servers) -> dict[str, str]:
+    """Return the variables with each container's own address: Docker's proxy takes as long as a query does."""
+    variables = servers.environ()
+    for alias, server in servers.by_alias.items():
+        server.container.reload()
+        address = server.container.attrs["NetworkSettings"]["Networks"][servers.network.name]["IPAddress"]
+        name = f"DATABASE_{alias.upper()}_URL"
+        variables[name] = variables[name].replace(f"127.0.0.1:{server.port}", f"{address}:{server.vendor.port}")
+    return variables
+
+
+def _make_tables(servers: Servers) -> None:
+    """Migrate as plain Django does; the benchmarks' own table has no migration."""
+    made = subprocess.run(
+        [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity=0"],
+        env=environment("plain", DATABASE_DEFAULT_URL=servers.url("default", "migrator")),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise SystemExit(f"migrate ended with {made.returncode}:\n{made.stderr[-2000:]}")

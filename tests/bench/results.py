@@ -1,0 +1,56 @@
+"""What a benchmark leaves behind: a table for people and build/bench/<name>.json for machines."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+DIRECTORY = ROOT / "build" / "bench"
+SMALL = os.environ.get("BENCH_SCALE") == "small"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A measured value, and the bar that it has to keep; a value for comparison has none."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float | None = None
+    ok: bool | None = None
+
+
+def at_most(name: str, value: float, unit: str, bar: float) -> Result:
+    """Return a result that is right up to the bar."""
+    return Result(name, value, unit, bar, value <= bar)
+
+
+def at_least(name: str, value: float, unit: str, bar: float) -> Result:
+    """Return a result that is right from the bar on."""
+    return Result(name, value, unit, bar, value >= bar)
+
+
+def finish(name: str, results: Sequence[Result]) -> int:
+    """Print and write the results; return the exit code, which says whether every bar was kept."""
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    (DIRECTORY / f"{name}.json").write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    table = Table("what", "value", "bar", "", title=f"bench-{name}{' (small)' if SMALL else ''}")
+    for result in results:
+        table.add_row(result.name, f"{_shown(result.value)} {result.unit}", *_verdict(result))
+    Console(width=None if Console().is_terminal else 140).print(table)
+    return 1 if any(result.ok is False for result in results) else 0
+
+
+def _verdict(result: Result) -> tuple[str, str]:
+    if result.bar is None:
+        return "", ""
+    return f"{_shown(result.bar)} {result.unit}", "[green]kept[/]" if result.ok else "[red]missed[/]"
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3f}".rstrip("0")

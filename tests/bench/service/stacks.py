@@ -1,0 +1,18 @@
+"""The contenders: their routers, and the middleware that each brings."""
+
+OURS = "switchyard"
+ROUTERS = {
+    OURS: ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"],
+    "plain": [],
+    "guide": [
+        "tests.bench.textbook.AnalyticsRouter",
+        "tests.bench.textbook.LegacyRouter",
+        "tests.bench.textbook.PrimaryReplicaRouter",
+    ],
+    "multidb": [
+        "tests.bench.textbook.AnalyticsRouter",
+        "tests.bench.textbook.LegacyRouter",
+        "multidb.PinningReplicaRouter",
+    ],
+}
+MIDDLEWARE = {"multidb": ["multidb.middleware.PinningRouterMiddleware"]}
