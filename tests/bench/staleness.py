@@ -1,0 +1,148 @@
+"""How many reads after a write are stale: nine scenarios at three lags, for us, the guide's routers and multidb.
+
+`make bench-staleness`. In the same runs others read what nobody writes: a replica has to serve them.
+"""
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tests.bench.pair import primary_with
+from tests.bench.results import ROOT, SMALL, Result, at_least, at_most, finish
+from tests.bench.rounds import environment
+from tests.bench.scenarios import HEADER_ONLY, OUTSIDE, SCENARIOS
+from tests.bench.serving import Client, served
+from tests.integration.faults import delayed
+from tests.integration.servers import Servers
+
+OURS = "switchyard"
+PAIRS = {OURS: 60 if SMALL else 10_000, "guide": 20 if SMALL else 1_000, "multidb": 20 if SMALL else 1_000}
+CLIENTS = 6
+SHARE_BAR = 0.99  # of the reads that owe nothing
+MAX_LAG = "3600"  # above the run's length: a paused replica stays fit
+KNOWN = "known"  # the key that nobody writes
+
+LAGS: dict[str, Callable[[Servers], AbstractContextManager[None]]] = {
+    "natural lag": nullcontext,
+    "250 ms": partial(delayed, seconds=0.25),
+    "replay paused": Servers.held_back,
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A contender that serves."""
+
+    name: str
+    environ: Mapping[str, str]
+    port: int
+
+
+@dataclass
+class Counts:
+    """What one run saw."""
+
+    stale: int = 0
+    others: int = 0  # reads that owe nothing
+    others_on_replica: int = 0
+
+
+def main() -> int:
+    """Measure, print and write; the exit code says whether the bars were kept."""
+    results: list[Result] = []
+    with primary_with("replica") as servers, ExitStack() as running:
+        servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{KNOWN}', 2)")
+        servers.caught_up()
+        stacks = []
+        for name in PAIRS:
+            environ = environment(name, **servers.environ(), BENCH_MAX_LAG=MAX_LAG)
+            stacks.append(Stack(name, environ, running.enter_context(served(environ))))
+        for lag, lagging in LAGS.items():
+            servers.caught_up()
+            with lagging(servers):
+                for stack in stacks:
+                    results += measured(stack, lag)
+    return finish("staleness", results)
+
+
+def measured(stack: Stack, lag: str) -> Iterator[Result]:
+    """Yield the stale reads of each scenario, and where the reads of others went meanwhile."""
+    pairs = PAIRS[stack.name]
+    others = on_replica = 0
+    for scenario in (OUTSIDE, *SCENARIOS):
+        if scenario == HEADER_ONLY and stack.name != OURS:
+            continue  # nobody else has such a header
+        counts = run(stack, scenario, secrets.token_hex(6), pairs)
+        others, on_replica = others + counts.others, on_replica + counts.others_on_replica
+        name, unit = f"{stack.name}, {lag}: {scenario}", f"stale of {pairs:,}"
+        yield at_most(name, counts.stale, unit, 0) if stack.name == OURS else Result(name, counts.stale, unit)
+        print(f"{name}: {counts}", file=sys.stderr)
+    name, share = f"{stack.name}, {lag}: reads that owe nothing, by the replica", round(on_replica / others, 5)
+    yield at_least(name, share, "share", SHARE_BAR) if stack.name == OURS else Result(name, share, "share")
+
+
+def run(stack: Stack, scenario: str, prefix: str, pairs: int) -> Counts:
+    """Run the scenario's pairs, with somebody else's read beside each."""
+    if scenario == OUTSIDE:
+        return run_outside(stack, prefix, pairs)
+    numbers = iter(range(0, pairs, 2))  # shared: each client takes the next key, and writes it twice
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        parts = [pool.submit(act, stack.port, SCENARIOS[scenario], prefix, numbers) for _ in range(CLIENTS)]
+        counted = [part.result() for part in parts]
+    return Counts(
+        stale=sum(each.stale for each in counted),
+        others=sum(each.others for each in counted),
+        others_on_replica=sum(each.others_on_replica for each in counted),
+    )
+
+
+def act(port: int, scenario: Callable[[Client, str, int], Any], prefix: str, numbers: Iterator[int]) -> Counts:
+    """Be one client after the other: write a key twice and read it each time."""
+    counts = Counts()
+    with Client(port) as client, Client(port) as other:
+        for number in numbers:
+            client.forget()
+            for value in (1, 2):
+                counts.stale += scenario(client, f"{prefix}-{number}", value) != value
+                look(other, counts)
+    return counts
+
+
+def look(other: Client, counts: Counts) -> None:
+    """Read, as somebody who never writes."""
+    other.forget()
+    found = other.ask("GET", f"/rows/{KNOWN}").found
+    counts.others += 1
+    counts.others_on_replica += found["alias"].startswith("replica")
+
+
+def run_outside(stack: Stack, prefix: str, pairs: int) -> Counts:
+    """Let a command make the pairs, while somebody reads from the service."""
+    counts = Counts()
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.outside", prefix, str(pairs)],
+            env=dict(stack.environ),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+        Client(stack.port) as other,
+    ):
+        while process.poll() is None or counts.others < pairs // 10:
+            look(other, counts)
+        assert process.stdout
+        if process.returncode:
+            raise SystemExit(f"The command of '{stack.name}' ended with {process.returncode}.")
+        counts.stale = int(process.stdout.read())
+    return counts
+
+
+if __name__ == "__main__":
+    sys.exit(main())
