@@ -30,6 +30,12 @@ def primary_with(*standbys: str) -> Iterator[Servers]:
         raise SystemExit(f"This benchmark needs real servers: {error}.") from error
 
 
+def variables(servers: Servers, *standbys: str, query: str = "") -> dict[str, str]:
+    """Return the variables of the primary and these standbys, each URL with this query."""
+    urls = {f"DATABASE_{alias.upper()}_URL": servers.url(alias) + query for alias in ("default", *standbys)}
+    return urls | {f"DATABASE_{alias.upper()}_REPLICA_OF": "default" for alias in standbys}
+
+
 def direct(servers: Servers) -> dict[str, str]:
     """Return the variables with each container's own address: Docker's proxy takes as long as a query does."""
     variables = servers.environ()
