@@ -29,6 +29,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO app;
 ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
 ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO app;
+
+-- So that a standby tells which timeline it receives, which pg_stat_wal_receiver hides from everybody else.
+GRANT pg_read_all_stats TO app;
 SQL
 
 hba='host replication replicator all scram-sha-256'

@@ -3,6 +3,7 @@
 `servers` are the four servers, migrated; `servers.environ()` is for a service that a test starts as a process of its
 own. `real_databases` connects this process to them for one test, as user `app`, with empty tables: no test database is
 made, because a standby can only follow the database that its primary has. Such a test is marked `docker`.
+`two_standbys` and `mysql_pair` are the same four and one replica more, which `servers` does not name.
 """
 
 import os
@@ -16,7 +17,9 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 from tests.connected import connected
 from tests.integration.engine import UnavailableError
-from tests.integration.servers import Servers, four_servers
+from tests.integration.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
+from tests.integration.servers import Servers, four_servers, network_of_servers
+from tests.integration.vendors import MARIADB
 from tests.written import write_migrations
 
 from config.databases import topology
@@ -65,3 +68,36 @@ def real_databases(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_pat
     servers.caught_up()
     with django_db_blocker.unblock(), connected(topology(servers.environ(), data_dir=tmp_path).databases):
         yield servers
+
+
+@pytest.fixture(scope="session")
+def two_standbys(servers: Servers) -> Iterator[Servers]:
+    """The servers and `replica2`, another standby of `default`."""
+    with servers.beside() as more:
+        more.start_standby("replica2", of="default")
+        more.answers("replica2")
+        more.caught_up("replica2")
+        yield more
+
+
+@pytest.fixture(scope="session")
+def mysql_pair(servers: Servers) -> Iterator[Servers]:
+    """The servers and `legacyreplica`, a GTID replica of `legacy`."""
+    with servers.beside() as more:
+        start_mysql_replica(more, "legacyreplica", of="legacy")
+        more.caught_up("legacyreplica")
+        yield more
+
+
+@pytest.fixture(scope="session")
+def mariadb_pair() -> Iterator[Servers]:
+    """A MariaDB `maria` and its GTID replica `mariareplica`, without tables; skips where there is no image for them."""
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(network_of_servers(MARIADB))
+        except UnavailableError as error:
+            pytest.skip(f"real servers: {error}")
+        start_mariadb(started, "maria")
+        start_mariadb_replica(started, "mariareplica", of="maria")
+        started.caught_up("mariareplica")
+        yield started

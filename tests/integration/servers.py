@@ -1,122 +1,58 @@
-"""Real servers in Docker: PostgreSQL primary, its standby, PostgreSQL for analytics, MySQL for legacy.
+"""Real servers in Docker: PostgreSQL primary, its standby, PostgreSQL for analytics, MySQL for legacy; more on demand.
 
 They run as the chart runs them: the official images, uid 999, a read-only root, and the scripts of chart/files. They
-forget durability, not consistency. A hung server is made with `paused()`, a stopped one with `stopped()`.
+forget durability, not consistency. How replicas of other vendors are made is replicas.py's; what else can go wrong with
+a server than being down or hung is faults.py's.
 """
 
-import os
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import psycopg
-from docker.models.containers import Container
-from docker.models.networks import Network
-from tests.integration.engine import LABEL, UnavailableError, network
-
-try:
-    import MySQLdb
-    from MySQLdb import OperationalError as MySQLError
-except ImportError:  # it is compiled where it is installed; what needs no MySQL runs without
-    MySQLdb = MySQLError = None
-
-POSTGRES = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18")
-MYSQL = os.environ.get("TEST_MYSQL_IMAGE", "mysql:9.7")
-PASSWORDS = {"migrator": "migrator's p:w", "app": "app-p@ss", "replicator": r"re'pli:ca\tor"}
-ROOT_PASSWORD = "root-password"
+from tests.integration.containers import PASSWORDS, Containers, until
+from tests.integration.engine import UnavailableError, network
+from tests.integration.vendors import MYSQL, POSTGRESQL, ROOT_PASSWORD, MySQLdb, Vendor
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "chart" / "files"
 _AT_FIRST_START = "/docker-entrypoint-initdb.d/"
+_FROM_FILE = {Path(__file__).with_name("postgres-from-file.sh"): "/usr/local/bin/postgres"}
 _POSTGRES_ARGS = (
     *("-c", "fsync=off", "-c", "shared_preload_libraries=pg_stat_statements", "-c", "max_slot_wal_keep_size=64MB"),
     *("-c", "wal_keep_size=0", "-c", "max_connections=100"),
 )
-_MYSQL_ARGS = (
-    *("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--server-id=1", "--performance-schema=ON"),
-    *("--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--mysqlx=OFF"),
+MYSQL_ARGS = (
+    *("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=ON", "--mysqlx=OFF"),
+    *("--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0"),
 )
-_NOT_YET = tuple(filter(None, (psycopg.OperationalError, MySQLError)))
 
 
-def until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
-    """Poll until it is true; raise TimeoutError that says what was waited for."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"After {seconds} s still not: {what}.")
-        time.sleep(0.05)
-
-
-@dataclass
-class Servers:
+class Servers(Containers):
     """One server per alias. `environ()` is what the service is given to use them."""
 
-    network: Network
-    containers: dict[str, Container] = field(default_factory=dict)
-    ports: dict[str, int] = field(default_factory=dict)
+    def owner_of(self, alias: str) -> str:
+        """Return the owner that the replica was started for."""
+        owner = self.by_alias[alias].replica_of
+        if owner is None:
+            raise ValueError(f"'{alias}' is no replica.")
+        return owner
 
-    def environ(self, user: str = "app") -> dict[str, str]:
-        """Return DATABASE_<ALIAS>_URL for all of them, as `app` or `migrator`."""
-        return {f"DATABASE_{alias.upper()}_URL": self.url(alias, user) for alias in self.ports}
-
-    def url(self, alias: str, user: str = "app") -> str:
-        """Return one server's URL, the password percent-encoded."""
-        scheme = "mysql" if alias == "legacy" else "postgresql"
-        password = "".join(f"%{byte:02X}" for byte in PASSWORDS[user].encode())
-        return f"{scheme}://{user}:{password}@127.0.0.1:{self.ports[alias]}/switchyard"
-
-    def admin(self, alias: str) -> Any:
-        """Return a DB-API connection of the superuser, in autocommit; the caller closes it."""
-        if alias == "legacy":
-            return MySQLdb.connect(
-                host="127.0.0.1",
-                port=self.ports[alias],
-                user="root",
-                password=ROOT_PASSWORD,
-                database="switchyard",
-                autocommit=True,
-                connect_timeout=2,
-            )
-        return psycopg.connect(
-            host="127.0.0.1",
-            port=self.ports[alias],
-            user="postgres",
-            password=ROOT_PASSWORD,
-            dbname="switchyard",
-            autocommit=True,
-            connect_timeout=2,
-        )
-
-    def ask(self, alias: str, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of one statement, run by the superuser."""
+    def caught_up(self, alias: str = "replica") -> None:
+        """Wait until the replica has replayed what its owner has written by now."""
+        vendor = self.by_alias[alias].vendor
+        (written,) = self.ask(self.owner_of(alias), vendor.written)[0]
         with closing(self.admin(alias)) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall()) if cursor.description else []
 
-    def caught_up(self, alias: str = "replica", owner: str = "default") -> None:
-        """Wait until the standby has replayed what its owner has written by now."""
-        with closing(self.admin(owner)) as primary, closing(self.admin(alias)) as standby:
-            # Flushed, not inserted: that may stand behind a page header which only later WAL fills.
-            (written,) = primary.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
-            replayed = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
-            until(lambda: standby.execute(replayed, [written]).fetchone()[0], f"'{alias}' has replayed {written}")
+            def replayed() -> bool:
+                cursor.execute(vendor.replayed, [written])
+                return bool(cursor.fetchone()[0])
+
+            until(replayed, f"'{alias}' has replayed {written}")
 
     @contextmanager
     def held_back(self, alias: str = "replica") -> Iterator[None]:
-        """Let the standby replay nothing in this block."""
-        self.ask(alias, "SELECT pg_wal_replay_pause()")
-        until(
-            lambda: self.ask(alias, "SELECT pg_get_wal_replay_pause_state()") == [("paused",)],
-            f"'{alias}' has paused its replay",
-        )
-        try:
+        """Let the replica replay nothing in this block, though it receives."""
+        with self.switched(alias, self.by_alias[alias].vendor.held_back, "held back"):
             yield
-        finally:
-            self.ask(alias, "SELECT pg_wal_replay_resume()")
 
     @contextmanager
     def in_step(self, alias: str = "replica", owner: str = "default") -> Iterator[None]:
@@ -125,8 +61,8 @@ class Servers:
         for name, value in given.items():
             self.ask(owner, f"ALTER SYSTEM SET {name} = '{value}'")
         self.ask(owner, "SELECT pg_reload_conf()")
-        state = "SELECT sync_state FROM pg_stat_replication"
-        until(lambda: self.ask(owner, state) == [("sync",)], f"'{alias}' is in step with '{owner}'")
+        state = f"SELECT sync_state = 'sync' FROM pg_stat_replication WHERE application_name = '{alias}'"
+        until(lambda: self.says(owner, state), f"'{alias}' is in step with '{owner}'")
         try:
             yield
         finally:
@@ -146,45 +82,7 @@ class Servers:
                 self.ask(alias, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
         of_schema = f"table_schema = DATABASE() AND table_name NOT IN ({kept})"
         names = self.ask("legacy", f"SELECT table_name FROM information_schema.tables WHERE {of_schema}")
-        with closing(self.admin("legacy")) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute("SET foreign_key_checks = 0")
-            for (name,) in names:
-                cursor.execute(f"TRUNCATE `{name}`")
-
-    @contextmanager
-    def paused(self, alias: str) -> Iterator[None]:
-        """Let the server hang in this block: its connections stay open and nothing answers."""
-        self.containers[alias].pause()
-        try:
-            yield
-        finally:
-            self.containers[alias].unpause()
-
-    @contextmanager
-    def stopped(self, alias: str) -> Iterator[None]:
-        """Let the server be down in this block; afterwards it answers again."""
-        self.containers[alias].stop(timeout=20)
-        try:
-            yield
-        finally:
-            self.containers[alias].start()
-            self.answers(alias)
-
-    def answers(self, alias: str) -> None:
-        """Wait until the server takes connections."""
-
-        def connects() -> bool:
-            try:
-                self.admin(alias).close()
-            except _NOT_YET:
-                container = self.containers[alias]
-                container.reload()
-                if container.status == "exited":
-                    raise RuntimeError(f"'{alias}' ended:\n{container.logs(tail=30).decode()}") from None
-                return False
-            return True
-
-        until(connects, f"the server of '{alias}' answers", seconds=120)
+        self.ask("legacy", "SET foreign_key_checks = 0", *(f"TRUNCATE `{name}`" for (name,) in names))
 
     def start_postgres(self, alias: str) -> None:
         """Start an owner's PostgreSQL."""
@@ -194,8 +92,8 @@ class Servers:
             "POSTGRES_DB": "switchyard",
             **{f"{role.upper()}_PASSWORD": password for role, password in PASSWORDS.items()},
         }
-        command = ["postgres", *_POSTGRES_ARGS]
-        self._run(alias, POSTGRES, command, environment=environment, script="postgres-roles.sh", at=_AT_FIRST_START)
+        scripts = {_SCRIPTS / "postgres-roles.sh": _AT_FIRST_START}
+        self.run(alias, POSTGRESQL, ["postgres", *_POSTGRES_ARGS], environment=environment, scripts=scripts)
 
     def start_standby(self, alias: str, *, of: str, apply_delay: str = "0") -> None:
         """Start a standby of an owner; its slot has the alias' name."""
@@ -207,7 +105,8 @@ class Servers:
             "APPLY_DELAY": apply_delay,
         }
         command = ["/scripts/standby.sh", *_POSTGRES_ARGS]
-        self._run(alias, POSTGRES, command, environment=environment, script="standby.sh", at="/scripts/")
+        scripts = {_SCRIPTS / "standby.sh": "/scripts/", **_FROM_FILE}
+        self.run(alias, POSTGRESQL, command, environment=environment, scripts=scripts, replica_of=of)
 
     def start_mysql(self, alias: str) -> None:
         """Start an owner's MySQL."""
@@ -217,75 +116,33 @@ class Servers:
             "MIGRATOR_PASSWORD": PASSWORDS["migrator"],
             "APP_PASSWORD": PASSWORDS["app"],
         }
-        command = ["mysqld", *_MYSQL_ARGS]
-        self._run(alias, MYSQL, command, environment=environment, script="mysql-roles.sh", at=_AT_FIRST_START)
-
-    def remove(self, alias: str) -> None:
-        """Remove the server and its data."""
-        self.ports.pop(alias)
-        self.containers.pop(alias).remove(force=True, v=True)
-
-    def _run(
-        self,
-        alias: str,
-        image: str,
-        command: list[str],
-        *,
-        environment: dict[str, str],
-        script: str,
-        at: str,
-    ) -> None:
-        engine = self.network.client
-        assert engine is not None
-        self.ports[alias] = _free_port()
-        run_dir, port = ("/var/run/mysqld", 3306) if image == MYSQL else ("/var/run/postgresql", 5432)
-        container = engine.containers.create(
-            image,
-            command,
-            name=f"{self.network.name}-{alias}",
-            labels={LABEL: str(os.getpid())},
-            environment=environment,
-            volumes={str(_SCRIPTS / script): {"bind": at + script, "mode": "ro"}},
-            tmpfs={"/tmp": "", run_dir: "uid=999,gid=999"},
-            user="999:999",
-            read_only=True,
-            ports={f"{port}/tcp": ("127.0.0.1", self.ports[alias])},
-        )
-        self.network.connect(container, aliases=[alias])
-        container.start()
-        self.containers[alias] = container
-
-
-def _free_port() -> int:
-    """Return a port that is free now. The engine's own choice would change at every restart of a container."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        command = ["mysqld", "--server-id=1", *MYSQL_ARGS]
+        self.run(alias, MYSQL, command, environment=environment, scripts={_SCRIPTS / "mysql-roles.sh": _AT_FIRST_START})
 
 
 @contextmanager
-def network_of_servers(*images: str) -> Iterator[Servers]:
-    """Yield an empty network for servers of the images; remove all that was started in it."""
-    with network(*images) as made:
+def network_of_servers(*vendors: Vendor) -> Iterator[Servers]:
+    """Yield an empty network for servers of the vendors; remove all that was started in it."""
+    if any(vendor.scheme != "postgresql" for vendor in vendors) and MySQLdb is None:
+        raise UnavailableError("mysqlclient is not installed")
+    with network(*(vendor.image for vendor in vendors)) as made:
         servers = Servers(made)
         try:
             yield servers
         finally:
-            for alias in list(servers.containers):
+            for alias in list(servers.by_alias):
                 servers.remove(alias)
 
 
 @contextmanager
 def four_servers() -> Iterator[Servers]:
     """Yield the servers of the four aliases, all answering, with pg_stat_statements; remove them afterwards."""
-    if MySQLdb is None:
-        raise UnavailableError("mysqlclient is not installed")
-    with network_of_servers(POSTGRES, MYSQL) as servers:
+    with network_of_servers(POSTGRESQL, MYSQL) as servers:
         servers.start_postgres("default")
         servers.start_standby("replica", of="default")
         servers.start_postgres("analytics")
         servers.start_mysql("legacy")
-        for alias in servers.containers:
+        for alias in servers.by_alias:
             servers.answers(alias)
         for alias in ("default", "analytics"):
             servers.ask(alias, "CREATE EXTENSION pg_stat_statements")

@@ -56,7 +56,7 @@ def as_migrator(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: 
     """Return what connects this process as `migrator` for a block; it takes what is added to an alias' URL."""
 
     def connect(**queries: str) -> AbstractContextManager[None]:
-        urls = {f"DATABASE_{a.upper()}_URL": servers.url(a, "migrator") + queries.get(a, "") for a in servers.ports}
+        urls = {f"DATABASE_{a.upper()}_URL": servers.url(a, "migrator") + queries.get(a, "") for a in servers.by_alias}
         return connected(topology(urls, data_dir=tmp_path).databases)
 
     with django_db_blocker.unblock():

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from tests.integration.containers import PASSWORDS, until
 from tests.integration.engine import UnavailableError
-from tests.integration.servers import PASSWORDS, POSTGRES, Servers, network_of_servers, until
+from tests.integration.servers import Servers, network_of_servers
+from tests.integration.vendors import POSTGRESQL
 
 pytestmark = pytest.mark.docker
 
@@ -15,7 +18,7 @@ CLONING = "standby: cloning default over slot replica"
 def network() -> Iterator[Servers]:
     """A primary that answers; each test starts the standby itself."""
     try:
-        with network_of_servers(POSTGRES) as servers:
+        with network_of_servers(POSTGRESQL) as servers:
             servers.start_postgres("default")
             servers.answers("default")
             servers.ask("default", "CREATE TABLE written (what text)")
@@ -73,6 +76,14 @@ def test_standby__first_start(pair: Servers) -> None:
     assert pair.ask("replica", "SELECT pg_is_in_recovery()") == [(True,)]
     assert pair.ask("replica", "SHOW hot_standby_feedback") == [("on",)]
     assert pair.ask("default", "SELECT slot_name, active FROM pg_replication_slots") == [("replica", True)]
+
+
+def test_standby__timeline(pair: Servers) -> None:
+    """`app` sees which timeline the standby receives."""
+    with psycopg.connect(pair.url("replica")) as connection:
+        received = connection.execute("SELECT received_tli FROM pg_stat_wal_receiver").fetchall()
+
+    assert received == [(1,)]
 
 
 def test_standby__restart(pair: Servers) -> None:
