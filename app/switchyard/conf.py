@@ -11,6 +11,8 @@ from django.conf import settings
 # Django's own apps, and the label that its database cache asks the routers with.
 _NEVER_STALE = ("admin", "auth", "contenttypes", "django_cache", "sessions")
 
+_MAX_LAG = 30.0  # seconds
+
 
 class Conf:
     """Read `settings.SWITCHYARD` with defaults visible in place."""
@@ -46,6 +48,16 @@ class Conf:
     def primary_only(self) -> frozenset[str]:
         """App labels whose rows are always read from their owner: a lagging session read signs people out."""
         return frozenset(self._values.get("PRIMARY_ONLY", _NEVER_STALE))
+
+    def max_lag(self, alias: str) -> float:
+        """Seconds that the replica may be behind before it is read no more, even by those who owe nothing."""
+        given: float | Mapping[str, float] = self._values.get("MAX_LAG", _MAX_LAG)
+        return given.get(alias, _MAX_LAG) if isinstance(given, Mapping) else given
+
+    @property
+    def harmless_functions(self) -> frozenset[str]:
+        """Names, without schema, of functions of the project's own that write nothing."""
+        return frozenset(name.lower() for name in self._values.get("HARMLESS_FUNCTIONS", ()))
 
     @property
     def metrics_dir(self) -> str | None:

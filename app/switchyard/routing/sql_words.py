@@ -1,4 +1,4 @@
-"""What words mean in SQL, as tables: which verb does what, which function writes, which PRAGMA only reads."""
+"""What words mean in SQL, as tables: which verb does what, which PRAGMA only reads."""
 
 from typing import Literal
 
@@ -18,6 +18,9 @@ VERBS = {word: operation for operation, words in _WORDS.items() for word in word
 PAIRS: dict[tuple[str, str], Operation] = {
     ("PREPARE", "TRANSACTION"): "tx",
     ("START", "TRANSACTION"): "tx",
+    # What was prepared is seen by others from here on.
+    ("COMMIT", "PREPARED"): "write",
+    ("XA", "COMMIT"): "write",
     ("RESET", "MASTER"): "write",
     ("RESET", "BINARY"): "write",
     ("RESET", "PERSIST"): "write",
@@ -49,21 +52,6 @@ HARMLESS_PRAGMAS = frozenset(
     """.upper().split()
 )
 WRITING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM"})
-
-# Functions that a SELECT can call and that change rows, sequences, locks or the server.
-WRITING_FUNCTIONS = frozenset(
-    """
-    nextval setval txid_current pg_current_xact_id pg_notify pg_logical_emit_message
-    lo_create lo_creat lo_import lo_export lo_unlink lo_put lo_from_bytea lowrite lo_truncate lo_truncate64
-    pg_advisory_lock pg_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared
-    pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
-    pg_create_restore_point pg_switch_wal pg_create_physical_replication_slot pg_create_logical_replication_slot
-    pg_copy_physical_replication_slot pg_copy_logical_replication_slot pg_replication_slot_advance
-    pg_logical_slot_get_changes pg_logical_slot_get_binary_changes pg_promote
-    pg_drop_replication_slot pg_file_write dblink dblink_exec dblink_open dblink_send_query
-    get_lock writefile load_extension
-    """.upper().split()
-)
 
 # After a word that introduces a table, these may stand before its name.
 _BEFORE = (

@@ -1,0 +1,41 @@
+"""Whether the server may write when it runs a statement: what a position is taken for. What is refused is guard.py's.
+
+A function counts as harmless if `sql_functions.HARMLESS` has it, the alias' own server says so or the setting names
+it. All others may write. MySQL's servers are not asked: nothing there holds a function to what it declares.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from switchyard.conf import conf
+from switchyard.routing.statements import Statement
+
+# One schema's overload may be harmless and another's not, and a call does not say which it means. An aggregate is
+# never volatile itself; the functions that it runs may be.
+_NOT_VOLATILE = """
+    SELECT lower(p.proname::text) FROM pg_catalog.pg_proc p
+    LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
+    LEFT JOIN pg_catalog.pg_proc f ON f.provolatile = 'v' AND f.oid IN
+        (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+    GROUP BY 1 HAVING bool_and(p.provolatile <> 'v' AND f.oid IS NULL)
+"""
+_loaded: dict[str, frozenset[str]] = {}
+
+
+def may_write(statement: Statement, alias: str) -> bool:
+    """Tell whether the alias' server may write when it runs the statement."""
+    if statement.changes is not None:
+        return statement.changes
+    harmless = _loaded.get(alias, frozenset()) | conf.harmless_functions
+    return not harmless.issuperset(statement.calls)
+
+
+def harmless_of(cursor: Any) -> frozenset[str]:
+    """Return the functions that a PostgreSQL database calls stable or immutable, under whatever schema."""
+    cursor.execute(_NOT_VOLATILE)
+    return frozenset(name for (name,) in cursor.fetchall())
+
+
+def load_harmless(alias: str, names: Iterable[str]) -> None:
+    """Take these for the functions that are harmless on the alias, in place of those loaded before."""
+    _loaded[alias] = frozenset(names)
