@@ -71,7 +71,7 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
     libpq has no time-out for reading: a dead peer is noticed by keep-alives and `tcp_user_timeout`, and a statement is
     ended by the server.
     """
-    connect_timeout = query.number("connect_timeout", 5, low=1)
+    connect_timeout = query.number("connect_timeout", _connect_timeout(read_only=read_only), low=1)
     session = {
         "statement_timeout": f"{query.number('statement_timeout', 30)}s",
         "lock_timeout": f"{query.number('lock_timeout', 10)}s",
@@ -80,7 +80,10 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
     }
     if read_only:
         session["default_transaction_read_only"] = "on"
-    lasting, pool = _pool(query, timeout=connect_timeout)
+    # Who waits for a replica's pool reads from the owner after that; and a pool that tries on and on waits ever longer
+    # between two tries, also when the replica is back.
+    waits = {"timeout": 1, "reconnect_timeout": 1} if read_only else {"timeout": connect_timeout}
+    lasting, pool = _pool(query, waits)
     options = {
         "application_name": query.text("application_name", "switchyard"),
         "connect_timeout": connect_timeout,
@@ -97,7 +100,7 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
     return {**lasting, "OPTIONS": options}
 
 
-def _pool(query: Query, *, timeout: int) -> tuple[Database, dict[str, Any]]:
+def _pool(query: Query, waits: dict[str, int]) -> tuple[Database, dict[str, Any]]:
     """Return how long connections last and psycopg's pool, which there is where its size is given."""
     lasting = _lasting(query)
     largest = query.number("pool_max_size", 0, high=1_000)
@@ -115,7 +118,12 @@ def _pool(query: Query, *, timeout: int) -> tuple[Database, dict[str, Any]]:
             "Remove it, or pool_min_size and pool_max_size",
             value=str(lasting["CONN_MAX_AGE"]),
         )
-    return {**lasting, "CONN_MAX_AGE": 0}, {"pool": {"min_size": smallest, "max_size": largest, "timeout": timeout}}
+    return {**lasting, "CONN_MAX_AGE": 0}, {"pool": {"min_size": smallest, "max_size": largest, **waits}}
+
+
+def _connect_timeout(*, read_only: bool) -> int:
+    # A replica that does not answer has others to read in its place; libpq takes less than 2 for 2.
+    return 2 if read_only else 5
 
 
 def _lasting(query: Query) -> Database:
@@ -137,7 +145,7 @@ def mysql(query: Query, *, read_only: bool) -> Database:
     options: dict[str, Any] = {
         "charset": "utf8mb4",
         "isolation_level": "read committed",
-        "connect_timeout": query.number("connect_timeout", 5, low=1),
+        "connect_timeout": query.number("connect_timeout", _connect_timeout(read_only=read_only), low=1),
         "write_timeout": query.number("write_timeout", 10, low=1),
         # One trip for all of it. Each comment is code to one vendor: the other has no such variable.
         "init_command": (

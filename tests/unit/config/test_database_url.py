@@ -216,6 +216,19 @@ def test_database__postgresql_pool() -> None:
     assert entry["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 5}
 
 
+@pytest.mark.parametrize("scheme", ["postgres", "mysql"])
+def test_database__replica_that_does_not_answer(scheme: str) -> None:
+    """It is waited for less long than an owner: another server is read in its place."""
+    assert read(f"{scheme}://app@db/name", read_only=True)["OPTIONS"]["connect_timeout"] == 2
+
+
+def test_database__pool_of_a_replica() -> None:
+    """A read waits a second for it, and it tries anew each time, however long the replica was away."""
+    pool = read("postgres://app@db/name?pool_max_size=8", read_only=True)["OPTIONS"]["pool"]
+
+    assert pool == {"min_size": 1, "max_size": 8, "timeout": 1, "reconnect_timeout": 1}
+
+
 def test_database__mysql_defaults() -> None:
     """The driver waits for ever by default, and MySQL reads loosely: both are bounded here."""
     entry = read("mysql://app@db/name")
