@@ -11,11 +11,13 @@ class SwitchyardConfig(AppConfig):
     verbose_name = "Switchyard"
 
     def ready(self) -> None:
-        from switchyard.routing import guard  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing import guard, stale_saves, transactions  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks import check_routing  # noqa: PLC0415 - as above
         from switchyard.telemetry import queries, violations  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
         guard.install()
+        stale_saves.install()
+        transactions.install()
         queries.install()
         violations.install()

@@ -12,6 +12,7 @@ from django.conf import settings
 _NEVER_STALE = ("admin", "auth", "contenttypes", "django_cache", "sessions")
 
 _MAX_LAG = 30.0  # seconds
+POLICIES = {"stale_save": "raise", "early_on_commit": "raise", "cross_owner_transaction": "warn"}
 
 
 class Conf:
@@ -58,6 +59,11 @@ class Conf:
     def harmless_functions(self) -> frozenset[str]:
         """Names, without schema, of functions of the project's own that write nothing."""
         return frozenset(name.lower() for name in self._values.get("HARMLESS_FUNCTIONS", ()))
+
+    @property
+    def policies(self) -> Mapping[str, str | Mapping[str, str]]:
+        """What is looked for -> raise, warn or allow; `stale_save` also by model label, `"*"` for all others."""
+        return {**POLICIES, **self._values.get("POLICIES", {})}
 
     @property
     def metrics_dir(self) -> str | None:

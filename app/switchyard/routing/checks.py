@@ -1,6 +1,6 @@
 """What is wrong with OWNERS, REPLICAS and the routers, seen before anything runs: numbered system checks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.apps import apps
@@ -9,8 +9,9 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Djan
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from switchyard.conf import conf
+from switchyard.conf import POLICIES, conf
 from switchyard.routing.known_tables import is_owned
+from switchyard.routing.policies import CHOICES
 from switchyard.routing.routers import AppRouter, PrimaryReplicaRouter
 
 
@@ -105,6 +106,25 @@ def _misnamed_owners() -> Iterator[CheckMessage]:
             )
 
 
+def _wrong_policies() -> Iterator[CheckMessage]:
+    labels = {"*", *(model._meta.label_lower for model in apps.get_models())}
+    for key, value in conf.policies.items():
+        if key not in POLICIES:
+            yield _wrong_policy(f"['{key}'] is no policy", f"Policies: {', '.join(POLICIES)}")
+            continue
+        by_label = value if isinstance(value, Mapping) and key == "stale_save" else {"*": value}
+        for label, policy in by_label.items():
+            at = f"['{key}']" if by_label is not value else f"['{key}']['{label}']"
+            if label.lower() not in labels:
+                yield _wrong_policy(f"{at} names no model", "Write 'app_label.ModelName', or '*' for all others")
+            if policy not in CHOICES:
+                yield _wrong_policy(f"{at} is {policy!r}", f"Choose one of: {', '.join(CHOICES)}")
+
+
+def _wrong_policy(what: str, hint: str) -> CheckMessage:
+    return Error(f"SWITCHYARD['POLICIES']{what}.", hint=f"{hint}.", id="switchyard.E009")
+
+
 def _unmirrored_replicas() -> Iterator[CheckMessage]:
     for owner, replicas in conf.replicas.items():
         for alias in replicas:
@@ -133,5 +153,6 @@ CHECKS = (
     _router_order,
     _shared_replicas,
     _misnamed_owners,
+    _wrong_policies,
     _unmirrored_replicas,
 )

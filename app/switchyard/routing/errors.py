@@ -1,4 +1,4 @@
-"""What the guard refuses, as exceptions. A class's docstring is its message, with the values to fill in.
+"""What is refused, as exceptions. A class's docstring is its message, with the values to fill in.
 
 They are errors of a program, not of a database: none is a DatabaseError, so that nothing retries them.
 """
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from django.dispatch import Signal
 
-# Sent with `kind` and `alias` for everything refused, so that it can be counted.
+# Sent with `kind` and `alias` for everything refused or warned of, so that it can be counted.
 violations = Signal()
 
 
@@ -77,7 +77,35 @@ class CrossOwnerQueryError(RoutingError):
     kind = "cross_owner_query"
 
 
+class StaleSaveError(RoutingError):
+    """save() of {model} {pk} would undo what others wrote on '{alias}' since a replica's copy was made: {change}.
+
+    Load it anew, `refresh_from_db(using="{alias}")`, or write what you changed alone, `save(update_fields=[...])`.
+    """
+
+    kind = "stale_save"
+
+
+class EarlyOnCommitError(RoutingError):
+    """on_commit() on '{alias}' runs at once: no transaction is open there, but one is on '{other}'.
+
+    Name the alias whose commit is meant, `on_commit(..., using="{other}")`, or open a transaction on '{alias}'.
+    """
+
+    kind = "early_on_commit"
+
+
+class CrossOwnerTransactionError(RoutingError):
+    """A write on '{alias}' inside a transaction in which {others} was written: a rollback of one keeps the other.
+
+    Write them one after the other, each in a transaction of its own; where it is meant, wrap the second write in
+    `allow_cross_owner_writes(reason=...)`.
+    """
+
+    kind = "cross_owner_transaction"
+
+
 def refuse(error: RoutingError) -> RoutingError:
-    """Count the refusal and return it, to be raised where it happened."""
+    """Count it and return it, to be raised where it happened."""
     violations.send(sender=type(error), kind=error.kind, alias=error.alias)
     return error

@@ -26,6 +26,7 @@ from switchyard.routing.known_tables import models_by_table
 from switchyard.routing.owners import is_read_only, replicated_by
 from switchyard.routing.state import may_write
 from switchyard.routing.statements import Statement, classify, text_of
+from switchyard.routing.transactions import before_write
 
 _CHANGES = frozenset({"write", "ddl"})
 _SHOWN = 80
@@ -53,6 +54,8 @@ def guard(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
     statement = classify(text, connection.vendor)
     if (error := refusal(connection.alias, statement, text)) is not None:
         raise refuse(error)
+    if statement.operation in _CHANGES:
+        before_write(connection)
     return execute(sql, params, many, context)
 
 

@@ -12,7 +12,10 @@ VIOLATIONS = "switchyard_violations_total"
 
 BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
-VIOLATION_KINDS = ("replica_write", "legacy_write", "misplaced_write", "cross_owner_query")
+VIOLATION_KINDS = (
+    *("replica_write", "legacy_write", "misplaced_write", "cross_owner_query"),
+    *("stale_save", "early_on_commit", "cross_owner_transaction"),
+)
 NO_SQLSTATE = "none"  # of drivers that tell none, and of errors that never reached a server
 SQLSTATE_CLASSES = {  # the classes that an error of this DB-API class is told apart by
     "InterfaceError": (),

@@ -31,6 +31,35 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
         "'OPTIONAL'] names",
         "no replica",
     ),
+    ("E009", {"OWNERS": OWNERS, "POLICIES": {"stale": "warn"}}, [APP], "['stale'] is no policy", "stale_save, early_"),
+    (
+        "E009",
+        {"OWNERS": OWNERS, "POLICIES": {"stale_save": "no"}},
+        [APP],
+        "['stale_save'] is 'no'",
+        "raise, warn, allow",
+    ),
+    (
+        "E009",
+        {"OWNERS": OWNERS, "POLICIES": {"stale_save": {"accounts.User": "no"}}},
+        [APP],
+        "['stale_save']['accounts.User'] is 'no'",
+        "raise, warn, allow",
+    ),
+    (
+        "E009",
+        {"OWNERS": OWNERS, "POLICIES": {"stale_save": {"User": "warn"}}},
+        [APP],
+        "['stale_save']['User'] names no model",
+        "app_label.ModelName",
+    ),
+    (
+        "E009",
+        {"OWNERS": OWNERS, "POLICIES": {"early_on_commit": {"*": "warn"}}},
+        [APP],
+        "['early_on_commit'] is {'*': 'warn'}",
+        "raise, warn, allow",
+    ),
     ("W001", {"OWNERS": OWNERS, "REPLICAS": {"default": ["legacy"]}}, [APP], "'legacy' would", "{'MIRROR': 'default'}"),
 ]
 
@@ -59,6 +88,13 @@ def test_check__the_service_itself() -> None:
     assert [each for each in checks.run_checks() if str(each.id).startswith("switchyard.")] == []
     with override_settings(SWITCHYARD={"OWNERS": {}}):
         assert "switchyard.E001" in {each.id for each in checks.run_checks(tags=["switchyard"])}
+
+
+def test_check__right_policies() -> None:
+    """All three keys, by model as well, in any letter case of its label."""
+    policies = {"stale_save": {"accounts.user": "warn", "*": "allow"}, "early_on_commit": "warn"}
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS, "POLICIES": policies}):
+        assert check_routing() == []
 
 
 def test_check__touches_no_database() -> None:

@@ -1,0 +1,49 @@
+"""What follows where one of SWITCHYARD["POLICIES"] is hit: an error, a warning in the log, or nothing."""
+
+import logging
+from functools import cache
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.db.models import Model
+
+from switchyard.conf import POLICIES, conf
+from switchyard.routing.errors import RoutingError, refuse
+
+CHOICES = ("raise", "warn", "allow")
+
+logger = logging.getLogger(__name__)
+
+
+def policy_of(kind: str, model: type[Model] | None = None) -> str:
+    """Return raise, warn or allow. A proxy has the policy of its concrete model."""
+    return _look_up(kind, (model._meta.concrete_model or model)._meta.label_lower if model else "*")
+
+
+def apply(error: RoutingError, *, model: type[Model] | None = None) -> None:
+    """Raise the error, or log it as a warning, or let it pass uncounted, by the policy of its kind."""
+    policy = policy_of(error.kind, model)
+    if policy == "allow":
+        return
+    refuse(error)
+    if policy == "raise":
+        raise error
+    # Where it happened is what a reader looks for, and no traceback says it.
+    logger.warning("%s", error, stack_info=True)
+
+
+@cache
+def _look_up(kind: str, label: str) -> str:
+    policy = conf.policies[kind]
+    if isinstance(policy, str):
+        return policy
+    by_label = {name.lower(): chosen for name, chosen in policy.items()}
+    return by_label.get(label) or by_label.get("*") or POLICIES[kind]
+
+
+def _forget(*, setting: str, **_kwargs: Any) -> None:
+    if setting == "SWITCHYARD":
+        _look_up.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="switchyard.routing.policies")

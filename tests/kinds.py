@@ -1,0 +1,90 @@
+"""A model with a field of every kind that a database may compare in its own way, and one that inherits tables.
+
+They are in no app's registry, so that they have tables only where a test makes them.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db import connections, models
+
+_apps = Apps()
+
+
+class Kind(models.Model):
+    """One field of each kind; `VALUES` has a value for each, and another one."""
+
+    text = models.CharField(max_length=20, default="Ada")
+    empty = models.CharField(max_length=20, default="")
+    nothing = models.IntegerField(null=True)
+    fraction = models.FloatField(default=0.1)
+    price = models.DecimalField(max_digits=9, decimal_places=3, default=Decimal("1.10"))
+    blob = models.BinaryField(default=b"\x00\xff'")
+    moment = models.DateTimeField(default=dt.datetime(2026, 1, 2, 3, 4, 5, 123456, dt.UTC))
+    day = models.DateField(default=dt.date(2026, 1, 2))
+    pause = models.DurationField(default=dt.timedelta(seconds=1.5))
+    key = models.UUIDField(default=uuid.UUID(int=7))
+    address = models.GenericIPAddressField(default="192.0.2.1")
+    flag = models.BooleanField(default=True)
+    data = models.JSONField(default=dict)
+    missing = models.JSONField(null=True)
+    file = models.FileField(default="a.txt")
+    parent = models.ForeignKey("self", models.DO_NOTHING, null=True, db_constraint=False)
+
+    class Meta:
+        apps = _apps
+        app_label = "accounts"
+        db_table = "test_kind"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Special(Kind):
+    """A second table for some of the rows."""
+
+    extra = models.CharField(max_length=20, default="x")
+
+    class Meta:
+        apps = _apps
+        app_label = "accounts"
+        db_table = "test_special"
+
+
+OTHER: dict[str, Any] = {
+    "text": "ADA",
+    "empty": " ",
+    "nothing": 0,
+    "fraction": 0.1000000001,
+    "price": Decimal("1.101"),
+    "blob": b"\x00\xff",
+    "moment": dt.datetime(2026, 1, 2, 3, 4, 5, 123457, dt.UTC),
+    "day": dt.date(2026, 1, 3),
+    "pause": dt.timedelta(seconds=1.25),
+    "key": uuid.UUID(int=8),
+    "address": "192.0.2.2",
+    "flag": False,
+    "data": {"a": [1]},
+    "missing": {},
+    "file": "b.txt",
+    "parent": 5,
+}
+
+
+@contextmanager
+def made(alias: str) -> Iterator[None]:
+    """Let both tables be there in this block."""
+    with connections[alias].schema_editor() as editor:
+        editor.create_model(Kind)
+        editor.create_model(Special)
+    try:
+        yield
+    finally:
+        with connections[alias].schema_editor() as editor:
+            editor.delete_model(Special)
+            editor.delete_model(Kind)
