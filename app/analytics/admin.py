@@ -2,11 +2,12 @@
 
 from django.contrib import admin
 
+from accounts.admin import LoggedElsewhere
 from analytics.models import AnalyticsEvent
 
 
 @admin.register(AnalyticsEvent)
-class AnalyticsEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
+class AnalyticsEventAdmin(LoggedElsewhere):
     """List events newest first, without counting all of them twice."""
 
     list_display = ("id", "user_id", "kind", "at")

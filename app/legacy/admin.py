@@ -6,10 +6,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.admin import LoggedElsewhere
 from legacy.models import Customer, Order
 
 
-class LegacyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
+class LegacyAdmin(LoggedElsewhere):
     """Offer no change that the database's owner would refuse."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -2,11 +2,12 @@
 
 from django.contrib import admin
 
+from accounts.admin import LoggedElsewhere
 from reporting.models import AnalyticsReport
 
 
 @admin.register(AnalyticsReport)
-class AnalyticsReportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
+class AnalyticsReportAdmin(LoggedElsewhere):
     """List reports by day."""
 
     list_display = ("date", "kind", "events", "users")
