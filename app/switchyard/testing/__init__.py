@@ -1,5 +1,7 @@
 """For the tests of those who use the package; imported by tests only."""
 
+from switchyard.testing.mirrors import shared_mirrors
 from switchyard.testing.queries import assert_queries
+from switchyard.testing.runner import DiscoverRunner
 
-__all__ = ["assert_queries"]
+__all__ = ["DiscoverRunner", "assert_queries", "shared_mirrors"]

@@ -1,0 +1,93 @@
+"""Mirrors that share their owner's connection, on PostgreSQL and MySQL: the project's tests of the unit tests again."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.engine import UnavailableError
+from tests.integration.servers import MYSQL, POSTGRESQL, network_of_servers
+from tests.integration.vendors import ROOT_PASSWORD
+from tests.unit.switchyard.testing.ownproject import DJANGO, ORDERS, PYTEST, databases, passed
+
+pytestmark = pytest.mark.docker
+
+type Entries = Mapping[str, Mapping[str, Any]]
+
+VENDORS = ("postgresql", "mysql")
+
+
+@pytest.fixture(scope="module")
+def entries() -> Iterator[Entries]:
+    """DATABASES entries of the superuser, who may make databases, by vendor."""
+    with ExitStack() as stack:
+        try:
+            servers = stack.enter_context(network_of_servers(POSTGRESQL, MYSQL))
+        except UnavailableError as error:
+            pytest.skip(f"real servers: {error}")
+        servers.start_postgres("postgresql")
+        servers.start_mysql("mysql")
+        users = {"postgresql": "postgres", "mysql": "root"}
+        for alias in users:
+            servers.answers(alias)
+        yield {
+            alias: {
+                "ENGINE": f"django.db.backends.{alias}",
+                "HOST": "127.0.0.1",
+                "PORT": str(servers.by_alias[alias].port),
+                "NAME": "switchyard",
+                "USER": user,
+                "PASSWORD": ROOT_PASSWORD,
+            }
+            for alias, user in users.items()
+        }
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("command", [DJANGO, PYTEST], ids=["django", "pytest"])
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_mirrors__either_runner(
+    entries: Entries, tmp_path: Path, vendor: str, command: tuple[str, ...], order: tuple[str, ...]
+) -> None:
+    """Every expectation holds, and the test database is destroyed at the end: nobody is connected any more."""
+    for _ in range(2):  # the second run would find what the first one left
+        said = passed(tmp_path, databases(entries[vendor], order), *command)
+
+        assert "already exists" not in said
+        assert "database exists" not in said
+
+
+@pytest.mark.parametrize("kept", [(*DJANGO, "--keepdb"), (*PYTEST, "--reuse-db")], ids=["django", "pytest"])
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_mirrors__a_kept_database(entries: Entries, tmp_path: Path, vendor: str, kept: tuple[str, ...]) -> None:
+    """A database that is used again works as well, and holds nothing of the run before."""
+    entry = {**entries[vendor], "TEST": {"NAME": "kept"}}
+    for _ in range(2):
+        passed(tmp_path, databases(entry, ORDERS[0]), *kept)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"OPTIONS": {"pool": True}}, {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}],
+    ids=["pool", "persistent"],
+)
+def test_mirrors__connections_kept_for_long(entries: Entries, tmp_path: Path, settings: dict[str, Any]) -> None:
+    """A pool and persistent connections are the owner's; the mirror gives nothing back to them."""
+    passed(tmp_path, databases({**entries["postgresql"], **settings}, ORDERS[0]), *DJANGO)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_mirrors__parallel_workers(entries: Entries, tmp_path: Path, order: tuple[str, ...]) -> None:
+    """In a worker the mirror follows its owner to the worker's clone. (MySQL's clones need `mysqldump`.)"""
+    said = passed(tmp_path, databases(entries["postgresql"], order), *DJANGO, "--parallel", "2")
+
+    assert said.count("Cloning") == 2
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_mirrors__plain_django(entries: Entries, tmp_path: Path, vendor: str) -> None:
+    """Without the runner the same tests fail: they could tell."""
+    plain = (*DJANGO, "--testrunner", "django.test.runner.DiscoverRunner")
+    with pytest.raises(AssertionError, match="DoesNotExist"):
+        passed(tmp_path, databases(entries[vendor], ORDERS[0]), *plain)

@@ -1,0 +1,15 @@
+"""Settings of a small project that tests itself. DATABASES says, as JSON, on which servers."""
+
+import json
+import os
+
+SECRET_KEY = "only-for-tests"
+DATABASES = json.loads(os.environ["DATABASES"])
+DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["switchyard", "shop"]
+ROOT_URLCONF = "shop.urls"
+SWITCHYARD = {"OWNERS": {"shop": "default"}, "REPLICAS": {"default": ["replica"]}}
+STATIC_URL = "static/"
+TEST_RUNNER = "switchyard.testing.DiscoverRunner"
+USE_TZ = True
