@@ -1,10 +1,13 @@
 """What is refused, as exceptions. A class's docstring is its message, with the values to fill in.
 
-They are errors of a program, not of a database: none is a DatabaseError, so that nothing retries them.
+They are errors of a program, not of a database: none is a DatabaseError, so that nothing retries them. But for
+`OwnerUnavailableError`, which is one.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+from django.db import OperationalError
 from django.dispatch import Signal
 
 # Sent with `kind` and `alias` for everything refused or warned of, so that it can be counted.
@@ -103,6 +106,22 @@ class CrossOwnerTransactionError(RoutingError):
     """
 
     kind = "cross_owner_transaction"
+
+
+class OwnerUnavailableError(OperationalError):
+    """'{alias}' cannot be used: {why}."""
+
+    WHY: ClassVar[Mapping[str, str]] = {
+        "down": "its server does not answer. Reads that may be late go on where it has a replica",
+        "standby": "its address leads to a standby now, which takes no writes. Reads go on",
+        "read_only": "its server is read-only now. Reads go on",
+        "superseded": "its server is an old one that another has taken over from. Writes there would be lost",
+    }
+
+    def __init__(self, *, alias: str, refusal: str) -> None:
+        self.alias = alias
+        self.refusal = refusal
+        super().__init__((type(self).__doc__ or "").format(alias=alias, why=self.WHY[refusal]))
 
 
 def refuse(error: RoutingError) -> RoutingError:

@@ -1,0 +1,100 @@
+"""What Switchyard adds to every connection of Django's: a subclass of the backend's wrapper, decided as it is used.
+
+So a replica's connection falls back when it cannot be opened, none is tried to a server that is known to be down, and
+each one's socket is known to those who cut it.
+"""
+
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from django.db import Error, InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from switchyard.routing import live
+from switchyard.routing.failover import Unopened, fall_back, gave_up, in_transaction
+from switchyard.routing.guard import guard, unavailable
+from switchyard.routing.owners import replicated_by
+from switchyard.routing.servers import set_of
+
+
+def install() -> None:
+    """Make every connection a routed one, those made before as well; a second call changes nothing."""
+    create_connection = connections.create_connection
+    if not hasattr(create_connection, "makes_routed"):
+
+        def create(alias: str) -> Any:
+            return routed(create_connection(alias))
+
+        create.makes_routed = True  # type: ignore[attr-defined]
+        connections.create_connection = create  # type: ignore[method-assign]
+    for connection in connections.all(initialized_only=True):
+        routed(connection)
+
+
+def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Give the connection the subclass of its class, and the guard before it is open: it may never be."""
+    if not isinstance(connection, Routed):
+        backend: Any = type(connection)
+        connection.__class__ = _routed_class(backend)
+        for at, wrapper in enumerate((guard, fall_back)):
+            if wrapper not in connection.execute_wrappers:
+                connection.execute_wrappers.insert(at, wrapper)
+    return connection
+
+
+@cache
+def _routed_class(backend: Any) -> type[BaseDatabaseWrapper]:
+    return type(backend.__name__, (Routed, backend), {"__module__": backend.__module__})
+
+
+class Routed(BaseDatabaseWrapper):
+    """What a backend's wrapper does differently."""
+
+    def ensure_connection(self) -> None:
+        if self.connection is None and (error := _is_away(self.alias)) is not None:
+            raise error
+        super().ensure_connection()
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        connection = super().get_new_connection(conn_params)
+        live.register(self.alias, connection)
+        return connection
+
+    def _configure_connection(self, connection: Any) -> Any:
+        # PostgreSQL's pool calls it for each connection that it makes, long before somebody takes it.
+        live.register(self.alias, connection)
+        return super()._configure_connection(connection)  # type: ignore[misc]
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if replicated_by(self.alias) is None or in_transaction(self):
+            return super()._cursor(name)  # type: ignore[misc]
+        if self.connection is None and (away := _is_away(self.alias)) is not None:
+            return self._prepare_cursor(Unopened(away, name))  # type: ignore[attr-defined]
+        reopens = self.connection is not None
+        while True:
+            try:
+                return super()._cursor(name)  # type: ignore[misc]
+            except (OperationalError, InterfaceError) as error:
+                if not reopens:
+                    gave_up(self, error)
+                    return self._prepare_cursor(Unopened(error, name))  # type: ignore[attr-defined]
+                reopens = False  # it was lost while nobody used it, which says nothing about the server
+                with suppress(Error):
+                    self.close()
+
+    def copy(self, alias: str | None = None) -> Any:
+        """Return a wrapper of the backend's own class: who asks for a copy asks that server and no other."""
+        copied: Any = super().copy(alias)
+        copied.__class__ = next(cls for cls in type(self).__mro__ if not issubclass(cls, Routed))
+        return copied
+
+
+def _is_away(alias: str) -> OperationalError | None:
+    """Return why no connection to the alias is tried; None when it is."""
+    owner = replicated_by(alias)
+    if owner is None:
+        return unavailable(alias, changes=False)
+    if any(replica.alias == alias and replica.reason == "down" for replica in set_of(owner).replicas):
+        return OperationalError(f"Replica '{alias}' is down: no connection was tried.")
+    return None

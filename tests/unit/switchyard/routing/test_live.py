@@ -1,0 +1,114 @@
+"""Which sockets are cut, and that no other one is."""
+
+import gc
+import os
+import socket
+import threading
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from switchyard.routing import live
+
+
+class Connection:
+    """A driver's connection, as far as it is asked here."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+
+    def fileno(self) -> int:
+        return self.end.fileno()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A client's and a server's end."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def test_sever__a_thread_that_waits(pair: tuple[socket.socket, socket.socket]) -> None:
+    """It is woken: its connection has ended."""
+    ours, _ = pair
+    connection = Connection(ours)
+    live.register("cut", connection)
+    received: list[bytes] = []
+    waiting = threading.Thread(target=lambda: received.append(ours.recv(1)))
+    waiting.start()
+
+    cut = live.sever("cut")
+    waiting.join(5)
+
+    assert (cut, received) == (1, [b""])
+
+
+def test_sever__another_alias(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Its connections stay."""
+    ours, theirs = pair
+    connection = Connection(ours)
+    live.register("kept", connection)
+
+    cut = live.sever("another")
+    theirs.send(b"a")
+
+    assert (cut, connection.end.recv(1)) == (0, b"a")
+
+
+def test_sever__a_descriptor_that_is_anothers_by_now(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A connection that was closed leaves its number to the next one, which is not cut."""
+    ours, theirs = pair
+    closed, rest = socket.socketpair()
+    connection = Connection(closed)
+    live.register("reused", connection)
+    number = closed.fileno()
+    closed.close()
+    os.dup2(ours.fileno(), number)
+
+    cut = live.sever("reused")
+    theirs.send(b"a")
+
+    with rest, socket.socket(fileno=number) as another:
+        assert (cut, another.recv(1)) == (0, b"a")
+
+
+def test_sever__a_closed_connection(pair: tuple[socket.socket, socket.socket]) -> None:
+    """It has nothing to cut."""
+    connection = Connection(pair[0])
+    live.register("closed", connection)
+    pair[0].close()
+
+    assert live.sever("closed") == 0
+
+
+def test_sever__a_connection_that_nobody_holds(pair: tuple[socket.socket, socket.socket]) -> None:
+    """It is forgotten with its owner."""
+    live.register("forgotten", Connection(pair[0]))
+    gc.collect()
+
+    assert live.sever("forgotten") == 0
+
+
+def test_register__a_file() -> None:
+    """A connection without a socket is none to cut."""
+    live.register("file", object())
+
+    assert live.sever("file") == 0
+
+
+def test_sever__in_a_forked_process(pair: tuple[socket.socket, socket.socket]) -> None:
+    """The parent's connections are not its to cut."""
+    connection = Connection(pair[0])
+    live.register("parents", connection)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests
+        child = os.fork()
+    if child == 0:
+        os._exit(live.sever("parents"))
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert live.sever("parents") == 1
