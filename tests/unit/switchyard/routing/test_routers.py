@@ -20,7 +20,8 @@ from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from reporting.models import AnalyticsReport
-from switchyard.routing import AppRouter, PrimaryReplicaRouter, decide, replicas, use_primary
+from switchyard.routing import AppRouter, PrimaryReplicaRouter, decide, set_of, state, use_primary, use_replica
+from switchyard.routing.state import within
 
 type State = Callable[[], AbstractContextManager[Any]]
 
@@ -39,18 +40,20 @@ def loaded(model: type[Model], alias: str | None) -> Model:
 @contextmanager
 def unfit() -> Iterator[None]:
     """Judge the replica unfit."""
-    replicas._unfit["replica"] = "said so by a test"
+    group = set_of("default")
+    before = group.replicas
+    group.publish(each._replace(reason="down") if each.alias == "replica" else each for each in before)
     try:
         yield
     finally:
-        del replicas._unfit["replica"]
+        group.publish(before)
 
 
 def block(alias: str, *, from_testcase: bool) -> State:
     """Return a state as `atomic(alias)` makes it, without its BEGIN."""
 
     @contextmanager
-    def state() -> Iterator[None]:
+    def opened() -> Iterator[None]:
         connection, atomic = connections[alias], Atomic(alias, savepoint=True, durable=False)
         atomic._from_testcase = from_testcase
         connection.in_atomic_block, connection.atomic_blocks = True, [atomic]
@@ -59,7 +62,24 @@ def block(alias: str, *, from_testcase: bool) -> State:
         finally:
             connection.in_atomic_block, connection.atomic_blocks = False, []
 
-    return state
+    return opened
+
+
+def unsafe() -> AbstractContextManager[Any]:
+    """Return the state of a request that may write by what it reads."""
+    return within(state.request(unsafe=True))
+
+
+def request() -> AbstractContextManager[Any]:
+    """Return the state of a request that only reads."""
+    return within(state.request())
+
+
+@contextmanager
+def report_in_atomic() -> Iterator[None]:
+    """Read for a report inside a transaction."""
+    with in_atomic(), use_replica():
+        yield
 
 
 usual: State = nullcontext
@@ -83,6 +103,14 @@ MATRIX: list[tuple[tuple[str, ...], type[Model], str | None, State, str, str]] =
     (STACKED, AnalyticsEvent, "-", in_atomic, "analytics", "analytics"),
     (STACKED, User, "-", use_primary, "default", "default"),
     (STACKED, AnalyticsEvent, "-", use_primary, "analytics", "analytics"),
+    (STACKED, User, "-", use_replica, "replica", "default"),
+    (STACKED, User, "-", report_in_atomic, "replica", "default"),
+    (STACKED, User, "default", use_replica, "replica", "default"),
+    (STACKED, Session, "-", use_replica, "default", "default"),
+    (STACKED, Customer, "-", use_replica, "legacy", "legacy"),
+    (STACKED, User, "-", request, "replica", "default"),
+    (STACKED, User, "-", unsafe, "default", "default"),
+    (STACKED, AnalyticsEvent, "-", unsafe, "analytics", "analytics"),
     # The instance's alias counts only where it is the target's owner; a write never follows it.
     (STACKED, User, "default", usual, "default", "default"),
     (STACKED, User, "replica", usual, "replica", "default"),
@@ -108,15 +136,15 @@ MATRIX: list[tuple[tuple[str, ...], type[Model], str | None, State, str, str]] =
 ]
 
 
-@pytest.mark.parametrize(("routers", "model", "loaded_from", "state", "read", "write"), MATRIX)
+@pytest.mark.parametrize(("routers", "model", "loaded_from", "within_", "read", "write"), MATRIX)
 def test_routers__reads_and_writes(
-    *, routers: tuple[str, ...], model: type[Model], loaded_from: str | None, state: State, read: str, write: str
+    *, routers: tuple[str, ...], model: type[Model], loaded_from: str | None, within_: State, read: str, write: str
 ) -> None:
     """Each operation goes to the alias that the table says."""
     router = ConnectionRouter(routers)
     hints = {} if loaded_from == "-" else {"instance": loaded(model, loaded_from)}
 
-    with state():
+    with within_():
         assert (read, write) == (router.db_for_read(model, **hints), router.db_for_write(model, **hints))
 
 
@@ -136,8 +164,9 @@ def test_routers__two_replicas_of_which_one_is_unfit() -> None:
     router = ConnectionRouter(STACKED)
 
     with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {"default": ["replica", "legacy"]}}):
-        assert router.db_for_read(User) == "replica"
-        with unfit():
+        with request():
+            assert router.db_for_read(User) == "replica"
+        with unfit(), request():
             assert router.db_for_read(User) == "legacy"
 
 
@@ -211,7 +240,14 @@ def test_decide__a_proxy_of_a_model_that_must_never_be_stale() -> None:
             app_label = "accounts"
 
     try:
-        assert decide(Team) == ("default", "primary_only")
+        assert (decide(Team).alias, decide(Team).rule) == ("default", "primary_only")
     finally:
         del Team._meta.apps.all_models["accounts"]["team"]
         Team._meta.apps.clear_cache()
+
+
+def test_allow_migrate__an_owner_without_replicas() -> None:
+    """The replica's router leaves it to the next one; the app's router, always the last, answers."""
+    assert PrimaryReplicaRouter().allow_migrate("analytics", "analytics") is None
+    assert AppRouter().allow_migrate("analytics", "analytics") is True
+    assert PrimaryReplicaRouter().allow_migrate("replica", "accounts") is False

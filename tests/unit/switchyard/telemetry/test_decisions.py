@@ -1,0 +1,102 @@
+"""Each decision of the routers is counted once, by alias, operation and rule."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.db.models import Model
+from django.db.utils import ConnectionRouter
+
+from accounts.models import User
+from analytics.models import AnalyticsEvent
+from switchyard.routing import RULES, Replica, decide, set_of, state, use_primary, use_replica
+from switchyard.routing.state import within
+from switchyard.routing.tally import decision
+from switchyard.telemetry import counters, decisions, families, snapshot
+
+STACKED = ConnectionRouter(("switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"))
+
+type Counts = dict[tuple[str, ...], float]
+
+
+@contextmanager
+def counting() -> Iterator[Counts]:
+    """Fill a dictionary with what the block added: (alias, operation, reason) -> number."""
+    counts: Counts = {}
+    before = snapshot()
+    yield counts
+    for (name, labels), value in snapshot().items():
+        if name == families.DECISIONS and (added := value - before.get((name, labels), 0.0)):
+            counts[tuple(label for _, label in labels)] = added
+
+
+@contextmanager
+def down() -> Iterator[None]:
+    """Judge the replica down."""
+    group = set_of("default")
+    group.publish([Replica("replica", "down")])
+    try:
+        yield
+    finally:
+        group.publish([Replica("replica")])
+
+
+@pytest.mark.parametrize(
+    ("model", "read"),
+    [
+        (User, ("replica", "read", "default")),
+        (Session, ("default", "read", "primary_only")),
+        (AnalyticsEvent, ("analytics", "read", "owner")),
+    ],
+)
+def test_decisions__stacked_routers(model: type[Model], read: tuple[str, ...]) -> None:
+    """A read is one decision, though two routers are asked; a write is another."""
+    with counting() as counts, within(state.request()):
+        STACKED.db_for_read(model)
+        STACKED.db_for_read(model)
+        STACKED.db_for_write(model)
+
+    owner = "analytics" if model is AnalyticsEvent else "default"
+    assert counts == {read: 2.0, (owner, "write", "write"): 1.0}
+
+
+def test_decisions__no_fit_replica() -> None:
+    """The read that the first router leaves to the second one is counted once, with its reason."""
+    with counting() as counts, within(state.request()), down():
+        STACKED.db_for_read(User)
+        STACKED.db_for_read(User, instance=User(pk=1))
+
+    assert counts == {("default", "read", "down"): 2.0}
+
+
+def test_decisions__overrides() -> None:
+    """The alias tells which one it was."""
+    with counting() as counts:
+        with use_primary():
+            STACKED.db_for_read(User)
+        with use_replica():
+            STACKED.db_for_read(User)
+
+    assert counts == {("default", "read", "override"): 1.0, ("replica", "read", "override"): 1.0}
+
+
+def test_decisions__relations_and_looks() -> None:
+    """What sends no query nowhere is not counted: relations, migrations, and who only looks."""
+    with counting() as counts:
+        STACKED.allow_relation(User(), User())
+        STACKED.allow_migrate("default", "accounts")
+        decide(User)
+
+    assert counts == {}
+
+
+def test_counter__every_rule() -> None:
+    """Each has a column of its own."""
+    with counting() as counts:
+        count = decisions.counter(counters.current())
+        for rule in RULES:
+            count(decision("default", rule.name))
+            count(decision("default", rule.name))
+
+    assert counts == {("default", "read", rule.name): 2.0 for rule in RULES}
