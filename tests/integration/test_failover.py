@@ -193,7 +193,7 @@ def test_failover__mysql_replica_away(fault: str, of_mysql: Servers) -> None:
         {
             "get": lambda: Customer.objects.get().name,
             "using": lambda: Customer.objects.using("legacyreplica").get().name,
-            "iterator": lambda: [customer.name for customer in Customer.objects.iterator()][0],
+            "iterator": lambda: "".join(customer.name for customer in Customer.objects.iterator()),
             "raw": of_legacy,
         }
     )

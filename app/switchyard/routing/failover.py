@@ -104,7 +104,7 @@ def _move(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) 
     server_side = getattr(before, "name", None)
     if not isinstance(before, Unopened):
         gave_up(connection, error)
-        with suppress(connection.Database.Error):
+        with suppress(connection.Database.Error):  # type: ignore[attr-defined]
             before.close()
     other = connections[instead_of(alias, tried)]
     opened = other.chunked_cursor() if server_side else other.cursor()
