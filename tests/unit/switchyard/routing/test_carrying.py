@@ -358,5 +358,5 @@ class Clients(RuleBasedStateMachine):
         assert len(self.token) <= token.LONGEST
 
 
-Clients.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+Clients.TestCase.settings = hypothesis_settings(max_examples=800, stateful_step_count=40, deadline=None)
 test_clients = Clients.TestCase
