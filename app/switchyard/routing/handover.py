@@ -1,0 +1,37 @@
+"""Work that is handed on: what its message carries, and the state that it is done in. Of no queue in particular.
+
+tasks.py and celery.py put it where their queues have room for it.
+"""
+
+from contextlib import AbstractContextManager
+from math import inf
+
+from switchyard.conf import conf
+from switchyard.routing import refresher
+from switchyard.routing.carrying import carried, received
+from switchyard.routing.decisions import in_transaction
+from switchyard.routing.state import Ledger, State, Unplaced, current, task, within
+
+NAME = "switchyard_position"
+
+
+def handed_on() -> str:
+    """Return the token that work ordered here and now must carry; empty when it owes nothing.
+
+    What an open transaction commits in the end, nobody knows yet: where one is open, the work reads the owner.
+    """
+    ledger = current().ledger
+    owed, last = dict(ledger.owed), dict(ledger.last)
+    owed |= {owner: Unplaced(inf) for owner in conf.replicas if in_transaction(owner)}
+    if not owed and not last:
+        return ""
+    order = Ledger()
+    order.owed, order.last = owed, last
+    return carried(order)
+
+
+def work(token: str) -> AbstractContextManager[State]:
+    """Return the block to do the work in: fresh state that owes what the token says, gone when the block ends."""
+    refresher.serve()
+    ledger, _ = received((token,))
+    return within(task(ledger))

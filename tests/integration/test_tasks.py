@@ -1,0 +1,124 @@
+"""Tasks see what was written before they were ordered, on a real standby that is held back."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+from django.test import override_settings
+from tests.integration.servers import Servers
+
+pytest.importorskip("django.tasks", reason="Django 6.0 brings it.")
+
+from django.tasks import TaskResult, TaskResultStatus, task_backends
+from django.tasks.backends.base import BaseTaskBackend
+from tests.integration.containers import until
+
+from accounts.models import User
+from switchyard.routing import refresher, set_of
+from switchyard.routing.state import task, within
+
+pytestmark = pytest.mark.docker
+
+
+class Queue(BaseTaskBackend):
+    """A backend that leaves its tasks to another process."""
+
+    supports_async_task = True
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        self.validate_task(task)
+        never = dict.fromkeys(("enqueued_at", "started_at", "finished_at", "last_attempted_at"))
+        result: Any = TaskResult  # its stubs know no constructor
+        return result(
+            task=task,
+            id="1",
+            status=TaskResultStatus.READY,
+            args=args,
+            kwargs=kwargs,
+            backend=self.alias,
+            errors=[],
+            worker_ids=[],
+            **never,
+        )
+
+
+def found(name: str) -> str:
+    """Say where the user was found."""
+    return User.objects.get(username=name)._state.db or ""
+
+
+async def found_async(name: str) -> str:
+    return (await User.objects.aget(username=name))._state.db or ""
+
+
+@pytest.fixture
+def watched(real_databases: Servers) -> Iterator[Servers]:
+    """The servers, judged, and tasks that are queued; this test's state is its own."""
+    path = "switchyard.routing.tasks.PositionBackend"
+    tasks = {"default": {"BACKEND": path, "OPTIONS": {"BACKEND": f"{__name__}.Queue"}}}
+    with override_settings(TASKS=tasks), within(task()):
+        refresher.start()
+        try:
+            until(lambda: set_of("default").replicas[0].position is not None, "the standby is judged")
+            yield real_databases
+        finally:
+            refresher.stop()
+
+
+def ordered(function: Any, *args: Any) -> Any:
+    return task_backends["default"].task_class(func=function).enqueue(*args)
+
+
+def worked(result: Any) -> Any:
+    """Do a queued task as a worker does: in a thread that knows nothing of the order, by its JSON."""
+
+    def work() -> Any:
+        with within(task()):
+            message = json.loads(json.dumps({"args": result.args, "kwargs": result.kwargs}))
+            try:
+                return result.task.call(*message["args"], **message["kwargs"])
+            finally:
+                connections.close_all()
+
+    with ThreadPoolExecutor(1) as worker:
+        return worker.submit(work).result(timeout=30)
+
+
+@pytest.mark.parametrize("function", [found, found_async])
+def test_task__ordered_after_a_write(watched: Servers, function: Any) -> None:
+    """Before the standby has replayed the write the task reads the owner, afterwards the standby."""
+    with watched.held_back("replica"):
+        User.objects.create(username="ada")
+        result = ordered(function, "ada")
+        early = worked(result)
+    watched.caught_up()
+
+    assert early == "default"
+    until(lambda: worked(result) == "replica", "the standby is known to have the row")
+
+
+def test_task__ordered_in_a_transaction(watched: Servers) -> None:
+    """What is written after the order and before the commit is seen, too: the task reads the owner throughout."""
+    with transaction.atomic():
+        result = ordered(found, "ada")
+        User.objects.create(username="ada")
+    watched.caught_up()
+
+    assert worked(result) == "default"
+
+
+def test_task__ordered_on_commit(watched: Servers) -> None:
+    """After the commit the position is known: the task reads the owner only as long as it must."""
+    results = []
+    with watched.held_back("replica"):
+        with transaction.atomic():
+            User.objects.create(username="ada")
+            transaction.on_commit(lambda: results.append(ordered(found, "ada")))
+        early = worked(results[0])
+    watched.caught_up()
+
+    assert early == "default"
+    until(lambda: worked(results[0]) == "replica", "the standby is known to have the row")
