@@ -4,12 +4,15 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Model
 from rich.console import Console
 from rich.table import Table
 
-from switchyard.routing.decisions import RULES
+from switchyard.routing.explain import explain_route
 from switchyard.routing.owners import replicated_by
+from switchyard.routing.rules import RULES
 from switchyard.routing.table import Route, route_table
 
 # Wide enough for any name: a pipe or a file has no width to fit in.
@@ -28,14 +31,29 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = "Rules, in the order they are asked: " + "; ".join(f"{r.name}: {r.says}" for r in RULES) + "."
+        parser.add_argument(
+            "model", nargs="?", help="Explain one model instead, app_label.ModelName: each rule asked, each replica."
+        )
         parser.add_argument("--json", action="store_true", help="Print a list of objects, one a model, for programs.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["model"] and not options["json"]:
+            self._explain(_model(options["model"]))
+            return
         routes = route_table()
+        if options["model"]:
+            routes = [route for route in routes if route.model == _model(options["model"])._meta.label]
         if options["json"]:
             self.stdout.write(json.dumps([asdict(route) for route in routes], indent=2))
         else:
             self._show(routes, no_color=options["no_color"], force_color=options["force_color"])
+
+    def _explain(self, model: type[Model]) -> None:
+        explained = explain_route(model)
+        lines = [str(explained)]
+        lines += [f"  {each.rule}: {each.alias or 'no'} ({each.says})" for each in explained.asked]
+        lines += [f"  replica '{each.alias}': {each.reason or 'fit'}" for each in explained.replicas]
+        self.stdout.write("\n".join(lines))
 
     def _show(self, routes: list[Route], *, no_color: bool, force_color: bool) -> None:
         terminal = self.stdout.isatty()
@@ -53,3 +71,10 @@ class Command(BaseCommand):
         used = {route.rule for route in routes}
         for rule in (rule for rule in RULES if rule.name in used):
             console.print(f"[bold]{rule.name}[/]: {rule.says}")
+
+
+def _model(label: str) -> type[Model]:
+    try:
+        return apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise CommandError(f"'{label}' is no model: give app_label.ModelName, as the table has it.") from error

@@ -5,12 +5,16 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.core.management.base import OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
+from django.db import router
 from django.db.models import Model
 from django.test import override_settings
+from tests.decided import recorded
 
+from accounts.models import User
 from switchyard.management.commands.routes import Command
 from switchyard.routing import app_labels, app_of, classify
+from switchyard.routing.state import task, within
 
 
 def routes(*arguments: str, **options: bool) -> str:
@@ -28,7 +32,7 @@ def by_model() -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("accounts.User", ("replica", "default", "default", "replica")),
+        ("accounts.User", ("replica", "default", "default", "default")),
         ("analytics.AnalyticsEvent", ("analytics", "analytics", "analytics", "owner")),
         ("legacy.Order", ("legacy", "legacy", "legacy", "owner")),
         ("sessions.Session", ("default", "default", "default", "primary_only")),
@@ -58,12 +62,38 @@ def test_routes__a_router_of_the_projects() -> None:
     assert (route["read"], route["write"], route["rule"]) == ("legacy", "default", "Elsewhere")
 
 
+def test_routes__no_trace() -> None:
+    """A table to look at is no query's decision, and nobody owes anything for it."""
+    with within(task()) as state, recorded() as decisions:
+        routes()
+        decided = router.db_for_read(User)
+
+    assert [decision.alias for decision in decisions] == [decided]
+    assert (state.ledger.owed, state.ledger.last) == ({}, {})
+
+
+def test_routes__of_one_model() -> None:
+    """Every rule that was asked is there with its answer, and what is known about each replica."""
+    printed = routes("accounts.User")
+
+    assert "accounts.User is read from 'replica' by rule 'default': a fit replica of the owner." in printed
+    assert "pinned: no (" in printed
+    assert "default: replica (" in printed
+    assert "replica 'replica': fit" in printed
+
+
+def test_routes__of_no_model() -> None:
+    """A name that no model has is an error that says what is wanted."""
+    with pytest.raises(CommandError, match=r"'accounts.Usr' is no model: give app_label.ModelName"):
+        routes("accounts.Usr")
+
+
 def test_routes__for_people() -> None:
     """One line a model, whole however long, and the rules explained; no colour where no terminal is."""
     printed = routes()
 
     assert "│ accounts.User_user_permissions │ replica" in printed
-    assert "replica: the first fit replica of the owner" in printed
+    assert "default: a fit replica of the owner" in printed
     assert "\x1b[" not in printed
 
 
