@@ -10,6 +10,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from switchyard.conf import POLICIES, conf
+from switchyard.routing import checks_databases, checks_middleware, checks_models
 from switchyard.routing.known_tables import is_owned
 from switchyard.routing.policies import CHOICES
 from switchyard.routing.routers import AppRouter, PrimaryReplicaRouter
@@ -17,7 +18,8 @@ from switchyard.routing.routers import AppRouter, PrimaryReplicaRouter
 
 def check_routing(**_kwargs: Any) -> list[CheckMessage]:
     """Return everything that is wrong; a check is bound to Django in `SwitchyardConfig.ready()`."""
-    return [message for check in CHECKS for message in check()]
+    tables = (CHECKS, checks_databases.CHECKS, checks_models.CHECKS, checks_middleware.CHECKS)
+    return [message for table in tables for check in table for message in check()]
 
 
 def _unowned_apps() -> Iterator[CheckMessage]:

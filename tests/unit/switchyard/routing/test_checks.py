@@ -3,11 +3,16 @@
 from typing import Any
 
 import pytest
+from django.contrib.contenttypes.fields import GenericRelation
+from django.contrib.contenttypes.models import ContentType
 from django.core import checks
-from django.db import connections
+from django.db import connections, models
 from django.test import override_settings
+from django.test.utils import isolate_apps
 
 from switchyard.routing.checks import check_routing
+from switchyard.routing.checks_databases import check_servers
+from switchyard.routing.checks_models import _relations
 
 OWNERS = {"*": "default"}
 REPLICAS = {"default": ["replica"]}
@@ -60,6 +65,43 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
         "['early_on_commit'] is {'*': 'warn'}",
         "raise, warn, allow",
     ),
+    ("E014", {"OWNERS": OWNERS, "MAX_LAG": "30"}, [APP], "['MAX_LAG'] is '30', which is no time", "30 is the default"),
+    ("E014", {"OWNERS": OWNERS, "MAX_LAG": float("nan")}, [APP], "['MAX_LAG'] is nan", "more than 0"),
+    (
+        "E014",
+        {"OWNERS": OWNERS, "REPLICAS": REPLICAS, "MAX_LAG": {"replica": True}},
+        [APP],
+        "['MAX_LAG']['replica'] is True",
+        "more than 0",
+    ),
+    (
+        "E014",
+        {"OWNERS": OWNERS, "REPLICAS": REPLICAS, "MAX_LAG": {"default": 5}},
+        [APP],
+        "['MAX_LAG']['default'] is about no replica",
+        "Name one of: replica",
+    ),
+    (
+        "E011",
+        {"OWNERS": {**OWNERS, "contenttypes": "legacy"}},
+        [APP],
+        "admin.LogEntry.content_type relates to contenttypes.ContentType, which is owned by 'legacy' and not",
+        "rows_by_key()",
+    ),
+    (
+        "E011",
+        {"OWNERS": {**OWNERS, "auth": "legacy", "contenttypes": "legacy"}},
+        [APP],
+        "accounts.User.groups relates to auth.Group",
+        "in a plain field",
+    ),
+    (
+        "E012",
+        {"OWNERS": {**OWNERS, "contenttypes": "legacy"}},
+        [APP],
+        "'auth' to 'default' and 'contenttypes' to 'legacy'",
+        "Give both to 'default'",
+    ),
     ("W001", {"OWNERS": OWNERS, "REPLICAS": {"default": ["legacy"]}}, [APP], "'legacy' would", "{'MIRROR': 'default'}"),
 ]
 
@@ -74,6 +116,101 @@ def test_check__a_wrong_setting(
 
     assert found
     assert any(message in each.msg and hint in str(each.hint) for each in found), found
+
+
+ROUTING, SESSIONS = "switchyard.routing.RoutingMiddleware", "django.contrib.sessions.middleware.SessionMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("check_id", "middleware", "message", "hint"),
+    [
+        ("W003", [SESSIONS], "RoutingMiddleware is not in MIDDLEWARE", "first in MIDDLEWARE"),
+        ("W004", [SESSIONS, ROUTING], f"'{SESSIONS}' stands before", f"before '{SESSIONS}'"),
+    ],
+)
+def test_check__middleware(check_id: str, middleware: list[str], message: str, hint: str) -> None:
+    """RoutingMiddleware has to be there, before what writes as the response leaves; without replicas it need not."""
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, MIDDLEWARE=middleware):
+        (found,) = check_routing()
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS}, MIDDLEWARE=middleware):
+        assert check_routing() == []
+
+    assert found.id == f"switchyard.{check_id}"
+    assert message in found.msg
+    assert hint in str(found.hint)
+
+
+@pytest.mark.parametrize(
+    ("check_id", "settings", "message", "hint"),
+    [
+        ("E010", {"ATOMIC_REQUESTS": True}, "opens a transaction on 'legacy'", "transaction.atomic(using='legacy')"),
+        (
+            "E013",
+            {"OPTIONS": {"pool": {"max_size": 9}}, "CONN_MAX_AGE": 60},
+            "a pool and CONN_MAX_AGE = 60",
+            "Leave CONN_MAX_AGE",
+        ),
+        ("E013", {"OPTIONS": {"pool": {"max_size": 8}}, "CONN_MAX_AGE": None}, "CONN_MAX_AGE = None", "Leave CONN"),
+        ("W002", {"OPTIONS": {"pool": True}}, "'legacy' has 4 connections for 8 threads", "['max_size'] to 8"),
+        ("W002", {"OPTIONS": {"pool": {"min_size": 6}}}, "has 6 connections for 8 threads", "to 8 or more"),
+        ("W002", {"OPTIONS": {"pool": {"min_size": 1, "max_size": 7}}}, "has 7 connections for 8", "to 8 or more"),
+        (None, {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8}}}, "", ""),
+        (None, {"CONN_MAX_AGE": 60}, "", ""),
+    ],
+)
+def test_check__databases(
+    check_id: str | None, settings: dict[str, Any], message: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias' settings that fail later, or only under load, are found before anything runs."""
+    for key, value in settings.items():
+        monkeypatch.setitem(connections.settings["legacy"], key, value)
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS, "THREADS": 8}):
+        found = check_routing()
+
+    assert [each.id for each in found] == ([f"switchyard.{check_id}"] if check_id else [])
+    assert all(message in each.msg and hint in str(each.hint) for each in found), found
+
+
+def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ATOMIC_REQUESTS on `default` is Django's own business, and without THREADS no pool is too small."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    monkeypatch.setitem(connections.settings["default"], "OPTIONS", {"pool": True})
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS}):
+        assert check_routing() == []
+
+
+@isolate_apps("legacy")
+def test_check__a_generic_relation() -> None:
+    """It is a relation like others: its rows are looked for where the model's are."""
+
+    class Tagged(models.Model):  # noqa: DJ008 - nobody prints it
+        tags = GenericRelation(ContentType)
+
+        class Meta:
+            app_label = "legacy"
+
+    assert [field.name for field in _relations(Tagged)] == ["tags"]
+
+
+@isolate_apps("legacy")
+def test_check__a_relation_to_nothing() -> None:
+    """A field that names no model is Django's to complain of."""
+
+    class Lost(models.Model):  # noqa: DJ008 - as above
+        to = models.ForeignKey("nowhere.Nothing", models.CASCADE)
+
+        class Meta:
+            app_label = "legacy"
+
+    assert list(_relations(Lost)) == []
+
+
+def test_check_servers__tagged_as_one_of_databases() -> None:
+    """No server is asked by a check without `--database`, nor one whose vendor has no positions."""
+    assert check_servers in checks.registry.registry.get_checks(include_deployment_checks=True)
+    assert check_servers.tags == (checks.Tags.database,)  # type: ignore[attr-defined]  # what register() puts on it
+    assert check_servers() == []
+    assert check_servers(databases=["default", "legacy"]) == []
 
 
 @pytest.mark.parametrize("routers", [[REPLICA, APP], [REPLICA], [APP], []])

@@ -1,0 +1,60 @@
+"""The system check that asks servers: whether an owner with replicas keeps positions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.test import override_settings
+from pytest_django.plugin import DjangoDbBlocker
+from tests.connected import connected
+from tests.integration.containers import PASSWORDS
+from tests.integration.engine import UnavailableError
+from tests.integration.servers import Servers, network_of_servers
+from tests.integration.vendors import MYSQL, ROOT_PASSWORD
+
+from config.databases import topology
+from switchyard.routing.checks_databases import check_servers
+
+pytestmark = pytest.mark.docker
+
+WITH_REPLICAS = {"OWNERS": {"*": "default"}, "REPLICAS": {"default": ["replica"], "legacy": ["analytics"]}}
+
+
+@pytest.fixture
+def without_gtids() -> Iterator[Servers]:
+    """A MySQL `legacy` as it comes out of the box: without GTIDs."""
+    environment = {
+        "MYSQL_ROOT_PASSWORD": ROOT_PASSWORD,
+        "MYSQL_DATABASE": "switchyard",
+        "MYSQL_USER": "app",
+        "MYSQL_PASSWORD": PASSWORDS["app"],
+    }
+    try:
+        with network_of_servers(MYSQL) as servers:
+            servers.run("legacy", MYSQL, ["mysqld", "--gtid-mode=OFF"], environment=environment)
+            servers.answers("legacy")
+            yield servers
+    except UnavailableError as error:
+        pytest.skip(f"real servers: {error}")
+
+
+def test_check_servers__keep_positions(real_databases: Servers) -> None:
+    """PostgreSQL always does, MySQL with GTIDs."""
+    with override_settings(SWITCHYARD=WITH_REPLICAS):
+        assert check_servers(databases=["default", "replica", "legacy"]) == []
+
+
+def test_check_servers__without_gtids(
+    without_gtids: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
+) -> None:
+    """A MySQL without GTIDs is told of, with what to set; without replicas it is nobody's business."""
+    environ = {"DATABASE_DEFAULT_URL": "sqlite:///default.sqlite3", **without_gtids.environ()}
+    with django_db_blocker.unblock(), connected(topology(environ, data_dir=tmp_path).databases):
+        with override_settings(SWITCHYARD=WITH_REPLICAS):
+            (found,) = check_servers(databases=["legacy"])
+        with override_settings(SWITCHYARD={**WITH_REPLICAS, "REPLICAS": {}}):
+            assert check_servers(databases=["legacy"]) == []
+
+    assert found.id == "switchyard.W005"
+    assert "'legacy' keeps no positions" in found.msg
+    assert "gtid_mode=ON" in str(found.hint)
