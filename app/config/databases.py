@@ -27,7 +27,9 @@ OWNERS = {
 REPLICA_OF = {"replica": "default"}
 NEEDS = {"reporting": "analytics"}  # an app that imports another's models goes where that one goes
 
-_VARIABLE = re.compile(r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED)")
+_VARIABLE = re.compile(
+    r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED|MAX_LAG)"
+)
 _SERVICE_LINK = re.compile(r"DATABASE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)|PORT)(?:_\w+)?")  # Kubernetes sets these itself
 
 
@@ -39,6 +41,7 @@ class Topology:
     owners: dict[str, str]
     replicas: dict[str, list[str]]
     optional: frozenset[str] = frozenset()
+    max_lag: dict[str, int] = field(default_factory=dict)  # replica -> seconds
     absent: dict[str, str] = field(default_factory=dict)  # app label -> alias it would need
 
 
@@ -71,6 +74,7 @@ def topology(environ: Environ, *, data_dir: Path) -> Topology:
         owners={app: owner for app, owner in wanted.items() if app not in absent},
         replicas=_replicas(replica_of),
         optional=frozenset(_optional(environ, described, replica_of)),
+        max_lag=_max_lag(environ, described, replica_of),
         absent=absent,
     )
 
@@ -94,7 +98,7 @@ def _described(environ: Environ) -> list[str]:
             raise ConfigurationError(
                 variable,
                 "is no variable of this service",
-                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS or REQUIRED,"
+                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS, REQUIRED or MAX_LAG,"
                 " ALIAS being a letter and up to 14 letters and digits",
             )
     for alias, about in aliases.items():
@@ -155,6 +159,21 @@ def _optional(environ: Environ, described: list[str], replica_of: Mapping[str, s
                 f"DATABASE_{alias.upper()}_REQUIRED", "is true for a replica, which is never required", "Remove it"
             )
     return [alias for alias in described if not required[alias] and alias not in replica_of]
+
+
+def _max_lag(environ: Environ, described: list[str], replica_of: Mapping[str, str]) -> dict[str, int]:
+    """Return how many seconds each replica may be behind, of those that the environment says it of."""
+    given: dict[str, int] = {}
+    for alias in described:
+        variable = f"DATABASE_{alias.upper()}_MAX_LAG"
+        if not env.text(environ, variable, ""):
+            continue
+        if alias not in replica_of:
+            raise ConfigurationError(
+                variable, "is about an owner, which is never behind", "Set it for a replica", value=environ[variable]
+            )
+        given[alias] = env.number(environ, variable, 30, low=1, high=86400)
+    return given
 
 
 def _password(environ: Environ, alias: str) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from config import env, settings
 
 workers = env.number(os.environ, "WEB_CONCURRENCY", 2, low=1, high=64)
-threads = env.number(os.environ, "WEB_THREADS", 8, low=1, high=256)
+threads = settings.WEB_THREADS
 bind = f"0.0.0.0:{env.number(os.environ, 'PORT', 8000, low=1, high=65535)}"
 worker_class = "gthread"
 

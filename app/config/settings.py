@@ -70,11 +70,15 @@ DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routi
 LEGACY_MANAGED = env.flag(os.environ, "LEGACY_MANAGED", default=True)
 MIGRATION_MODULES = {} if LEGACY_MANAGED else {"legacy": None}
 LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
+WEB_THREADS = env.number(os.environ, "WEB_THREADS", 8, low=1, high=256)
 SWITCHYARD = {
     "OWNERS": _topology.owners,
     "REPLICAS": _topology.replicas,
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "OPTIONAL": _topology.optional,
+    "MAX_LAG": _topology.max_lag,
+    "THREADS": WEB_THREADS,
+    "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
     "METRICS_DIR": env.text(os.environ, "METRICS_DIR", "") or None,
 }
 

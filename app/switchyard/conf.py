@@ -52,8 +52,25 @@ class Conf:
 
     def max_lag(self, alias: str) -> float:
         """Seconds that the replica may be behind before it is read no more, even by those who owe nothing."""
-        given: float | Mapping[str, float] = self._values.get("MAX_LAG", _MAX_LAG)
+        given = self.max_lags
         return given.get(alias, _MAX_LAG) if isinstance(given, Mapping) else given
+
+    @property
+    def max_lags(self) -> float | Mapping[str, float]:
+        """The seconds of all replicas, or of each by its alias."""
+        given: float | Mapping[str, float] = self._values.get("MAX_LAG", _MAX_LAG)
+        return given
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a process, which share its connection pools; None where nobody says."""
+        threads: int | None = self._values.get("THREADS")
+        return threads
+
+    @property
+    def server_timing(self) -> bool:
+        """Whether each response says, in a `Server-Timing` header, where its request's queries went."""
+        return bool(self._values.get("SERVER_TIMING", False))
 
     @property
     def harmless_functions(self) -> frozenset[str]:

@@ -119,6 +119,14 @@ def test_topology__not_required() -> None:
     assert found.optional == {"legacy"}
 
 
+def test_topology__max_lag() -> None:
+    """How far a replica may be behind is said of the replica; those of which nothing is said have the default."""
+    found = read(ALL | {"DATABASE_REPLICA_MAX_LAG": "5", "DATABASE_LEGACY_MAX_LAG": ""})
+
+    assert found.max_lag == {"replica": 5}
+    assert read(ALL).max_lag == {}
+
+
 def test_topology__password_file(tmp_path: Path) -> None:
     """The password may come from a file, which knows no percent-encoding."""
     (tmp_path / "password").write_text("p%40 ss\n")
@@ -154,6 +162,13 @@ def test_topology__kubernetes_service_links() -> None:
         (DEFAULT | {"DATABASE_LEGACY_URL": ""}, "DATABASE_LEGACY_URL='***' is empty"),
         ({"DATABASE_URL": "postgres://app:pw@primary/switchyard"}, "DATABASE_URL is no variable of this service."),
         (DEFAULT | {"DATABASE_DEFAULT_REPLICAOF": "x"}, "DATABASE_DEFAULT_REPLICAOF is no variable of this service."),
+        (
+            ALL | {"DATABASE_DEFAULT_MAX_LAG": "5"},
+            "DATABASE_DEFAULT_MAX_LAG='5' is about an owner, which is never behind.",
+        ),
+        (ALL | {"DATABASE_REPLICA_MAX_LAG": "0"}, "DATABASE_REPLICA_MAX_LAG='0' is out of range."),
+        (ALL | {"DATABASE_REPLICA_MAX_LAG": "1.5"}, "DATABASE_REPLICA_MAX_LAG='1.5' is out of range."),
+        ({"DATABASE_REPLICA_MAX_LAG": "5"}, "DATABASE_REPLICA_MAX_LAG is set without DATABASE_REPLICA_URL."),
         (DEFAULT | {"DATABASE_MY_OWN_URL": "x"}, "DATABASE_MY_OWN_URL is no variable of this service."),
         (DEFAULT | {"DATABASE_2ND_URL": "x"}, "DATABASE_2ND_URL is no variable of this service."),
         (DEFAULT | {"DATABASE_ABCDEFGHIJKLMNOP_URL": "x"}, "DATABASE_ABCDEFGHIJKLMNOP_URL is no variable"),
@@ -200,10 +215,10 @@ def test_topology__refused(environ: dict[str, str], told: str) -> None:
     assert len(str(refused.value).splitlines()) == 1
 
 
-ABOUT = st.sampled_from(["URL", "REPLICA_OF", "APPS", "REQUIRED"])
+ABOUT = st.sampled_from(["URL", "REPLICA_OF", "APPS", "REQUIRED", "MAX_LAG"])
 VALUES = st.one_of(
     st.sampled_from(
-        ["", "default", "replica", "analytics", "true", "false", "legacy,reporting", "reporting", *ALL.values()]
+        ["", "default", "replica", "analytics", "true", "false", "legacy,reporting", "reporting", "5", *ALL.values()]
     ),
     st.text(),
 )
@@ -231,6 +246,7 @@ def test_topology__any_environment(given_urls: set[str], environ: dict[str, str]
     assert replicas <= found.databases.keys()
     assert set(found.owners.values()) <= owners
     assert found.optional <= owners
+    assert found.max_lag.keys() <= replicas
     assert found.owners.keys() | found.absent.keys() == OWNERS.keys()
     assert not found.owners.keys() & found.absent.keys()
     assert {alias for alias, entry in found.databases.items() if "TEST" in entry} == replicas
