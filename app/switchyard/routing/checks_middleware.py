@@ -1,6 +1,7 @@
 """Whether RoutingMiddleware is where it sees what others write: numbered system checks."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ _WRITERS = (SessionMiddleware, UpdateCacheMiddleware)  # as the response leaves
 def _middleware() -> Iterator[CheckMessage]:
     if not any(conf.replicas.values()):
         return
-    entries = [(path, import_string(path)) for path in settings.MIDDLEWARE]
+    entries = [(path, _imported(path)) for path in settings.MIDDLEWARE]
     routing = [at for at, (_, entry) in enumerate(entries) if _is(entry, RoutingMiddleware)]
     if not routing:
         yield Warning(
@@ -35,6 +36,11 @@ def _middleware() -> Iterator[CheckMessage]:
                 hint=f"Put 'switchyard.routing.RoutingMiddleware' before '{path}'.",
                 id="switchyard.W004",
             )
+
+
+def _imported(path: str) -> Any:
+    with suppress(ImportError):  # Django says so when it serves
+        return import_string(path)
 
 
 def _is(entry: Any, *classes: type) -> bool:

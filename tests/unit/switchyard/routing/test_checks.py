@@ -124,7 +124,7 @@ ROUTING, SESSIONS = "switchyard.routing.RoutingMiddleware", "django.contrib.sess
 @pytest.mark.parametrize(
     ("check_id", "middleware", "message", "hint"),
     [
-        ("W003", [SESSIONS], "RoutingMiddleware is not in MIDDLEWARE", "first in MIDDLEWARE"),
+        ("W003", [SESSIONS, "no.such.Middleware"], "RoutingMiddleware is not in MIDDLEWARE", "first in MIDDLEWARE"),
         ("W004", [SESSIONS, ROUTING], f"'{SESSIONS}' stands before", f"before '{SESSIONS}'"),
     ],
 )
