@@ -11,8 +11,8 @@ from django.views.decorators.http import require_safe
 
 from switchyard.conf import conf
 from switchyard.console.volume import volumes
-from switchyard.routing import replicas, replicated_by
-from switchyard.routing.decisions import RULES
+from switchyard.routing import replicated_by, set_of
+from switchyard.routing.rules import RULES
 from switchyard.routing.table import route_table
 
 
@@ -33,13 +33,13 @@ def _alias(name: str) -> Alias:
         name=name,
         vendor=connections[name].display_name,
         role=f"replica of {owner}" if owner else "primary",
-        state=_replica_state(name) if owner else ("read-only" if name in conf.read_only else "read-write"),
+        state=_replica_state(name, owner) if owner else ("read-only" if name in conf.read_only else "read-write"),
         apps=tuple(sorted(app for app, alias in conf.owners.items() if alias == name)),
     )
 
 
-def _replica_state(name: str) -> str:
-    return "fit" if replicas.is_fit(name) else "unfit"
+def _replica_state(name: str, owner: str) -> str:
+    return next(replica.reason or "fit" for replica in set_of(owner).replicas if replica.alias == name)
 
 
 @never_cache

@@ -5,7 +5,7 @@ For AUTHENTICATION_BACKENDS. Permissions and groups need nothing here: the app `
 
 from django.contrib.auth.backends import ModelBackend
 
-from switchyard.routing.state import use_primary
+from switchyard.routing.overrides import use_primary
 
 
 class PrimaryModelBackend(ModelBackend):

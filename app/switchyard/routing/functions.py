@@ -4,8 +4,12 @@ A function counts as harmless if `sql_functions.HARMLESS` has it, the alias' own
 it. All others may write. MySQL's servers are not asked: nothing there holds a function to what it declares.
 """
 
+import time
 from collections.abc import Iterable
+from math import inf
 from typing import Any
+
+from django.db import connections
 
 from switchyard.conf import conf
 from switchyard.routing.statements import Statement
@@ -19,6 +23,7 @@ _NOT_VOLATILE = """
         (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
     GROUP BY 1 HAVING bool_and(p.provolatile <> 'v' AND f.oid IS NULL)
 """
+_EVERY = 60.0  # seconds
 _loaded: dict[str, frozenset[str]] = {}
 
 
@@ -39,3 +44,18 @@ def harmless_of(cursor: Any) -> frozenset[str]:
 def load_harmless(alias: str, names: Iterable[str]) -> None:
     """Take these for the functions that are harmless on the alias, in place of those loaded before."""
     _loaded[alias] = frozenset(names)
+
+
+class Harmless:
+    """Asks an owner for its harmless functions now and then: a function may be replaced by one that writes."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._again_at = 0.0 if connections[alias].vendor == "postgresql" else inf
+
+    def __call__(self, cursor: Any) -> str:
+        """Load them where it is time to; nothing can be wrong with that."""
+        if time.monotonic() >= self._again_at:
+            load_harmless(self._alias, harmless_of(cursor))
+            self._again_at = time.monotonic() + _EVERY
+        return ""

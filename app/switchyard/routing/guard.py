@@ -16,6 +16,7 @@ from django.db.models import Model
 from switchyard.routing.errors import (
     CrossOwnerQueryError,
     MisplacedWriteError,
+    OwnerUnavailableError,
     ReadOnlyWriteError,
     ReplicaLockError,
     ReplicaWriteError,
@@ -23,8 +24,9 @@ from switchyard.routing.errors import (
     refuse,
 )
 from switchyard.routing.known_tables import models_by_table
-from switchyard.routing.owners import is_read_only, replicated_by
-from switchyard.routing.state import may_write
+from switchyard.routing.overrides import may_write
+from switchyard.routing.owners import is_read_only, replicas_of, replicated_by
+from switchyard.routing.servers import set_of
 from switchyard.routing.statements import Statement, classify, text_of
 from switchyard.routing.transactions import before_write
 
@@ -48,12 +50,15 @@ def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
 
 
 def guard(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run the statement, or raise a RoutingError that says where it belongs (an execute wrapper)."""
+    """Run the statement, or raise what says where it belongs or why not now (an execute wrapper)."""
     connection = context["connection"]
     text = text_of(sql, connection)
     statement = classify(text, connection.vendor)
     if (error := refusal(connection.alias, statement, text)) is not None:
         raise refuse(error)
+    changes = statement.operation in _CHANGES or statement.locks
+    if (away := unavailable(connection.alias, changes=changes)) is not None:
+        raise away
     if statement.operation in _CHANGES:
         before_write(connection)
     return execute(sql, params, many, context)
@@ -72,6 +77,14 @@ def refusal(alias: str, statement: Statement, text: str) -> RoutingError | None:
     # DDL names tables of others in constraints; aliases that Django makes up ("__no_db__") own nothing.
     if statement.operation in {"read", "write"} and statement.tables and alias in connections:
         return _foreign_tables(alias, owner or alias, statement)
+    return None
+
+
+def unavailable(alias: str, *, changes: bool) -> OwnerUnavailableError | None:
+    """Return why the owner cannot be written now, or not even read; None where nothing is known against it."""
+    reason = set_of(alias).refusal if replicas_of(alias) else ""
+    if reason and (changes or reason == "down"):
+        return OwnerUnavailableError(alias=alias, refusal=reason)
     return None
 
 

@@ -5,51 +5,74 @@ Each is complete alone. Stacked, `PrimaryReplicaRouter` comes first.
 
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 
-from switchyard.routing.decisions import decide
-from switchyard.routing.owners import owner_of, owner_of_app, replicated_by
-
-# The rules that leave a read to the next router.
-_NO_REPLICA = frozenset({"owner", "down"})
-
-
-class PrimaryReplicaRouter:
-    """Send reads to a fit replica of the model's owner, writes to the owner; a replica never migrates."""
-
-    def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
-        alias, rule = decide(model, hints)
-        # Without a next router Django takes the instance's alias, which may be the unfit replica, or `default`,
-        # which may not be the owner: no opinion only where that comes to the same.
-        return None if rule in _NO_REPLICA and _djangos_choice(hints) == alias else alias
-
-    def db_for_write(self, model: type[Model], **hints: Any) -> str:
-        return owner_of(model)
-
-    def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
-        return owner_of(type(first)) == owner_of(type(second))
-
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        return False if replicated_by(db) or owner_of_app(app_label) != db else None
+from switchyard.routing.decisions import choose, route_of, routes, thread
+from switchyard.routing.owners import owner_of, owner_of_app, replicas_of, replicated_by
+from switchyard.routing.state import current
+from switchyard.routing.tally import decision, tally
 
 
 class AppRouter:
     """Send every app to its owner, for reads, writes, relations and migrations."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
-        return owner_of(model)
+        owner = owner_of(model)
+        if not replicas_of(owner):  # else the router that knows the replicas has counted it
+            tally.count(decision(owner, "owner"))
+        return owner
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
-        return owner_of(model)
+        owner = owner_of(model)
+        tally.count(decision(owner, "write"))
+        return owner
 
     def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
         return owner_of(type(first)) == owner_of(type(second))
 
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
         return owner_of_app(app_label) == db and not replicated_by(db)
 
 
-def _djangos_choice(hints: dict[str, Any]) -> str:
-    instance: Model | None = hints.get("instance")
-    return (instance is not None and instance._state.db) or DEFAULT_DB_ALIAS
+class PrimaryReplicaRouter(AppRouter):
+    """Send reads to a fit replica of the model's owner, writes to the owner; a replica never migrates."""
+
+    def db_for_read(  # type: ignore[override]
+        self, model: type[Model], instance: Model | None = None, **hints: Any
+    ) -> str | None:
+        # On the way of every query: the usual read is decided here, in as few steps as can be, the others by choose().
+        try:
+            route = routes[model]
+        except KeyError:
+            route = route_of(model)
+        chosen = route.always
+        if chosen is None:
+            chosen, state = route.group.best, current()
+            if chosen is None or instance is not None or route.several or not state.plain or state.ledger.owed:
+                chosen = choose(route, instance)
+            else:
+                try:
+                    connection = getattr(thread, route.owner)
+                except AttributeError:
+                    connection = connections[route.owner]
+                if connection.in_atomic_block or not (connection.autocommit or connection.connection is None):
+                    chosen = choose(route, instance)
+        if chosen.left and _is_djangos_choice(chosen.alias, instance):
+            # Without a next router Django takes the instance's alias, which may be the unfit replica, or `default`,
+            # which may not be the owner: no opinion only where that comes to the same.
+            if chosen.rule == "down":
+                tally.count(chosen)
+            return None
+        try:
+            tally.thread.cells[chosen.column] += 1.0
+        except (AttributeError, TypeError):  # the thread's first, or the first of this kind
+            tally.count(chosen)
+        return chosen.alias
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return False if replicated_by(db) or owner_of_app(app_label) != db else None
+
+
+def _is_djangos_choice(alias: str, instance: Model | None) -> bool:
+    return alias == ((instance is not None and instance._state.db) or DEFAULT_DB_ALIAS)

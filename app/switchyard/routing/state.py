@@ -1,91 +1,220 @@
-"""What this request, task or command asked for: overrides that nest and restore what was."""
+"""What this request, task or command owes and asked for.
 
-import logging
-from collections.abc import Awaitable, Callable, Iterator
+A frame says what was asked for; overrides put another frame on top and take it away again. All frames of one request
+share its ledger, which says what the request owes. Both survive `await`, child tasks and the threads of
+`sync_to_async`. What no request or task does is the work of one frame of the process.
+"""
+
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
-from inspect import iscoroutinefunction
-from types import TracebackType
-from typing import Any, Self, cast
+from math import inf
+from typing import Any, Literal, final
 
-from switchyard.routing.errors import AllowWritesError, refuse
+from switchyard.routing.positions import Position
+from switchyard.routing.servers import set_of
 
-logger = logging.getLogger(__name__)
-
-_primary: ContextVar[bool] = ContextVar("switchyard.primary", default=False)
-_writable: ContextVar[frozenset[str]] = ContextVar("switchyard.writable", default=frozenset())
-_in_request: ContextVar[bool] = ContextVar("switchyard.in_request", default=False)
-
-reads_primary = _primary.get
+type Prefers = Literal["", "primary", "replica"]
 
 
-class use_primary:  # noqa: N801 - used as a function: `with use_primary():`, `@use_primary()`
-    """Read everything from its owner, in a block or in a function, plain or async."""
+@final
+class Unplaced:
+    """A write, or a read of the owner, whose position is not known yet."""
+
+    __slots__ = ("at", "writers")
+
+    def __init__(self, at: float, connection: Any = None) -> None:
+        self.at = at  # `time.monotonic()` at which it had happened; infinite where nobody knows
+        self.writers = () if connection is None else (connection,)  # whose transactions are still open
+
+    def after(self, other: "Unplaced") -> None:
+        """Stand for the other one too, which came before: a transaction that is open there will yet be committed."""
+        self.writers = tuple(dict.fromkeys((*other.writers, *self.writers)))
+
+    def position(self, owner: str) -> Position | None:
+        """Return a position that the owner surely had only after it happened, None as long as none is known."""
+        if self.writers and (still := tuple(each for each in self.writers if not _is_over(each))) != self.writers:
+            self.at, self.writers = time.monotonic(), still  # they ended, and not after now
+        sample = set_of(owner).sample
+        if self.writers or sample is None or sample.begun_at <= self.at:
+            return None
+        return sample.answer.position
+
+
+def _is_over(connection: Any) -> bool:
+    return not connection.in_atomic_block and (connection.connection is None or connection.autocommit)
+
+
+class Ledger:
+    """What one request, task or process owes. Shared by all of its threads and tasks."""
+
+    __slots__ = ("last", "lock", "owed")
 
     def __init__(self) -> None:
-        self._before: list[bool] = []
+        self.owed: dict[str, Position | Unplaced] = {}  # owner -> what a replica must have replayed
+        self.last: dict[str, str] = {}  # owner -> the replica read last, where there are several
+        self.lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        self._before.append(_primary.get())
-        _primary.set(True)
-        return self
+    def owe(self, owner: str, what: Position | Unplaced) -> None:
+        """Take down what the next reads of the owner must see; it bounds all that was read before."""
+        with self.lock:
+            before = self.owed.get(owner)
+            if type(before) is Unplaced and type(what) is Unplaced:
+                what.after(before)
+            self.owed[owner] = what
+            self.last.pop(owner, None)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        _primary.set(self._before.pop())
+    def position(self, owner: str) -> Position | Unplaced | None:
+        """Return what is owed to the owner, as a position where one is known by now."""
+        owed = self.owed.get(owner)
+        if type(owed) is not Unplaced:
+            return owed
+        position = owed.position(owner)
+        if position is None:
+            return owed
+        with self.lock:
+            if self.owed.get(owner) is owed:  # or a later write came in between
+                self.owed[owner] = position
+        return position
 
-    def __call__[F: Callable[..., Any]](self, function: F) -> F:
-        # A fresh block per call: one decorated function runs in many threads at once.
-        if iscoroutinefunction(function):
-            call_async = cast(Callable[..., Awaitable[Any]], function)
 
-            @wraps(function)
-            async def in_async_block(*args: Any, **kwargs: Any) -> Any:
-                with use_primary():
-                    return await call_async(*args, **kwargs)
+class State:
+    """A frame: what was asked for, in force until it is left. Never changed."""
 
-            return cast(F, in_async_block)
+    __slots__ = ("in_request", "ledger", "outer", "plain", "prefers", "sticky", "unsafe", "writable")
 
-        @wraps(function)
-        def in_block(*args: Any, **kwargs: Any) -> Any:
-            with use_primary():
-                return function(*args, **kwargs)
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        in_request: bool = False,
+        unsafe: bool = False,
+        prefers: Prefers = "",
+        sticky: bool = True,
+        writable: frozenset[str] = frozenset(),
+        outer: "State | None" = None,
+    ) -> None:
+        self.ledger = ledger
+        self.outer = outer
+        self.in_request = in_request
+        self.unsafe = unsafe  # what is read here decides what is written
+        self.prefers = prefers
+        self.sticky = sticky  # writes are owed
+        self.writable = writable
+        self.plain = not (unsafe or prefers)
 
-        return cast(F, in_block)
+    def over(self, **changes: Any) -> "State":
+        """Return a frame to put on this one."""
+        kept = {
+            "in_request": self.in_request,
+            "unsafe": self.unsafe,
+            "prefers": self.prefers,
+            "sticky": self.sticky,
+            "writable": self.writable,
+        }
+        return State(self.ledger, **{**kept, **changes}, outer=self)
+
+
+_PROCESS = State(Ledger())
+_current: ContextVar[State] = ContextVar("switchyard.state", default=_PROCESS)
+
+current = _current.get
+
+
+def push(state: State) -> None:
+    """Put the frame, made by `current().over()`, in force."""
+    _current.set(state)
+
+
+def pop() -> None:
+    """Take away the frame in force: the one that it was put on is in force again."""
+    _current.set(_current.get().outer or _PROCESS)
 
 
 @contextmanager
-def allow_writes(alias: str, *, reason: str) -> Iterator[None]:
-    """Let a READ_ONLY owner be written in this block; on any other alias it changes nothing.
+def within(state: State) -> Iterator[State]:
+    """Put the frame in force in this block, whatever was before."""
+    before = _current.get()
+    _current.set(state)
+    try:
+        yield state
+    finally:
+        _current.set(before)
 
-    Refused inside a request, whatever the reason.
+
+@contextmanager
+def _step(left: list[State], enter: Callable[[], object]) -> Iterator[None]:
+    """Put in force what the last step left so, and `enter()` puts at first, and take it away again."""
+    before = _current.get()
+    if left:
+        _current.set(left.pop())
+    else:
+        enter()
+    try:
+        yield
+    finally:
+        left.append(_current.get())
+        _current.set(before)
+
+
+def stepwise[Item](steps: Iterator[Item], enter: Callable[[], object]) -> Iterator[Item]:
+    """Yield what the iterator yields, with its own frames in force in each step and the consumer's outside of it.
+
+    `enter()` puts the first one in force. A block that the iterator entered holds until it leaves it.
     """
-    if _in_request.get():
-        raise refuse(AllowWritesError(alias=alias, reason=reason))
-    before = _writable.get()
-    _writable.set(before | {alias})
-    logger.debug("Writes on '%s' are allowed: %s", alias, reason)
+    left: list[State] = []
     try:
-        yield
+        while True:
+            with _step(left, enter):
+                try:
+                    item = next(steps)
+                except StopIteration:
+                    return
+            yield item
     finally:
-        _writable.set(before)
+        if left and (close := getattr(steps, "close", None)) is not None:
+            with _step(left, enter):
+                close()
 
 
-def may_write(alias: str) -> bool:
-    """Tell whether `allow_writes(alias)` is in force here."""
-    return alias in _writable.get()
-
-
-@contextmanager
-def request() -> Iterator[None]:
-    """Mark the block as the work of a request, with none of the overrides that were in force outside it."""
-    before = (_in_request.get(), _primary.get(), _writable.get())
-    _in_request.set(True)
-    _primary.set(False)
-    _writable.set(frozenset())
+async def stepwise_async[Item](steps: AsyncIterator[Item], enter: Callable[[], object]) -> AsyncIterator[Item]:
+    """Do as `stepwise()` for an async iterator."""
+    left: list[State] = []
     try:
-        yield
+        while True:
+            with _step(left, enter):
+                try:
+                    item = await anext(steps)
+                except StopAsyncIteration:
+                    return
+            yield item
     finally:
-        _in_request.set(before[0])
-        _primary.set(before[1])
-        _writable.set(before[2])
+        if left and (close := getattr(steps, "aclose", None)) is not None:
+            with _step(left, enter):
+                await close()
+
+
+def request(*, unsafe: bool = False, ledger: Ledger | None = None) -> State:
+    """Return the first frame of a request, with nothing that was in force outside it."""
+    return State(ledger or Ledger(), in_request=True, unsafe=unsafe)
+
+
+def task(ledger: Ledger | None = None) -> State:
+    """Return the first frame of a background task."""
+    return State(ledger or Ledger())
+
+
+def owing(positions: Mapping[str, Position | None], last: Mapping[str, str] | None = None) -> Ledger:
+    """Return a ledger of what was carried here; None is a write whose position nobody knows."""
+    ledger = Ledger()
+    for owner, position in positions.items():
+        ledger.owe(owner, Unplaced(inf) if position is None else position)
+    ledger.last.update(last or {})
+    return ledger
+
+
+def is_process(state: State) -> bool:
+    """Tell whether the frame's ledger is that of no request and no task."""
+    return state.ledger is _PROCESS.ledger

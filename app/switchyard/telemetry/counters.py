@@ -26,7 +26,7 @@ class Counters:
         self.layout = layout
         self._directory = directory
         self._opening = threading.Lock()
-        self._thread = threading.local()
+        self.thread = threading.local()  # `.cells`: the calling thread's row, once it has one
         self._table: OwnTable | None = None
         # A forked child leaves its parent's rows alone and takes its own.
         os.register_at_fork(after_in_child=self._forget)
@@ -41,10 +41,10 @@ class Counters:
     def cells(self) -> Cells:
         """Return the calling thread's row. Never keep it: it is another thread's once this one has ended."""
         try:
-            cells: Cells = self._thread.cells
+            cells: Cells = self.thread.cells
         except AttributeError:
-            self._thread.lease = _Lease(self.open())
-            cells = self._thread.cells = self._thread.lease.cells
+            self.thread.lease = _Lease(self.open())
+            cells = self.thread.cells = self.thread.lease.cells
         return cells
 
     def samples(self) -> Mapping[Sample, float]:
@@ -57,7 +57,7 @@ class Counters:
 
     def _forget(self) -> None:
         self._opening = threading.Lock()
-        self._thread = threading.local()
+        self.thread.__dict__.clear()
         self._table = None
 
     def _open(self) -> OwnTable:

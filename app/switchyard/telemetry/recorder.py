@@ -5,7 +5,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-from switchyard.routing import app_of, classify
+from switchyard.routing import Statement, app_of, classify, read, wrote
+from switchyard.routing.functions import may_write
 from switchyard.routing.statements import text_of
 from switchyard.telemetry import families
 from switchyard.telemetry.counters import Counters
@@ -27,7 +28,14 @@ class Recorder:
         statement = classify(text_of(query, cursor), self._vendor)
         queries, seconds = self._columns_of(statement.operation, app_of(statement))
         self.cells()[queries] += 1.0
-        return Call(self, seconds)
+        return Call(self, seconds, statement)
+
+    def ended(self, statement: Statement) -> None:
+        """Tell routing of what was read, and of what may have written."""
+        if may_write(statement, self._alias):
+            wrote(self._alias, statement)
+        else:
+            read(self._alias)
 
     def error_column(self, error: type[BaseException], sqlstate: str | None) -> int:
         """Return where errors of this class and state are counted."""
@@ -50,10 +58,11 @@ class Recorder:
 class Call:
     """A call under way: counted as it began, so that a process killed inside it has counted it, timed as it ends."""
 
-    __slots__ = ("_recorder", "_seconds", "_started")
+    __slots__ = ("_recorder", "_seconds", "_started", "_statement")
 
-    def __init__(self, recorder: Recorder, seconds: int) -> None:
+    def __init__(self, recorder: Recorder, seconds: int, statement: Statement) -> None:
         self._recorder = recorder
+        self._statement = statement
         self._seconds = seconds
         self._started = perf_counter()
 
@@ -62,6 +71,7 @@ class Call:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         seconds = perf_counter() - self._started
+        self._recorder.ended(self._statement)
         cells = self._recorder.cells()  # anew: a generator may be closed by another thread
         cells[self._seconds + bisect_left(families.BUCKETS, seconds)] += 1.0
         cells[self._seconds + len(families.BUCKETS) + 1] += seconds

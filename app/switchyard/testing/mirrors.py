@@ -26,10 +26,8 @@ from django.db.backends.base.creation import BaseDatabaseCreation
 from django.db.backends.signals import connection_created
 from django.db.backends.utils import debug_transaction
 
-from switchyard.routing import classify, replicated_by, text_of
-
-# In the settings of a mirror, which all threads share: the alias whose connection it uses.
-SHARES = "SHARES_CONNECTION_OF"
+from switchyard.routing import classify, replicated_by, set_of, text_of
+from switchyard.routing.servers import SHARES
 
 
 @contextmanager
@@ -48,7 +46,8 @@ def shared_mirrors() -> Iterator[None]:
         alias = creation.connection.alias
         if is_mirror(alias):
             _make_anew(alias)
-            connections.settings[alias][SHARES] = connections.settings[alias]["TEST"]["MIRROR"]
+            owner = connections.settings[alias][SHARES] = connections.settings[alias]["TEST"]["MIRROR"]
+            set_of(owner).look()
 
     connections.create_connection = create  # type: ignore[method-assign]
     BaseDatabaseCreation.set_as_test_mirror = set_as_mirror  # type: ignore[assignment, method-assign]
@@ -59,8 +58,9 @@ def shared_mirrors() -> Iterator[None]:
         if connections.create_connection is create:  # else it is called by what came later, and does nothing more
             connections.create_connection = create_connection  # type: ignore[method-assign]
         for alias in connections:
-            if connections.settings[alias].pop(SHARES, None):
+            if (owner := connections.settings[alias].pop(SHARES, None)) is not None:
                 _make_anew(alias)
+                set_of(owner).look()
 
 
 def is_mirror(alias: str) -> bool:

@@ -254,6 +254,7 @@ def test_guard__a_related_manager_and_a_deferred_field() -> None:
     assert deferred.username == "a"
 
 
+@pytest.mark.django_db(databases=["default"])
 def test_guard__a_connection_made_inside_a_wrapper() -> None:
     """The guard is first, once, and stays when the block of another wrapper ends and after a reconnect."""
 

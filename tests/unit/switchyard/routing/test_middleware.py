@@ -216,6 +216,7 @@ def test_routing_middleware__a_file() -> None:
     assert response.file_to_stream is content  # type: ignore[attr-defined]  # a FileResponse
 
 
+@pytest.mark.django_db(databases=["default"])  # closing a response looks after the connections
 def test_routing_middleware__a_streaming_body(group: ReplicationSet) -> None:
     """It is made in the request's state, and closed in it."""
     frames: list[State] = []
@@ -390,6 +391,7 @@ def test_leaks__tasks(group: ReplicationSet) -> None:
     asyncio.run(serve_all())
 
 
+@pytest.mark.django_db(databases=["default"])  # as above
 def test_leaks__streaming_bodies(group: ReplicationSet) -> None:
     """Bodies that are sent by turns in one thread, and broken off, are each made in their own request's state."""
 

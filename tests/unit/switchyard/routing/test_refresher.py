@@ -216,7 +216,7 @@ def test_judge__what_changed_is_logged_once(servers: Servers, caplog: pytest.Log
 
 
 def test_judge__whose_connections_are_cut(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of a replica that may hang; where it answers, other queries go on."""
+    """Those of a replica that hangs; where it answers or refuses, other queries go on."""
     cut: list[str] = []
 
     def sever(alias: str) -> int:
@@ -231,6 +231,11 @@ def test_judge__whose_connections_are_cut(servers: Servers, monkeypatch: pytest.
     servers.judged()
     assert cut == []
     servers.asker(0).fault = "OperationalError when asked"
+    servers.judged()
+    assert cut == []
+    servers.asker(0).fault = ""
+    servers.judged()
+    servers.asker(0)._asked_at = servers.now - 1
     servers.judged()
     assert cut == ["replica"]
     servers.owner(5, follows=True)

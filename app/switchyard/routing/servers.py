@@ -1,0 +1,100 @@
+"""What is known about the servers of each owner, published for decisions: no I/O here.
+
+refresher.py asks the servers and replaces what stands here. Before it has, or where it does not run, every replica is
+fit and none is known to have replayed anything.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.core.signals import setting_changed
+from django.db import connections
+
+from switchyard.routing.owners import replicas_of
+from switchyard.routing.positions import VENDORS, Answer, Position
+from switchyard.routing.tally import Decision, decision
+
+# In the settings of a test's mirror: the alias whose driver connection it uses.
+SHARES = "SHARES_CONNECTION_OF"
+
+
+class Sample(NamedTuple):
+    """An answer, and the `time.monotonic()` before which everything it covers had happened."""
+
+    begun_at: float
+    answer: Answer
+
+
+class Replica(NamedTuple):
+    """What is known about one replica. Never changed, only replaced."""
+
+    alias: str
+    reason: str = ""  # why it is unfit
+    position: Position | None = None  # what it has surely replayed
+    lag_seconds: float = 0.0
+    lag_bytes: int | None = None
+
+    @property
+    def fit(self) -> bool:
+        """Tell whether reads that owe nothing may go there."""
+        return not self.reason
+
+    @property
+    def default(self) -> Decision:
+        """Return the decision that sends a usual read there."""
+        return decision(self.alias, "default")
+
+
+class ReplicationSet:
+    """An owner and its replicas."""
+
+    __slots__ = ("best", "fit", "in_step", "owner", "refusal", "replicas", "sample")
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.look()
+        self.forget()
+
+    def look(self) -> None:
+        """Look whether the replicas show every row at once: files do, and so do mirrors in tests."""
+        mirrors = all(SHARES in connections.settings[alias] for alias in replicas_of(self.owner))
+        self.in_step = not keeps_positions(self.owner) or mirrors
+
+    def forget(self) -> None:
+        """Know nothing: every replica is fit."""
+        self.sample: Sample | None = None  # the owner's newest
+        self.refusal = ""  # why the owner must not be written now
+        self.publish(Replica(alias) for alias in replicas_of(self.owner))
+
+    def publish(self, replicas: Iterable[Replica]) -> None:
+        """Replace what is known about the replicas."""
+        self.replicas: tuple[Replica, ...] = tuple(replicas)
+        # The best first. A decision reads it once: it is replaced, never changed.
+        self.fit: tuple[Replica, ...] = tuple(
+            sorted((each for each in self.replicas if each.fit), key=lambda each: each.lag_seconds)
+        )
+        self.best = self.fit[0].default if self.fit else None
+
+    def passed(self, position: Position) -> bool:
+        """Tell whether every replica is known to have replayed the position."""
+        return all(each.position is not None and each.position.covers(position) for each in self.replicas)
+
+
+def keeps_positions(alias: str) -> bool:
+    """Tell whether the alias' vendor has replicas that lag."""
+    return connections[alias].vendor in VENDORS
+
+
+@cache
+def set_of(owner: str) -> ReplicationSet:
+    """Return the owner's one set in this process."""
+    return ReplicationSet(owner)
+
+
+def _forget(*, setting: str, **_kwargs: Any) -> None:
+    if setting in {"SWITCHYARD", "DATABASES"}:
+        set_of.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="switchyard.routing.servers")

@@ -1,0 +1,25 @@
+"""Count where the routers send what, and by which rule."""
+
+from collections.abc import Callable
+
+from switchyard.routing import Decision
+from switchyard.routing.tally import tally
+from switchyard.telemetry import counters, families
+
+
+def install() -> None:
+    """Count every decision from now on."""
+    tally.count = counter(counters.current())
+    tally.thread = counters.current().thread
+
+
+def counter(to: counters.Counters) -> Callable[[Decision], None]:
+    """Return what counts a decision, and notes on it where: the routers add to that cell themselves from then on."""
+
+    def count(decision: Decision) -> None:
+        if decision.column is None:
+            operation = families.WRITE if decision.rule == families.WRITE else "read"
+            decision.column = to.layout.column(families.DECISIONS, decision.alias, (operation, decision.rule))
+        to.cells()[decision.column] += 1.0
+
+    return count
