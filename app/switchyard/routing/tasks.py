@@ -38,7 +38,8 @@ class PositionTask(Task):  # type: ignore[type-arg]  # generic in its stubs only
 class PositionBackend(BaseTaskBackend):
     """The backend that `OPTIONS["BACKEND"]` names, with `OPTIONS["OPTIONS"]`, and a position with every task.
 
-    An instance is one of that backend's class, too: a backend's own worker may ask for it.
+    An instance is one of that backend's class, too: a backend's own worker may ask for it. A task that is enqueued
+    while a transaction is open reads that owner to its end; one that `transaction.on_commit()` enqueues does not.
     """
 
     def __new__(cls, alias: str, params: dict[str, Any]) -> Self:
