@@ -48,7 +48,8 @@ def test_check_servers__without_gtids(
     without_gtids: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
 ) -> None:
     """A MySQL without GTIDs is told of, with what to set; without replicas it is nobody's business."""
-    environ = {"DATABASE_DEFAULT_URL": "sqlite:///default.sqlite3", **without_gtids.environ()}
+    files = {f"DATABASE_{name}_URL": f"sqlite:///{name}.sqlite3" for name in ("DEFAULT", "ANALYTICS")}
+    environ = files | without_gtids.environ()
     with django_db_blocker.unblock(), connected(topology(environ, data_dir=tmp_path).databases):
         with override_settings(SWITCHYARD=WITH_REPLICAS):
             (found,) = check_servers(databases=["legacy"])
