@@ -9,6 +9,7 @@ from django.core.signals import setting_changed
 from django.db import connections
 from django.db.models import Model
 
+from switchyard.routing import refresher
 from switchyard.routing.owners import app_of_rows, is_primary_only, owner_of, replicas_of, replicated_by
 from switchyard.routing.servers import ReplicationSet, set_of
 from switchyard.routing.state import Ledger, State, Unplaced, current, is_process
@@ -143,6 +144,8 @@ def _fell_back(owner: str, state: State, rule: str) -> None:
 
     A process would never come back from `pinned`, as it reads on and on: it owes what it wrote, and no more.
     """
+    if is_process(state) and not refresher.running():
+        refresher.serve()  # or a command that wrote once would never know that it may read a replica again
     if not set_of(owner).in_step and (rule == "down" or not is_process(state)):
         state.ledger.owe(owner, Unplaced(time.monotonic()))
 
