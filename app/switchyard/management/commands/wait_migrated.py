@@ -29,6 +29,8 @@ class Command(BaseCommand):
         owners = [alias for alias in migrating() if alias not in conf.optional]
         self._wait(owners, deadline=None)
         replicas = [replica for owner in owners for replica in replicas_of(owner)]
+        for replica in replicas:
+            connections[replica] = connections[replica].copy()  # which asks that server, and none in its place
         late = self._wait(replicas, deadline=time.monotonic() + options["replica_timeout"])
         self.stdout.write(f"Not waiting any longer for {', '.join(late)}." if late else "Every database is migrated.")
 
