@@ -1,9 +1,9 @@
 {{/*
 The normal model: what every template reads about databases, whatever mode an alias has. A map keyed by alias:
-  engine, scheme, host, port, name, tls   where it is and how to talk to it
-  replicaOf, apps, required, migrates     what it is
-  secrets: app, migrator                  names of the Secrets that hold a user's `password`
-  bundled                                 how the chart runs its server; absent where it does not
+  engine, scheme, host, port, name, tls         where it is and how to talk to it
+  replicaOf, maxLag, apps, required, migrates   what it is
+  secrets: app, migrator                        names of the Secrets that hold a user's `password`
+  bundled                                       how the chart runs its server; absent where it does not
 */}}
 {{- define "switchyard.databases" -}}
 {{- include "switchyard.validate" . -}}
@@ -39,6 +39,7 @@ engine: {{ $engine }}
 host: {{ $name }}
 name: switchyard
 replicaOf: {{ .values.replicaOf | default "" | quote }}
+maxLag: {{ default 30 .values.maxLag | int64 }}
 apps: {{ toJson (default list .values.apps) }}
 required: {{ and (not .values.replicaOf) (dig "required" true .values) }}
 migrates: {{ not .values.replicaOf }}
@@ -52,6 +53,5 @@ bundled:
   image: {{ $settings.image }}
   resources: {{ toJson $settings.resources }}
   storage: {{ merge (dict) (default dict .values.storage) .root.Values.bundled.storage | toJson }}
-  maxLag: {{ default 30 .values.maxLag | int64 }}
   applyDelay: {{ default 0 .values.applyDelay | int64 }}
 {{- end -}}

@@ -39,6 +39,8 @@ that every app is installed and the graph of migrations is whole. Arguments: roo
 {{- with $db.replicaOf }}
 - name: {{ $prefix }}_REPLICA_OF
   value: {{ quote . }}
+- name: {{ $prefix }}_MAX_LAG
+  value: {{ $db.maxLag | quote }}
 {{- end }}
 {{- with $db.apps }}
 - name: {{ $prefix }}_APPS
