@@ -14,6 +14,7 @@ from switchyard.routing.known_tables import app_labels, app_of
 from switchyard.routing.middleware import RoutingMiddleware
 from switchyard.routing.overrides import allow_writes, use_primary, use_replica, without_stickiness
 from switchyard.routing.owners import owner_of, owner_of_app, replicas_of, replicated_by, replication_set
+from switchyard.routing.read_only import read_only
 from switchyard.routing.routers import AppRouter, PrimaryReplicaRouter
 from switchyard.routing.rules import RULES
 from switchyard.routing.servers import Replica, ReplicationSet, set_of
@@ -46,6 +47,7 @@ __all__ = [
     "owner_of",
     "owner_of_app",
     "read",
+    "read_only",
     "rejected",
     "replicas_of",
     "replicated_by",

@@ -90,6 +90,8 @@ def choose(route: Route, instance: Model | None) -> Decision:  # noqa: PLR0911 -
     state = current()
     owner, group, by = route.owner, route.group, route.by
     fit = group.fit  # read once: another thread replaces it
+    if state.held and (held := state.held.get(owner)):
+        return route.override[held]
     if state.prefers:
         return route.override[fit[0].alias if fit and state.prefers == "replica" else owner]
     if instance is not None and instance._state.db == owner:
@@ -100,7 +102,7 @@ def choose(route: Route, instance: Model | None) -> Decision:  # noqa: PLR0911 -
     if state.unsafe:
         return by.unsafe
     if not fit:
-        _fell_back(owner, state, "down")
+        fell_back(owner, state, "down")
         return by.down
     best, ledger = fit[0], state.ledger
     if owner in ledger.owed and not group.in_step:
@@ -117,13 +119,23 @@ def _of_the_able(route: Route, state: State) -> Decision:
     owner, ledger = route.owner, state.ledger
     aliases = able(route.group, ledger)
     if not aliases:
-        _fell_back(owner, state, "pinned")
+        fell_back(owner, state, "pinned")
         return route.by.pinned
     last = ledger.last.setdefault(owner, aliases[0]) if route.several else aliases[0]
     if last not in aliases:
-        _fell_back(owner, state, "down")
+        fell_back(owner, state, "down")
         return route.by.down
     return route.default[last]
+
+
+def replica_for(group: ReplicationSet, ledger: Ledger) -> str | None:
+    """Return the replica that this client may read: the one read last, or the best one that has what is owed."""
+    aliases = able(group, ledger)
+    last = ledger.last.get(group.owner) if len(group.replicas) > 1 else None
+    if last is None:
+        return aliases[0] if aliases else None
+    # Another one may be behind what was seen there. From the owner, which has everything, the way back is by position.
+    return last if last in aliases else None
 
 
 def instead_of(alias: str, tried: Collection[str] = ()) -> str:
@@ -135,11 +147,11 @@ def instead_of(alias: str, tried: Collection[str] = ()) -> str:
         others = able(group, ledger)
         if (other := next((each for each in others if each != alias and each not in tried), None)) is not None:
             return other
-    _fell_back(owner, current(), "down")
+    fell_back(owner, current(), "down")
     return owner
 
 
-def _fell_back(owner: str, state: State, rule: str) -> None:
+def fell_back(owner: str, state: State, rule: str) -> None:
     """Take down that the owner was read in a replica's place: what was seen there is owed like a write.
 
     A process would never come back from `pinned`, as it reads on and on: it owes what it wrote, and no more.

@@ -51,6 +51,15 @@ class ReadOnlyWriteError(RoutingError):
     kind = "legacy_write"
 
 
+class FrozenWriteError(RoutingError):
+    """A {operation} was refused on '{alias}' inside read_only(), which promises that nothing is written: {sql}.
+
+    Write it before the block or after it.
+    """
+
+    kind = "read_only_write"
+
+
 class AllowWritesError(RoutingError):
     """`allow_writes("{alias}", reason="{reason}")` was refused inside a request: READ_ONLY holds for every request.
 

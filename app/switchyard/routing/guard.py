@@ -15,6 +15,7 @@ from django.db.models import Model
 
 from switchyard.routing.errors import (
     CrossOwnerQueryError,
+    FrozenWriteError,
     MisplacedWriteError,
     OwnerUnavailableError,
     ReadOnlyWriteError,
@@ -27,6 +28,7 @@ from switchyard.routing.known_tables import models_by_table
 from switchyard.routing.overrides import may_write
 from switchyard.routing.owners import is_read_only, replicas_of, replicated_by
 from switchyard.routing.servers import set_of
+from switchyard.routing.state import current
 from switchyard.routing.statements import Statement, classify, text_of
 from switchyard.routing.transactions import before_write
 
@@ -72,6 +74,9 @@ def refusal(alias: str, statement: Statement, text: str) -> RoutingError | None:
             return ReplicaWriteError(alias=alias, owner=owner, operation=statement.operation, sql=_shown(text, alias))
         if is_read_only(alias) and not may_write(alias):
             return ReadOnlyWriteError(alias=alias, operation=statement.operation, sql=_shown(text, alias))
+    if (statement.operation in _CHANGES or statement.locks) and alias in current().frozen:
+        operation = "locking read" if statement.locks else statement.operation
+        return FrozenWriteError(alias=alias, operation=operation, sql=_shown(text, alias))
     if statement.locks and owner is not None:
         return ReplicaLockError(alias=alias, owner=owner, sql=_shown(text, alias))
     # DDL names tables of others in constraints; aliases that Django makes up ("__no_db__") own nothing.

@@ -40,7 +40,7 @@ class use_primary(Override):
     """Read everything from its owner."""
 
     def __init__(self) -> None:
-        super().__init__(prefers="primary")
+        super().__init__(prefers="primary", held={})
 
 
 class use_replica(Override):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.db.models import Model
 
-from switchyard.routing.decisions import able, in_transaction
+from switchyard.routing.decisions import able, in_transaction, replica_for
 from switchyard.routing.owners import app_of_rows, is_primary_only
 from switchyard.routing.servers import ReplicationSet
 from switchyard.routing.state import State
@@ -41,6 +41,8 @@ def _primary_only(read: Read) -> str | None:
 
 
 def _override(read: Read) -> str | None:
+    if held := read.state.held.get(read.owner):
+        return held
     if not read.state.prefers:
         return None
     fit = read.group.fit
@@ -65,13 +67,7 @@ def _pinned(read: Read) -> str | None:
 
 
 def _replica(read: Read) -> str | None:
-    """Choose the replica read last, or the best one that has what is owed."""
-    aliases = able(read.group, read.state.ledger)
-    last = read.state.ledger.last.get(read.owner) if len(read.group.replicas) > 1 else None
-    if last is None:
-        return aliases[0] if aliases else None
-    # Another one may be behind what was seen there. From the owner, which has everything, the way back is by position.
-    return last if last in aliases else None
+    return replica_for(read.group, read.state.ledger)
 
 
 def _down(read: Read) -> str | None:
@@ -82,7 +78,7 @@ def _down(read: Read) -> str | None:
 RULES = (
     Rule("owner", "the owner has no replica", _no_replica),
     Rule("primary_only", "the app's rows must never be stale", _primary_only),
-    Rule("override", "inside use_primary() or use_replica()", _override),
+    Rule("override", "inside use_primary(), use_replica() or read_only()", _override),
     Rule("instance", "the instance asked from was loaded from the owner", _loaded_from_owner),
     Rule("in_transaction", "a transaction is open on the owner", _in_transaction),
     Rule("unsafe", "the request may write by what it reads", _unsafe),

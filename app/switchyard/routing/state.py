@@ -11,12 +11,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
+from types import MappingProxyType
 from typing import Any, Literal, final
 
 from switchyard.routing.positions import Position
 from switchyard.routing.servers import set_of
 
 type Prefers = Literal["", "primary", "replica"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @final
@@ -83,7 +86,7 @@ class Ledger:
 class State:
     """A frame: what was asked for, in force until it is left. Never changed."""
 
-    __slots__ = ("in_request", "ledger", "outer", "plain", "prefers", "sticky", "unsafe", "writable")
+    __slots__ = ("frozen", "held", "in_request", "ledger", "outer", "plain", "prefers", "sticky", "unsafe", "writable")
 
     def __init__(
         self,
@@ -94,6 +97,8 @@ class State:
         prefers: Prefers = "",
         sticky: bool = True,
         writable: frozenset[str] = frozenset(),
+        held: Mapping[str, str] = _NOTHING,
+        frozen: frozenset[str] = frozenset(),
         outer: "State | None" = None,
     ) -> None:
         self.ledger = ledger
@@ -103,7 +108,9 @@ class State:
         self.prefers = prefers
         self.sticky = sticky  # writes are owed
         self.writable = writable
-        self.plain = not (unsafe or prefers)
+        self.held = held  # owner -> the alias on which a read-only transaction is open
+        self.frozen = frozen  # owners that are not written meanwhile
+        self.plain = not (unsafe or prefers or held)
 
     def over(self, **changes: Any) -> "State":
         """Return a frame to put on this one."""
@@ -113,6 +120,8 @@ class State:
             "prefers": self.prefers,
             "sticky": self.sticky,
             "writable": self.writable,
+            "held": self.held,
+            "frozen": self.frozen,
         }
         return State(self.ledger, **{**kept, **changes}, outer=self)
 

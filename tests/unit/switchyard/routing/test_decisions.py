@@ -71,6 +71,7 @@ class Case(NamedTuple):
     in_step: bool
     transaction: str
     prefers: Any
+    held: str
     unsafe: bool
     in_request: bool
     owed: Position | float | None  # a time stands for what has no position yet
@@ -96,6 +97,7 @@ cases = st.builds(
     st.sampled_from([False, False, True]),
     st.sampled_from(["none", "none", "testcase", "own", "own in testcase", "closed", "begun"]),
     st.sampled_from(["", "", "primary", "replica"]),
+    st.sampled_from(["", "", "", "default", "replica"]),
     st.booleans(),
     st.booleans(),
     st.one_of(st.none(), st.integers(1, 5).map(at), st.sampled_from([0.0, 20.0])),
@@ -121,7 +123,8 @@ def framed(case: Case) -> State:
         ledger.owed["default"] = Unplaced(case.owed) if isinstance(case.owed, float) else case.owed
     if case.last in {each.alias for each in case.replicas}:
         ledger.last["default"] = case.last
-    return State(ledger, in_request=case.in_request, unsafe=case.unsafe, prefers=case.prefers)
+    held = {"default": case.held} if case.held else {}
+    return State(ledger, in_request=case.in_request, unsafe=case.unsafe, prefers=case.prefers, held=held)
 
 
 def left(ledger: Ledger) -> tuple[Any, Any]:

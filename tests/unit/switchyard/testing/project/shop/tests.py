@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.test import LiveServerTestCase, TestCase, TransactionTestCase, skipUnlessDBFeature
 
 from shop.models import Item
-from switchyard.routing import RoutingError
+from switchyard.routing import RoutingError, read_only
 from switchyard.telemetry import snapshot
 from switchyard.testing import assert_queries
 
@@ -89,6 +89,15 @@ class InTestCase(TestCase):
                 Item.objects.create(name="inner")
             self.assertEqual(names(), ["inner", "of the class", "outer"])
         self.assertEqual(names(), ["inner", "of the class", "outer"])
+
+    def test_a_read_only_block_sees_them_and_leaves_the_owners_session_as_it_is(self) -> None:
+        for alias in ("replica", "default"):
+            with self.subTest(alias=alias):
+                with assert_queries(**{alias: 1}), read_only(alias):
+                    self.assertEqual(Item.objects.get(), self.item)
+                    with self.assertRaisesMessage(RoutingError, "inside read_only()"), transaction.atomic():
+                        Item.objects.create(name="refused")
+                Item.objects.create(name=f"after {alias}").delete()
 
     def test_the_owners_rollback_is_seen(self) -> None:
         with self.assertRaises(ZeroDivisionError), transaction.atomic():
@@ -192,6 +201,14 @@ class InTransactionTestCase(TransactionTestCase):
             raise ZeroDivisionError
         connection.close()
         self.assertEqual(names(), ["kept"])
+
+    def test_a_read_only_block_on_the_mirror_leaves_the_owners_session_as_it_is(self) -> None:
+        Item.objects.create(name="deleted")
+        with read_only("replica"):
+            self.assertEqual(Item.objects.count(), 1)
+            connection.connection.cursor().execute("DELETE FROM shop_item")  # no guard sees it
+        connection.connection.commit()
+        self.assertEqual(names(), [])
 
     def test_the_mirror_follows_an_owner_that_reconnects(self) -> None:
         Item.objects.create(name="kept")
