@@ -8,7 +8,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 
-from switchyard.routing.decisions import choose, route_of, routes, thread
+from switchyard.routing.decisions import choose, is_in_transaction, route_of, routes, thread
 from switchyard.routing.owners import owner_of, owner_of_app, replicas_of, replicated_by
 from switchyard.routing.state import current
 from switchyard.routing.tally import decision, tally
@@ -48,16 +48,18 @@ class PrimaryReplicaRouter(AppRouter):
             route = route_of(model)
         chosen = route.always
         if chosen is None:
-            chosen, state = route.group.best, current()
-            if chosen is None or instance is not None or route.several or not state.plain or state.ledger.owed:
+            best, state = route.group.best, current()
+            if best is None or best is not state.ledger.settled or instance is not None or not state.plain:
                 chosen = choose(route, instance)
             else:
-                try:
+                try:  # as wrapper_of() does
                     connection = getattr(thread, route.owner)
                 except AttributeError:
                     connection = connections[route.owner]
                 if connection.in_atomic_block or not (connection.autocommit or connection.connection is None):
-                    chosen = choose(route, instance)
+                    chosen = route.by.in_transaction if is_in_transaction(connection) else choose(route, None)
+                else:
+                    chosen = best.default
         if chosen.left and _is_djangos_choice(chosen.alias, instance):
             # Without a next router Django takes the instance's alias, which may be the unfit replica, or `default`,
             # which may not be the owner: no opinion only where that comes to the same.

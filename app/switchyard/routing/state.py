@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, final
 
 from switchyard.routing.positions import Position
-from switchyard.routing.servers import set_of
+from switchyard.routing.servers import Best, set_of
 
 type Prefers = Literal["", "primary", "replica"]
 
@@ -53,11 +53,13 @@ def _is_over(connection: Any) -> bool:
 class Ledger:
     """What one request, task or process owes. Shared by all of its threads and tasks."""
 
-    __slots__ = ("last", "lock", "owed")
+    __slots__ = ("last", "lock", "owed", "settled")
 
     def __init__(self) -> None:
         self.owed: dict[str, Position | Unplaced] = {}  # owner -> what a replica must have replayed
         self.last: dict[str, str] = {}  # owner -> the replica read last, where there are several
+        # The one that had what is owed and was read last: nothing is compared again until it is judged anew.
+        self.settled: Best | None = None
         self.lock = threading.Lock()
 
     def owe(self, owner: str, what: Position | Unplaced) -> None:
@@ -68,6 +70,13 @@ class Ledger:
                 what.after(before)
             self.owed[owner] = what
             self.last.pop(owner, None)
+            self.settled = None
+
+    def settle(self, owner: str, owed: Position | Unplaced | None, best: Best) -> None:
+        """Take down that this one has what was owed to its owner, if nothing else is by now."""
+        with self.lock:
+            if self.owed.get(owner) is owed:
+                self.settled = best
 
     def position(self, owner: str) -> Position | Unplaced | None:
         """Return what is owed to the owner, as a position where one is known by now."""

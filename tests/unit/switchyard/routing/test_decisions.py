@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.published import at, lagging, replayed, sampled
 
 from accounts.models import User
-from switchyard.routing import RULES, Replica, decide, set_of, state, use_primary, use_replica
+from switchyard.routing import RULES, PrimaryReplicaRouter, Replica, decide, set_of, state, use_primary, use_replica
 from switchyard.routing.decisions import in_transaction, instead_of, wrapper_of
 from switchyard.routing.positions import Position
 from switchyard.routing.rules import Read
@@ -164,6 +164,56 @@ def agree(case: Case, group: ReplicationSet) -> None:
         owed, last = left(by_rules.ledger)
         chosen = found.alias if found.rule == "default" and len(case.replicas) > 1 else last
         assert left(fast.ledger) == (owed, chosen), case
+
+
+@given(st.lists(cases, min_size=21, max_size=21))
+def test_db_for_read__as_decide_does(many: list[Case]) -> None:
+    """The router's own short cut changes nothing: asked again, after more is known, after more is owed."""
+    for amount in (1, 2):
+        with lagging(*BOTH[:amount]) as group:
+            some = [each for each in many if len(each.replicas) == amount]
+            for case, later in pairwise(some):
+                short_cut(case, later, group)
+
+
+def short_cut(case: Case, later: Case, group: ReplicationSet) -> None:
+    group.in_step, group.sample = case.in_step, None
+    hints = HINTS[case.hints]
+    frames = framed(case), framed(case)
+    with transaction(case.transaction):
+        for replicas in (case.replicas, later.replicas, None):
+            if replicas is not None:
+                group.publish(replicas)
+            for frame in frames if replicas is None else ():
+                frame.ledger.owe("default", at(3))
+            for _ in range(2):
+                with within(frames[0]):
+                    chosen = decide(case.model, hints)
+                with within(frames[1]):
+                    alias = PrimaryReplicaRouter().db_for_read(case.model, **(hints or {}))
+
+                # None leaves it to the next router, or to Django, which come to the same.
+                assert alias == chosen.alias or (alias is None and chosen.rule in {"owner", "down"}), (case, later)
+                assert left(frames[0].ledger) == left(frames[1].ledger)
+
+
+def test_settled__until_more_is_owed() -> None:
+    """A replica that had what was owed is looked at again when something else is."""
+    with lagging("replica") as group, within(state.request(ledger=state.owing({"default": at(4)}))) as frame:
+        replayed(group, replica=5)
+        assert [PrimaryReplicaRouter().db_for_read(User) for _ in range(2)] == ["replica", "replica"]
+        frame.ledger.owe("default", at(6))
+        assert PrimaryReplicaRouter().db_for_read(User) == "default"
+
+
+def test_settle__something_else_is_owed_by_now() -> None:
+    """What was compared with another position settles nothing."""
+    with lagging("replica") as group:
+        replayed(group, replica=5)
+        assert group.best
+        frame = state.request(ledger=state.owing({"default": at(6)}))
+        frame.ledger.settle("default", at(4), group.best)
+        assert frame.ledger.settled is None
 
 
 def test_decision__is_one_object() -> None:
