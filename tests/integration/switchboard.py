@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from threading import Event, Lock, Thread
 
 from tests.integration.servers import Servers
@@ -15,7 +16,7 @@ class Switchboard:
         self.servers = servers
         self.alias = alias
         self.port = 0
-        self._leads_to = alias
+        self._leads_to = cycle((alias,))
         self._passes = Event()
         self._passes.set()
         self._lock = Lock()
@@ -27,9 +28,9 @@ class Switchboard:
         return {f"DATABASE_{self.alias.upper()}_URL": self.servers.url(self.alias, user, port=self.port)}
 
     @contextmanager
-    def leading_to(self, alias: str) -> Iterator[None]:
-        """Let the address lead to another server in this block."""
-        before, self._leads_to = self._leads_to, alias
+    def leading_to(self, *aliases: str) -> Iterator[None]:
+        """Let the address lead to another server in this block; to several by turns, as a load balancer does."""
+        before, self._leads_to = self._leads_to, cycle(aliases)
         try:
             yield
         finally:
@@ -88,7 +89,9 @@ class Switchboard:
             self._hold(client, stack)
             self._passes.wait()
             try:
-                server = socket.create_connection(("127.0.0.1", self.servers.by_alias[self._leads_to].port))
+                with self._lock:
+                    alias = next(self._leads_to)
+                server = socket.create_connection(("127.0.0.1", self.servers.by_alias[alias].port))
             except OSError:
                 return
             self._hold(server, stack)

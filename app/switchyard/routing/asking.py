@@ -79,6 +79,11 @@ class Asker(threading.Thread):
         asked = self._asked_at
         return 0.0 if asked is None else now - asked
 
+    def drop(self) -> None:
+        """Forget the server and the connection to it: the next question may reach another one."""
+        self.sample = None
+        self._close()
+
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -63,7 +63,20 @@ def received(tokens: Iterable[str]) -> tuple[Ledger, str]:
         if line.unknown or (line.position is not None and _is_owed(line.owner, line.position))
     }
     last = {line.owner: line.last for line in believed if line.last in replicas_of(line.owner)}
-    return owing(owed, last), token.encode(lines.values())
+    ledger = owing(owed, last)
+    for line in believed:
+        if line.server and not line.unknown:
+            _read_last(ledger, line.owner, line.server)
+    return ledger, token.encode(lines.values())
+
+
+def _read_last(ledger: Ledger, owner: str, mark: str) -> None:
+    """Take down the server read last; the owner's next sample has what one that nobody knows here has shown."""
+    server = next((each for each in set_of(owner).behind if token.mark(each) == mark), None)
+    if server is not None:
+        ledger.servers[owner] = server
+    else:
+        ledger.owe(owner, Unplaced(time.monotonic()))
 
 
 def carried(ledger: Ledger) -> str:
@@ -72,7 +85,7 @@ def carried(ledger: Ledger) -> str:
     Asks each owner that was written, or read in a replica's place, for its position: one query each, on this thread's
     connection.
     """
-    lines = (_line(owner, ledger) for owner in sorted(ledger.owed.keys() | ledger.last.keys()))
+    lines = (_line(owner, ledger) for owner in sorted(ledger.owed.keys() | ledger.last.keys() | ledger.servers.keys()))
     return token.encode(line for line in lines if line is not None)
 
 
@@ -84,8 +97,9 @@ def _line(owner: str, ledger: Ledger) -> Line | None:
     unknown = owed is not None and position is None
     if position is not None and group.passed(position):
         position = None
-    line = Line(owner, position, unknown, ledger.last.get(owner, ""))
-    return line if position is not None or unknown or line.last else None
+    server = ledger.servers.get(owner)
+    line = Line(owner, position, unknown, ledger.last.get(owner, ""), token.mark(server) if server else "")
+    return line if position is not None or unknown or line.last or server else None
 
 
 def _is_owed(owner: str, position: Position) -> bool:
@@ -107,7 +121,7 @@ def _is_owed(owner: str, position: Position) -> bool:
 
 def _stronger(one: Line, other: Line) -> Line:
     """Return a line that owes what either does, as a client may send both the cookie and the header."""
-    last = other.last or one.last
+    last, server = other.last or one.last, other.server or one.server
     if one.position is None or other.position is None:
         both = one.position or other.position
     elif one.position.covers(other.position):
@@ -116,9 +130,10 @@ def _stronger(one: Line, other: Line) -> Line:
         both = other.position if other.position.covers(one.position) else None
     # No position bounds two that cannot be compared, and none is known that bounds what two replicas showed.
     apart = both is None and one.position is not None
-    if one.unknown or other.unknown or apart or last != (one.last or other.last):
+    parted = (last, server) != (one.last or other.last, one.server or other.server)
+    if one.unknown or other.unknown or apart or parted:
         return Line(one.owner, None, unknown=True)
-    return Line(one.owner, both, last=last)
+    return Line(one.owner, both, last=last, server=server)
 
 
 def _asked(owner: str) -> Position | None:

@@ -1,7 +1,7 @@
 """What Switchyard adds to every connection of Django's: a subclass of the backend's wrapper, decided as it is used.
 
 So a replica's connection falls back when it cannot be opened, none is tried to a server that is known to be down, and
-each one's socket is known to those who cut it.
+each one's socket is known to those who cut it, with the server that it leads to.
 """
 
 from contextlib import suppress
@@ -16,6 +16,7 @@ from switchyard.routing.failover import Unopened, fall_back, gave_up, in_transac
 from switchyard.routing.guard import guard, unavailable
 from switchyard.routing.owners import replicated_by
 from switchyard.routing.servers import set_of
+from switchyard.routing.shared import learn
 
 
 def install() -> None:
@@ -59,11 +60,13 @@ class Routed(BaseDatabaseWrapper):
     def get_new_connection(self, conn_params: Any) -> Any:
         connection = super().get_new_connection(conn_params)
         live.register(self.alias, connection)
+        learn(self.alias, self.vendor, connection)
         return connection
 
     def _configure_connection(self, connection: Any) -> Any:
         # PostgreSQL's pool calls it for each connection that it makes, long before somebody takes it.
         live.register(self.alias, connection)
+        learn(self.alias, self.vendor, connection)
         return super()._configure_connection(connection)  # type: ignore[misc]
 
     def _cursor(self, name: str | None = None) -> Any:

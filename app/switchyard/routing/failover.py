@@ -18,6 +18,8 @@ from switchyard.routing.decisions import instead_of
 from switchyard.routing.errors import refuse
 from switchyard.routing.guard import refusal
 from switchyard.routing.owners import replicated_by
+from switchyard.routing.servers import shared
+from switchyard.routing.shared import strays
 from switchyard.routing.statements import classify, text_of
 
 # The server ends, begins or lacks what it needs. Not 57014: that is a time-out of the user's own.
@@ -35,14 +37,22 @@ _READS = frozenset(
 
 
 def fall_back(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run the statement; run it elsewhere if it is a read and its replica is at fault (an execute wrapper)."""
+    """Run the statement; run it elsewhere if it is a read and its replica is at fault (an execute wrapper).
+
+    So too where the connection leads to a server that may not have what the client has seen.
+    """
+    connection, cursor = context["connection"], context["cursor"]
+    if connection.alias in shared and not many and _may_move(connection, sql) and strays(connection):
+        _move(connection, cursor)
+        return CursorWrapper.execute(cursor, sql, params)
     try:
         return execute(sql, params, many, context)
     except (OperationalError, InterfaceError) as error:
-        connection, cursor = context["connection"], context["cursor"]
-        if many or not _moves(connection, cursor, sql, error):
+        if many or not _is_at_fault(connection, cursor, error) or not _may_move(connection, sql):
             raise
-        _move(connection, cursor, error)
+        if not isinstance(cursor.cursor, Unopened):
+            gave_up(connection, error)
+        _move(connection, cursor)
         # Not the debug cursor's: it is logging this statement already.
         return CursorWrapper.execute(cursor, sql, params)
 
@@ -88,24 +98,24 @@ class Borrowed:
         raise AttributeError(f"'{self.replica}' is away, and a cursor that reads elsewhere in its place has no {name}.")
 
 
-def _moves(connection: BaseDatabaseWrapper, cursor: CursorWrapper, sql: Any, error: Error) -> bool:
+def _is_at_fault(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
+    return isinstance(cursor.cursor, Unopened) or is_replicas(error, connection)
+
+
+def _may_move(connection: BaseDatabaseWrapper, sql: Any) -> bool:
     if replicated_by(connection.alias) is None or in_transaction(connection):
-        return False
-    if not isinstance(cursor.cursor, Unopened) and not is_replicas(error, connection):
         return False
     statement = classify(text_of(sql, connection), connection.vendor)
     return statement.operation == "read" and not statement.locks
 
 
-def _move(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> None:
+def _move(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:
     alias, before = connection.alias, cursor.cursor
     home, tried = (before.replica, before.tried) if isinstance(before, Borrowed) else (alias, frozenset())
     tried |= {alias}
     server_side = getattr(before, "name", None)
-    if not isinstance(before, Unopened):
-        gave_up(connection, error)
-        with suppress(connection.Database.Error):  # type: ignore[attr-defined]
-            before.close()
+    with suppress(connection.Database.Error):  # type: ignore[attr-defined]
+        before.close()
     other = connections[instead_of(alias, tried)]
     opened = other.chunked_cursor() if server_side else other.cursor()
     cursor.cursor = Borrowed(opened.cursor, other, replica=home, tried=tried)

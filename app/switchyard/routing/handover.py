@@ -21,12 +21,9 @@ def handed_on() -> str:
     What an open transaction commits in the end, nobody knows yet: where one is open, the work reads the owner.
     """
     ledger = current().ledger
-    owed, last = dict(ledger.owed), dict(ledger.last)
-    owed |= {owner: Unplaced(inf) for owner in conf.replicas if in_transaction(owner)}
-    if not owed and not last:
-        return ""
     order = Ledger()
-    order.owed, order.last = owed, last
+    order.owed, order.last, order.servers = dict(ledger.owed), dict(ledger.last), dict(ledger.servers)
+    order.owed |= {owner: Unplaced(inf) for owner in conf.replicas if in_transaction(owner)}
     return carried(order)
 
 

@@ -1,16 +1,21 @@
-"""The open sockets of each alias, and how to cut them from another thread.
+"""The open connections of each alias: which server each leads to, and how to cut them from another thread.
 
 A thread that waits inside a driver for a hung server is woken by nothing but the end of its connection. What is still
 being opened is not here: `connect_timeout` ends that.
 """
 
 import os
+import select
 import socket
 import threading
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
+
+# That the other end sends no more, though what it has sent may be unread.
+_HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class _Place(NamedTuple):
@@ -18,6 +23,7 @@ class _Place(NamedTuple):
 
     descriptor: int
     inode: tuple[int, int]  # the socket's own for as long as it is open, whatever its descriptor is used for later
+    server: str = ""  # where it leads, once it was asked
 
 
 _places: defaultdict[str, WeakKeyDictionary[Any, _Place]] = defaultdict(WeakKeyDictionary)
@@ -25,39 +31,82 @@ _lock = threading.Lock()
 
 
 def register(alias: str, connection: Any) -> None:
-    """Take down the socket of a driver connection, just opened or taken from a pool; a file's has none."""
+    """Take down the socket of a driver connection, just opened or taken from a pool; a file's has none.
+
+    Where it leads stays known.
+    """
     if (descriptor := getattr(connection, "fileno", None)) is None:
         return
     place = _Place(descriptor(), _inode(descriptor()))
     with _lock:
-        _places[alias][connection] = place
+        known = _places[alias].get(connection)
+        _places[alias][connection] = known if known is not None and known[:2] == place[:2] else place
 
 
-def sever(alias: str) -> int:
-    """Shut down the sockets of the alias' open connections, and return how many.
+def leads_to(alias: str, connection: Any, server: str) -> None:
+    """Take down which server a registered connection leads to."""
+    with _lock:
+        _places[alias][connection] = _places[alias][connection]._replace(server=server)
+
+
+def server_of(alias: str, connection: Any) -> str:
+    """Return the server that the connection leads to, empty where it is not known."""
+    place = _places[alias].get(connection)
+    return place.server if place is not None else ""
+
+
+def servers(alias: str) -> set[str]:
+    """Return the servers that the alias' connections lead to, but for those that have ended them all."""
+    with _lock:
+        places = [place for place in _places[alias].values() if place.server]
+    found = {place.server for place in places}
+    return found if len(found) < 2 else {place.server for place in places if _is_open(place)}  # noqa: PLR2004
+
+
+def sever(alias: str, server: str = "") -> int:
+    """Shut down the sockets of the alias' open connections, or of those to one server, and return how many.
 
     Whoever waits for one of them gets the driver's error of a lost connection. The connections are left to their
     threads to close.
     """
     with _lock:
-        places = list(_places[alias].values())
+        places = [place for place in _places[alias].values() if server in {"", place.server}]
     return sum(_shut_down(place) for place in places)
 
 
 def _shut_down(place: _Place) -> bool:
+    with _socket_of(place) as same, suppress(OSError):
+        if same is not None:
+            same.shutdown(socket.SHUT_RDWR)
+            return True
+    return False  # its server has closed it
+
+
+def _is_open(place: _Place) -> bool:
+    with _socket_of(place) as same:
+        if same is None:
+            return False
+        poll = select.poll()
+        poll.register(same, _HUNG_UP)
+        return not poll.poll(0)
+
+
+@contextmanager
+def _socket_of(place: _Place) -> Iterator[socket.socket | None]:
+    """Yield the connection's socket, None if it is closed."""
     # Its owner may close the connection meanwhile, and the descriptor may be another's by now. A duplicate stays what
-    # it is, so that it can be looked at before it is shut down.
+    # it is, so that it can be looked at before it is used.
     try:
         duplicate = os.dup(place.descriptor)
     except OSError:
-        return False
+        yield None
+        return
     if _inode(duplicate) != place.inode:
         os.close(duplicate)
-        return False
-    with socket.socket(fileno=duplicate) as same, suppress(OSError):
-        same.shutdown(socket.SHUT_RDWR)
-        return True
-    return False  # its server has closed it
+        yield None
+        return
+    with socket.socket(fileno=duplicate) as same:
+        yield same
 
 
 def _inode(descriptor: int) -> tuple[int, int]:

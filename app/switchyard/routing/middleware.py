@@ -50,7 +50,7 @@ class RoutingMiddleware:
         state, sent = _arrived(asked)
         with within(state):
             response = await cast(Awaitable[HttpResponseBase], self.get_response(asked))
-            if not state.ledger.owed and not state.ledger.last:
+            if not state.ledger.carries:
                 return _leaving(state, sent, asked, response)
             return await sync_to_async(_leaving)(state, sent, asked, response)
 
@@ -68,7 +68,7 @@ def _arrived(asked: HttpRequest) -> tuple[State, str]:
 
 def _leaving(state: State, sent: str, asked: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     ledger = state.ledger
-    token = carried(ledger) if ledger.owed or ledger.last else ""
+    token = carried(ledger) if ledger.carries else ""
     if token != sent or (not token and (COOKIE in asked.COOKIES or HEADER in asked.headers)):
         _hand_over(token, asked, response)
     if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):

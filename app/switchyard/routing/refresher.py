@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from django.db import connections
 
@@ -17,6 +18,7 @@ from switchyard.routing import live
 from switchyard.routing.asking import DEADLINE, Asker
 from switchyard.routing.functions import Harmless
 from switchyard.routing.lag import History
+from switchyard.routing.neighbours import Neighbours
 from switchyard.routing.owners import replicas_of
 from switchyard.routing.positions import Position
 from switchyard.routing.replayed import Replayed
@@ -31,16 +33,17 @@ _ANOTHER = frozenset({"promoted", "foreign", "superseded"})
 
 
 class ReplicaWatch:
-    """One replica: who asks it, and what its queries reported."""
+    """One replica: who asks it and other servers behind its alias, and what its queries reported."""
 
     def __init__(self, alias: str, owner: str) -> None:
         self.alias = alias
         self.asker = Asker(alias, after=Replayed(owner))
+        self.neighbours = Neighbours(alias, self.asker, lambda: Replayed(owner))
         self.failed: tuple[float, str] | None = None  # a query's failure: when, and why
 
-    def judge(self, owner: Sample | None, history: History, *, now: float, clock: float) -> Replica:
-        """Return what is known now. `clock` stands still while the owner cannot be asked."""
-        sample, asker = self.asker.sample, self.asker
+    def judge(self, asker: Asker, owner: Sample | None, history: History, *, now: float, clock: float) -> Replica:
+        """Return what is known now of the asked server. `clock` stands still while the owner cannot be asked."""
+        sample = asker.sample
         position = sample.answer.position if sample else None
         if asker.overdue(now) > DEADLINE:
             return Replica(self.alias, "down", position)
@@ -54,7 +57,11 @@ class ReplicaWatch:
         if position is None or (fault := _misplaced(sample, position, written)):
             return Replica(self.alias, "empty" if position is None else fault)
         lag = history.lag(position, asked_at=sample.begun_at, now=clock)
-        reason = "lagging" if lag > conf.max_lag(self.alias) else ""
+        server = sample.answer.server
+        if not self.neighbours.lets_in(server, position, owner, refused=clock < now, now=now):
+            reason = "new"
+        else:
+            reason = "lagging" if lag > conf.max_lag(self.alias) else ""
         return Replica(self.alias, reason, position, lag, position.distance(written) if written else None)
 
 
@@ -89,6 +96,20 @@ class OwnerWatch:
         with self._lock:
             self._judge(time.monotonic())
 
+    def seek(self) -> None:
+        """Look for other servers behind the replicas' aliases."""
+        with self._lock:
+            for watch in self.replicas:
+                watch.neighbours.seek(time.monotonic())
+
+    def end(self) -> None:
+        """Let all threads that ask end."""
+        with self._lock:
+            for asker in self.askers():
+                asker.end()
+            for watch in self.replicas:
+                watch.neighbours.end()
+
     def _judge(self, now: float) -> None:
         sample = self.asker.sample
         refusal = self._refusal(now, sample)
@@ -98,11 +119,17 @@ class OwnerWatch:
                 self._take(sample)
         clock = now if not refusal else self._answered_at
         before = {replica.alias: replica for replica in self.group.replicas}
-        after = [watch.judge(self.group.sample, self._history, now=now, clock=clock) for watch in self.replicas]
-        self.group.publish(after)
+        judged = partial(ReplicaWatch.judge, owner=self.group.sample, history=self._history, now=now, clock=clock)
+        after = [judged(watch, watch.asker) for watch in self.replicas]
+        behind = {
+            server: judged(watch, asker) for watch in self.replicas for server, asker in watch.neighbours.askers()
+        }
+        strangers = [watch.neighbours.judge() for watch in self.replicas]
+        self.group.publish(after, behind, strangers=any(strangers))
         for watch, replica in zip(self.replicas, after, strict=True):
             self._changed(before[replica.alias], replica, gone=watch.asker.overdue(now) > DEADLINE)
-        self._history.forget(replica.position for replica in after if replica.position is not None)
+        known = (*after, *behind.values())
+        self._history.forget(replica.position for replica in known if replica.position is not None)
         if refusal != self.group.refusal:
             self._refuse(refusal)
 
@@ -119,7 +146,9 @@ class OwnerWatch:
         if sample is None:
             return ""
         if sample.answer.follows:
-            return "standby"
+            before = self.group.sample
+            # MySQL says no more than that it is read-only: the server that took writes here before is still the owner.
+            return "read_only" if before is not None and before.answer.server == sample.answer.server else "standby"
         if not sample.answer.writable:
             return "read_only"
         position = sample.answer.position
@@ -179,8 +208,7 @@ class Refresher:
         with self._lock:
             self._ended.set()
             for watch in self._watches:
-                for asker in watch.askers():
-                    asker.end()
+                watch.end()
                 watch.group.forget()
             self._process, self._watches = None, []
 
@@ -217,6 +245,7 @@ class Refresher:
         while not ended.wait(ROUND):
             for watch in self._watches:
                 watch.judge()
+                watch.seek()
 
 
 _refresher = Refresher()

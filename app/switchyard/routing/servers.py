@@ -4,7 +4,7 @@ refresher.py asks the servers and replaces what stands here. Before it has, or w
 fit and none is known to have replayed anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from switchyard.routing.owners import replicas_of
 from switchyard.routing.positions import VENDORS, Answer, Position
 from switchyard.routing.tally import decision
 
+# Replicas' aliases behind which more than one server was seen, and when last.
+shared: dict[str, float] = {}
 # In the settings of a test's mirror: the alias whose driver connection it uses.
 SHARES = "SHARES_CONNECTION_OF"
 
@@ -57,7 +59,7 @@ class Best:
 class ReplicationSet:
     """An owner and its replicas."""
 
-    __slots__ = ("best", "fit", "in_step", "owner", "refusal", "replicas", "sample")
+    __slots__ = ("behind", "best", "fit", "in_step", "owner", "refusal", "replicas", "sample", "strangers")
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
@@ -74,10 +76,19 @@ class ReplicationSet:
         self.sample: Sample | None = None  # the owner's newest
         self.refusal = ""  # why the owner must not be written now
         self.publish(Replica(alias) for alias in replicas_of(self.owner))
+        for alias in replicas_of(self.owner):
+            shared.pop(alias, None)
 
-    def publish(self, replicas: Iterable[Replica]) -> None:
-        """Replace what is known about the replicas."""
+    def publish(
+        self, replicas: Iterable[Replica], behind: Mapping[str, Replica] | None = None, *, strangers: bool = False
+    ) -> None:
+        """Replace what is known about the replicas, and about each server `behind` their aliases that is asked.
+
+        There are `strangers` if connections lead to servers that are not.
+        """
         self.replicas: tuple[Replica, ...] = tuple(replicas)
+        self.behind: Mapping[str, Replica] = behind or {}
+        self.strangers = strangers
         # The best first. A decision reads this, or `best`, once: they are replaced, never changed.
         self.fit: tuple[Replica, ...] = tuple(
             sorted((each for each in self.replicas if each.fit), key=lambda each: each.lag_seconds)
@@ -86,7 +97,10 @@ class ReplicationSet:
 
     def passed(self, position: Position) -> bool:
         """Tell whether every replica is known to have replayed the position."""
-        return all(each.position is not None and each.position.covers(position) for each in self.replicas)
+        known = (*self.replicas, *self.behind.values())
+        return not self.strangers and all(
+            each.position is not None and each.position.covers(position) for each in known
+        )
 
 
 def keeps_positions(alias: str) -> bool:

@@ -53,14 +53,20 @@ def _is_over(connection: Any) -> bool:
 class Ledger:
     """What one request, task or process owes. Shared by all of its threads and tasks."""
 
-    __slots__ = ("last", "lock", "owed", "settled")
+    __slots__ = ("last", "lock", "owed", "servers", "settled")
 
     def __init__(self) -> None:
         self.owed: dict[str, Position | Unplaced] = {}  # owner -> what a replica must have replayed
         self.last: dict[str, str] = {}  # owner -> the replica read last, where there are several
+        self.servers: dict[str, str] = {}  # owner -> the server read last, where several are behind one alias
         # The one that had what is owed and was read last: nothing is compared again until it is judged anew.
         self.settled: Best | None = None
         self.lock = threading.Lock()
+
+    @property
+    def carries(self) -> bool:
+        """Tell whether there is anything for the client to carry."""
+        return bool(self.owed or self.last or self.servers)
 
     def owe(self, owner: str, what: Position | Unplaced) -> None:
         """Take down what the next reads of the owner must see; it bounds all that was read before."""
@@ -70,6 +76,7 @@ class Ledger:
                 what.after(before)
             self.owed[owner] = what
             self.last.pop(owner, None)
+            self.servers.pop(owner, None)
             self.settled = None
 
     def settle(self, owner: str, owed: Position | Unplaced | None, best: Best) -> None:

@@ -1,7 +1,8 @@
 """What a client carries from one request to the next: signed, self-contained text, a line for each owner.
 
 A line names the owner, the position that its replicas must have replayed (`?` where nobody knows it), and the replica
-read last. Signing is keyed blake2b, which takes microseconds; a pair of Django's signed cookies takes a hundred.
+read last, with a mark of its server where several are behind one alias. Signing is keyed blake2b, which takes
+microseconds; a pair of Django's signed cookies takes a hundred.
 """
 
 import hmac
@@ -28,6 +29,7 @@ class Line(NamedTuple):
     position: Position | None  # that its replicas must have replayed
     unknown: bool = False  # they must have replayed something, and nobody knows what
     last: str = ""  # the replica read last
+    server: str = ""  # the mark of the server read last
 
 
 class TokenError(ValueError):
@@ -63,13 +65,21 @@ def decode(token: str) -> list[Line]:
         raise TokenError("Another version made it.") from error
 
 
-def _line(owner: str, position: str, last: str) -> Line:
+def mark(server: str) -> str:
+    """Return what a token says of a server: its text can be read, and an address is nobody's business."""
+    return blake2b(server.encode(), digest_size=6, key=_derived(settings.SECRET_KEY), person=_PERSON).hexdigest()
+
+
+def _line(owner: str, position: str, last: str, server: str = "") -> Line:
     known = position not in {"", _UNKNOWN}
-    return Line(owner, from_text(position) if known else None, position == _UNKNOWN, last)
+    return Line(owner, from_text(position) if known else None, position == _UNKNOWN, last, server)
 
 
 def _signed(lines: list[Line]) -> str:
-    payload = "\n".join(f"{owner}\t{_text(position, unknown)}\t{last}" for owner, position, unknown, last in lines)
+    payload = "\n".join(
+        f"{owner}\t{_text(position, unknown)}\t{last}" + (f"\t{server}" if server else "")
+        for owner, position, unknown, last, server in lines
+    )
     raw = payload.encode()
     return _base64(_signature(raw, settings.SECRET_KEY) + raw)
 

@@ -35,7 +35,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = (
             "state: 'fit'; 'lagging': behind by more than MAX_LAG; 'down': refuses, fails or does not answer; "
-            "'conflict': ended a query for replay's sake; 'promoted': follows nobody any more; 'foreign', "
+            "'conflict': ended a query for replay's sake; 'new': in the place of another server, and not known to have "
+            "what that one showed; 'promoted': follows nobody any more; 'foreign', "
             "'superseded', 'empty', 'unmigrated': its rows are not its owner's; of an owner 'down', 'standby', "
             "'read_only', 'superseded': it must not be written. lag: age of the oldest write that it has not "
             "replayed; behind: the same in bytes, on PostgreSQL; age: of its newest answer. "

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple, Self
 
 from switchyard.routing.positions.position import Answer, Position
 
-_ASK = """
-SELECT CONCAT_WS('/', @@hostname, @@port, @@server_id), @@global.read_only, @@global.gtid_binlog_pos,
+_SERVER = "CONCAT_WS('/', @@hostname, @@port, @@server_id)"
+_ASK = f"""
+SELECT {_SERVER}, @@global.read_only, @@global.gtid_binlog_pos,
        @@global.gtid_slave_pos /* switchyard */
 """
 
@@ -45,6 +46,11 @@ def ask(cursor: Any) -> Answer:
     server, read_only, wrote, replayed = cursor.fetchone()
     text = replayed if read_only else wrote
     return Answer(server, bool(read_only), not read_only, Gtids.parse(text) if text else None)
+
+
+def server(cursor: Any) -> str:
+    cursor.execute(f"SELECT {_SERVER} /* switchyard */")
+    return str(cursor.fetchone()[0])
 
 
 def written(cursor: Any) -> Position:

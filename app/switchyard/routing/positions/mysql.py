@@ -4,7 +4,8 @@ from typing import Any, NamedTuple, Self
 
 from switchyard.routing.positions.position import Answer, Position
 
-_ASK = "SELECT @@server_uuid, @@global.read_only, @@global.super_read_only, @@global.gtid_executed /* switchyard */"
+_SERVER = "@@server_uuid"
+_ASK = f"SELECT {_SERVER}, @@global.read_only, @@global.super_read_only, @@global.gtid_executed /* switchyard */"
 
 type _Intervals = tuple[tuple[int, int], ...]
 
@@ -55,6 +56,11 @@ def ask(cursor: Any) -> Answer:
     # The only sign of a replica that every user may read; one that takes writes counts as promoted.
     fenced = bool(read_only or super_read_only)
     return Answer(server, fenced, not fenced, GtidSet.parse(executed) if executed else None)
+
+
+def server(cursor: Any) -> str:
+    cursor.execute(f"SELECT {_SERVER} /* switchyard */")
+    return str(cursor.fetchone()[0])
 
 
 def written(cursor: Any) -> Position:

@@ -52,6 +52,10 @@ class Dialect(Protocol):
         """Ask the server what it is and how far it has come: one query."""
         ...
 
+    def server(self, cursor: Any) -> str:
+        """Return which server it is, as an answer says it: one query, of the cheapest."""
+        ...
+
     def written(self, cursor: Any) -> Position:
         """Return the owner's position: with everything that was committed before. One query."""
         ...

@@ -10,10 +10,12 @@ from switchyard.routing.positions.position import Answer, Position
 _PAGE_HEADER = 24  # bytes at the start of a page of the log
 _SEGMENT_HEADER = 40  # bytes at the start of a segment
 
+# With the time of its start: after a crash a standby may show rows from before those that it has shown.
+_SERVER = "concat_ws('/', host(inet_server_addr()), inet_server_port(), extract(epoch FROM pg_postmaster_start_time()))"
 # A standby tells the timeline that it streams to a role that may read pg_stat_wal_receiver (pg_read_all_stats); the
 # control file follows at restart points.
-_ASK = """
-SELECT concat_ws('/', host(inet_server_addr()), inet_server_port(), extract(epoch FROM pg_postmaster_start_time())),
+_ASK = f"""
+SELECT {_SERVER},
        recovering,
        current_setting('transaction_read_only') = 'off' OR NOT recovering,
        system_identifier::text,
@@ -69,6 +71,11 @@ def ask(cursor: Any) -> Answer:
         return Answer(server, follows, writable, None)
     place = int(lsn) if follows else reached(int(lsn), page, segment)
     return Answer(server, follows, writable, Lsn(system, timeline, place))
+
+
+def server(cursor: Any) -> str:
+    cursor.execute(f"SELECT {_SERVER} /* switchyard */")
+    return str(cursor.fetchone()[0])
 
 
 def written(cursor: Any) -> Position:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from math import inf
 from typing import Any
 
 import pytest
@@ -361,3 +362,53 @@ class Clients(RuleBasedStateMachine):
 
 Clients.TestCase.settings = hypothesis_settings(max_examples=800, stateful_step_count=40, deadline=None)
 test_clients = Clients.TestCase
+
+
+def of_server(server: str, position: Position | None = None) -> str:
+    return encode([Line("default", position, server=token.mark(server))])
+
+
+def test_received__the_server_read_last() -> None:
+    """It is known again, and carried on as it came; its address is in no token."""
+    with lagging("replica") as group:
+        group.publish([Replica("replica", "", at(4))], {"10.0.0.1/5432": Replica("replica", "", at(4))})
+        sent = of_server("10.0.0.1/5432")
+        ledger, same = received((sent,))
+
+        assert (ledger.owed, ledger.servers) == ({}, {"default": "10.0.0.1/5432"})
+        assert carried(ledger) == same == sent
+    assert "10.0.0.1" not in decode(sent)[0].server
+
+
+def test_received__a_server_that_is_not_known_here() -> None:
+    """What it has shown nobody knows: the owner is read until it was sampled later, whatever else is owed."""
+    with lagging("replica") as group:
+        group.publish([Replica("replica", "", at(9))], {"a": Replica("replica", "", at(9))})
+        sampled(group, 9)
+        for sent in (of_server("b"), of_server("b", at(5))):
+            ledger, _ = received((sent,))
+            assert type(ledger.position("default")) is Unplaced
+        sampled(group, 11)
+
+        assert ledger.position("default") == at(11)
+
+
+def test_received__two_tokens_of_two_servers() -> None:
+    """No position bounds what both have shown."""
+    ledger, _ = received((of_server("a"), of_server("b")))
+    owed = ledger.owed["default"]
+
+    assert type(owed) is Unplaced
+    assert owed.at == inf
+
+
+def test_carried__while_a_server_is_a_stranger() -> None:
+    """A position is carried until every server behind an alias has it, one that nobody asks as well."""
+    with lagging("replica") as group:
+        found = []
+        for behind, strangers in (({"b": 4}, False), ({"b": 5}, True), ({"b": 5}, False)):
+            known = {server: Replica("replica", "", at(lsn)) for server, lsn in behind.items()}
+            group.publish([Replica("replica", "", at(9))], known, strangers=strangers)
+            found.append(carried(owing({"default": at(5)})) != "")
+
+    assert found == [True, True, False]

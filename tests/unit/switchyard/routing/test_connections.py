@@ -10,11 +10,12 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.connected import connected
 
 from config.databases import topology
+from switchyard.routing import failover
 from switchyard.routing.connections import Routed, install
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
 from switchyard.routing.failover import fall_back
 from switchyard.routing.guard import guard
-from switchyard.routing.servers import Replica, set_of
+from switchyard.routing.servers import Replica, set_of, shared
 
 
 @pytest.fixture
@@ -139,3 +140,17 @@ def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.Monk
 
     with pytest.raises(OwnerUnavailableError), transaction.atomic("default"):
         run("default", "DELETE FROM place")
+
+
+def test_cursor__server_that_may_lack_what_was_seen(
+    files: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reads are the owner's, and nothing is said against the replica; a write is refused as ever."""
+    connections["replica"].settings_dict["NAME"] = str(tmp_path / "replica")
+    monkeypatch.setitem(shared, "replica", 0.0)
+    monkeypatch.setattr(failover, "strays", lambda connection: connection.alias == "replica")
+
+    assert run("replica", "SELECT name FROM place") == [("default",)]
+    assert set_of("default").replicas[0].fit
+    with pytest.raises(ReplicaWriteError):
+        run("replica", "DELETE FROM place")

@@ -112,3 +112,43 @@ def test_sever__in_a_forked_process(pair: tuple[socket.socket, socket.socket]) -
 
     assert os.waitstatus_to_exitcode(status) == 0
     assert live.sever("parents") == 1
+
+
+def test_servers__by_open_connections(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A server that has ended its connection counts no more, though its last words are unread."""
+    ended, rest = socket.socketpair()
+    kept, gone, unknown = Connection(pair[0]), Connection(ended), Connection(pair[0])
+    for connection, server in ((kept, "a"), (gone, "b"), (unknown, "")):
+        live.register("led", connection)
+        live.leads_to("led", connection, server)
+    before = live.servers("led")
+    rest.send(b"terminating connection")
+    rest.close()
+
+    with ended:
+        assert (before, live.servers("led")) == ({"a", "b"}, {"a"})
+    assert live.server_of("led", gone) == "b"
+
+
+def test_register__again(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Where a connection leads stays known, but not of one that has another socket now."""
+    connection = Connection(pair[0])
+    live.register("again", connection)
+    live.leads_to("again", connection, "a")
+    live.register("again", connection)
+    before = live.server_of("again", connection)
+    connection.end = pair[1]
+    live.register("again", connection)
+
+    assert (before, live.server_of("again", connection)) == ("a", "")
+
+
+def test_sever__one_server(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Connections to another one stay."""
+    ours, theirs = pair
+    connection = Connection(ours)
+    live.register("split", connection)
+    live.leads_to("split", connection, "a")
+
+    assert (live.sever("split", "b"), live.sever("split", "a")) == (0, 1)
+    assert theirs.recv(1) == b""

@@ -11,9 +11,10 @@ from tests.published import at, lagging
 
 from switchyard.routing import Replica, live, refresher
 from switchyard.routing.asking import Asker
+from switchyard.routing.neighbours import Seeker
 from switchyard.routing.positions import Answer, Position
 from switchyard.routing.refresher import OWNER_DEADLINE, OwnerWatch, Refresher, is_conflict, under_test
-from switchyard.routing.servers import Sample
+from switchyard.routing.servers import Sample, shared
 
 START = 1000.0
 
@@ -251,7 +252,7 @@ def test_refusal__kinds(servers: Servers) -> None:
     servers.owner(5, timeline=2)
     servers.judged()
     found.append(servers.group.refusal)
-    servers.owner(6, follows=True, writable=False, timeline=2)
+    servers.watch.asker.sample = Sample(servers.now, Answer("standby", True, False, at(6, timeline=2)))
     servers.judged()
     found.append(servers.group.refusal)
     servers.owner(6, writable=False, timeline=2)
@@ -268,6 +269,16 @@ def test_refusal__kinds(servers: Servers) -> None:
     found.append(servers.group.refusal)
 
     assert found == ["", "", "standby", "read_only", "superseded", "down", ""]
+
+
+def test_refusal__read_only_on_mysql(servers: Servers) -> None:
+    """Whether a server is fenced or follows another one MySQL does not say: the one that took writes here is fenced."""
+    servers.owner(5)
+    servers.judged()
+    servers.owner(5, follows=True, writable=False)
+    servers.judged()
+
+    assert servers.group.refusal == "read_only"
 
 
 def test_refusal__an_owner_that_stalls(servers: Servers) -> None:
@@ -407,3 +418,61 @@ def test_stop__forgets_what_was_found(servers: Servers) -> None:
     made.stop()
 
     assert [each.fit for each in servers.group.replicas] == [True, True]
+
+
+def test_judge__another_server_in_its_place(servers: Servers) -> None:
+    """It is not read before it has what the owner had when it was met."""
+    servers.owner(5)
+    servers.replica(at(5))
+    servers.judged()
+    servers.asker().sample = Sample(servers.now, Answer("another", follows=True, writable=False, position=at(5)))
+    found = [servers.judged(1).reason]
+    servers.now += 1
+    servers.owner(6)
+    servers.asker().sample = Sample(servers.now, Answer("another", follows=True, writable=False, position=at(5)))
+    found.append(servers.judged(1).reason)
+    servers.asker().sample = Sample(servers.now, Answer("another", follows=True, writable=False, position=at(6)))
+    found.append(servers.judged(1).reason)
+
+    assert found == ["new", "new", ""]
+    assert list(servers.group.behind) == ["another"]
+
+
+def test_judge__several_servers_behind_one_alias(servers: Servers) -> None:
+    """Each has what it says of itself; the alias has what the first one says."""
+    watch = servers.watch.replicas[0]
+    seeker = Seeker("replica", lambda _seeker: set(), lambda _cursor: "")
+    watch.neighbours.seekers.append(seeker)
+    servers.owner(5)
+    servers.replica(at(5))
+    servers.judged()
+    seeker.sample = Sample(servers.now, Answer("late", follows=True, writable=False, position=at(3)))
+    servers.owner(6)
+    servers.replica(at(6))
+    found = servers.judged(1)
+
+    assert (found.fit, found.position) == (True, at(6))
+    assert {server: (each.reason, each.position) for server, each in servers.group.behind.items()} == {
+        "replica 0": ("", at(6)),
+        "late": ("new", at(3)),
+    }
+    assert "replica" in shared
+    servers.group.forget()
+
+
+def test_judge__another_owner(servers: Servers) -> None:
+    """What was sampled of the one before, of another system or set back, is no lag of its replica."""
+    for lsn in (5, 6, 7):
+        servers.owner(lsn)
+        servers.judged(1)
+    servers.watch.asker.sample = Sample(servers.now, Answer("restored", follows=False, writable=True, position=at(3)))
+    servers.replica(at(3))
+    restored = servers.judged(1)
+    other = at(9, system="2")
+    servers.watch.asker.sample = Sample(servers.now, Answer("other", follows=False, writable=True, position=other))
+    servers.replica(other)
+    foreign = servers.judged(1)
+
+    assert (restored.reason, restored.lag_seconds) == ("", 0.0)
+    assert (foreign.reason, foreign.lag_seconds) == ("", 0.0)
+    assert [each.position for each in servers.watch._history._written] == [other]

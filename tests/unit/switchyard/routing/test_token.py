@@ -21,8 +21,8 @@ names = st.text(st.characters(exclude_characters="\t\n", exclude_categories=["Cs
 lsns = st.builds(Lsn, st.integers(1, 2**63).map(str), st.integers(1, 99), st.integers(0, 2**64 - 1))
 lines = st.lists(
     st.one_of(
-        st.builds(Line, names, lsns, st.just(False), names),
-        st.builds(Line, names, st.none(), st.booleans(), names),
+        st.builds(Line, names, lsns, st.just(False), names, names),
+        st.builds(Line, names, st.none(), st.booleans(), names, names),
     ),
     min_size=1,
     max_size=3,

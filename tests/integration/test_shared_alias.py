@@ -1,0 +1,201 @@
+"""Several servers behind one alias, as behind a load balancer: no client is led back in time, and both are read."""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import NamedTuple
+
+import pytest
+from django.conf import settings
+from django.db import connections, router
+from django.test import override_settings
+from pytest_django.plugin import DjangoDbBlocker
+from tests.connected import connected
+from tests.integration.containers import until
+from tests.integration.faults import delayed
+from tests.integration.servers import Servers
+from tests.integration.switchboard import Switchboard, switchboard
+
+from accounts.models import User
+from config.databases import topology
+from switchyard.routing import refresher, set_of
+from switchyard.routing.carrying import carried, received
+from switchyard.routing.servers import shared
+from switchyard.routing.state import request, task, within
+
+pytestmark = pytest.mark.docker
+
+CHAINS = 500
+THREADS = 5
+BOTH = ("replica", "replica2")
+READ = f"""
+SELECT (SELECT last_name::int FROM {User._meta.db_table} WHERE username = 'clock'),
+       EXISTS (SELECT 1 FROM {User._meta.db_table} WHERE username = %s),
+       pg_is_in_recovery(), inet_server_addr()::text
+"""
+
+
+class Seen(NamedTuple):
+    """What one read showed, and where it was."""
+
+    clock: int
+    exists: bool
+    standby: bool
+    server: str
+
+
+class Client:
+    """A client whose requests any thread answers."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.token = ""
+
+    def read(self) -> Seen:
+        ledger, _ = received((self.token,))
+        with within(request(ledger=ledger)):
+            with connections[router.db_for_read(User)].cursor() as cursor:
+                cursor.execute(READ, [self.name])
+                seen = Seen(*cursor.fetchone())
+            self.token = carried(ledger)
+        return seen
+
+    def write(self) -> None:
+        ledger, _ = received((self.token,))
+        with within(request(unsafe=True, ledger=ledger)):
+            User.objects.create(username=self.name)
+            self.token = carried(ledger)
+
+
+class Worker:
+    """Threads of a process, each with connections of its own, which stay open."""
+
+    def __init__(self) -> None:
+        self.threads = [ThreadPoolExecutor(1) for _ in range(THREADS)]
+
+    def read(self, client: Client) -> Seen:
+        return random.choice(self.threads).submit(client.read).result(30)
+
+    def write(self, client: Client) -> None:
+        random.choice(self.threads).submit(client.write).result(30)
+
+    def close(self) -> None:
+        for thread in self.threads:
+            thread.submit(connections.close_all).result(30)
+            thread.shutdown()
+
+
+@contextmanager
+def ticking(servers: Servers) -> Iterator[None]:
+    """Let a clock in the owner's rows go on and on in this block."""
+    ended = Event()
+    tick = f"UPDATE {User._meta.db_table} SET last_name = (last_name::int + 1)::text WHERE username = 'clock'"
+
+    def go() -> None:
+        with closing(servers.admin("default")) as connection:
+            while not ended.wait(0.01):
+                connection.execute(tick)
+
+    thread = Thread(target=go)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.fixture
+def board(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Switchboard]:
+    """An address that leads to one standby, behind the alias `replica`; the only replica there is."""
+    two_standbys.clean()
+    with django_db_blocker.unblock(), switchboard(two_standbys, "replica") as board:
+        environ = {key: value for key, value in two_standbys.environ().items() if "REPLICA2" not in key}
+        given = topology({**environ, **board.environ()}, data_dir=tmp_path)
+        chosen = {**settings.SWITCHYARD, "OWNERS": given.owners, "REPLICAS": given.replicas}
+        with connected(given.databases), override_settings(SWITCHYARD=chosen), within(task()):
+            User.objects.create(username="clock", last_name="0")
+            for alias in BOTH:
+                two_standbys.caught_up(alias)
+            yield board
+
+
+@pytest.fixture
+def worker(board: Switchboard) -> Iterator[Worker]:
+    """The threads that read by way of it, once they are known to be led to both standbys, and these are asked."""
+    made = Worker()
+    with board.leading_to(*BOTH):
+        refresher.start()
+        try:
+            until(lambda: len(known()) == len(BOTH) and "replica" in shared, "both servers are known")
+            yield made
+        finally:
+            made.close()
+            refresher.stop()
+            connections.close_all()
+
+
+def known() -> list[str]:
+    """Return the standbys that are asked and fit."""
+    return [server for server, replica in set_of("default").behind.items() if replica.fit]
+
+
+def test_shared_alias__chains(worker: Worker, board: Switchboard) -> None:
+    """No client misses what it wrote, or sees a row older than it saw before, though one standby is always late."""
+    missed, back, on_standby = [], [], 0
+    with delayed(board.servers, "replica2", seconds=0.3), ticking(board.servers):
+        for number in range(CHAINS):
+            client, clock = Client(f"chain {number}"), 0
+            for step in range(5):
+                if step == 2:
+                    worker.write(client)
+                seen = worker.read(client)
+                if step >= 2 and not seen.exists:
+                    missed.append((number, step, seen))
+                if seen.clock < clock:
+                    back.append((number, step, clock, seen))
+                clock = seen.clock
+                on_standby += seen.standby
+
+    assert (missed, back) == ([], [])
+    assert on_standby > CHAINS  # of five reads, the first owes nothing
+
+
+def test_shared_alias__who_owes_nothing(worker: Worker) -> None:
+    """New clients are read from a standby, all of them, and from both."""
+    seen = [worker.read(Client()) for _ in range(100)]
+
+    assert all(each.standby for each in seen)
+    assert len({each.server for each in seen}) == len(BOTH)
+
+
+def test_shared_alias__a_server_in_anothers_place(board: Switchboard) -> None:
+    """One that is behind is not read before it has what the one before has shown, to clients that carry nothing."""
+    worker = Worker()
+    refresher.start()
+    try:
+        until(lambda: len(known()) == 1, "the standby is known")
+        before = worker.read(Client())
+        with board.servers.held_back("replica2"):
+            board.servers.ask("default", f"UPDATE {User._meta.db_table} SET last_name = '7' WHERE username = 'clock'")
+            board.servers.caught_up("replica")
+            shown = [worker.read(Client()) for _ in range(20)]
+            with board.leading_to("replica2"):
+                board.drop()
+                after = [worker.read(Client()) for _ in range(200)]
+        with board.leading_to("replica2"):
+            until(lambda: worker.read(Client()).standby, "the other standby is read")
+            there = worker.read(Client())
+    finally:
+        worker.close()
+        refresher.stop()
+        connections.close_all()
+
+    assert before.standby
+    assert {(each.clock, each.standby) for each in shown} == {(7, True)}
+    assert {each.clock for each in after} == {7}
+    assert there.clock == 7
+    assert there.server != before.server
