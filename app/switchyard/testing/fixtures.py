@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from switchyard.routing.state import task, within
+from switchyard.testing.lag import ReplicaLag
+from switchyard.testing.lag import replica_lag as _replica_lag
 from switchyard.testing.mirrors import shared_mirrors
 from switchyard.testing.queries import assert_queries as _assert_queries
 
@@ -13,6 +16,20 @@ from switchyard.testing.queries import assert_queries as _assert_queries
 def _mirrors_share() -> Iterator[None]:
     with shared_mirrors():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_routing_state() -> Iterator[None]:
+    """Let no test owe what another one wrote."""
+    with within(task()):
+        yield
+
+
+@pytest.fixture
+def replica_lag() -> Iterator[ReplicaLag]:
+    """Yield what makes replicas lag until the test ends, `switchyard.testing.ReplicaLag`."""
+    with _replica_lag() as lag:
+        yield lag
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ DATABASES = json.loads(os.environ["DATABASES"])
 DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["switchyard", "shop"]
+MIDDLEWARE = ["switchyard.routing.RoutingMiddleware"]
 ROOT_URLCONF = "shop.urls"
 SWITCHYARD = {"OWNERS": {"shop": "default"}, "REPLICAS": {"default": ["replica"]}}
 STATIC_URL = "static/"

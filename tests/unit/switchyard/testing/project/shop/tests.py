@@ -2,6 +2,7 @@
 # ruff: noqa: PT009, PT027 - assertions of unittest, as in most projects with Django's test cases
 
 import threading
+import time
 import urllib.request
 
 from django.db import DatabaseError, connection, connections, transaction
@@ -10,7 +11,7 @@ from django.test import LiveServerTestCase, TestCase, TransactionTestCase, skipU
 from shop.models import Item
 from switchyard.routing import RoutingError, read_only
 from switchyard.telemetry import snapshot
-from switchyard.testing import assert_queries
+from switchyard.testing import assert_queries, replica_lag
 
 BOTH = frozenset({"default", "replica"})
 
@@ -172,6 +173,80 @@ class InTestCase(TestCase):
         self.assertEqual(connections["replica"].shares_connection_of, "default")
         self.assertIs(connections["replica"].connection, connection.connection)
         self.assertEqual(connections.settings["replica"]["SHARES_CONNECTION_OF"], "default")
+
+
+class Lagging(TestCase):
+    databases = BOTH
+
+    def read_from(self, alias: str) -> None:
+        with assert_queries(**{alias: 1}):
+            self.assertEqual(Item.objects.get().name, "new")
+
+    def test_who_wrote_reads_the_owner_until_the_replica_has_caught_up(self) -> None:
+        with replica_lag() as lag:
+            lag.pause()
+            Item.objects.create(name="new")
+            self.read_from("default")
+            self.read_from("default")
+            lag.catch_up()
+            self.read_from("replica")
+
+    def test_who_wrote_before_owes_nothing(self) -> None:
+        Item.objects.create(name="new")
+        with replica_lag() as lag:
+            lag.pause()
+            self.read_from("replica")
+
+    def test_a_second_pause_holds_back_what_is_written_in_it(self) -> None:
+        with replica_lag() as lag:
+            lag.pause()
+            item = Item.objects.create(name="old")
+            lag.catch_up()
+            Item.objects.count()
+            lag.pause()
+            with assert_queries(replica=1):
+                Item.objects.count()
+            Item.objects.filter(pk=item.pk).update(name="new")
+            self.read_from("default")
+
+    def test_a_delay_passes(self) -> None:
+        with replica_lag() as lag:
+            lag.delay(3600)
+            Item.objects.create(name="new")
+            self.read_from("default")
+            lag.delay(0.001)
+            time.sleep(0.002)
+            self.read_from("replica")
+
+    def test_what_is_written_in_a_transaction_is_owed_after_it(self) -> None:
+        with replica_lag() as lag:
+            lag.pause()
+            with transaction.atomic():
+                Item.objects.create(name="new")
+            self.read_from("default")
+
+    def test_it_ends_with_the_block(self) -> None:
+        with replica_lag() as lag:
+            lag.pause()
+            Item.objects.create(name="new")
+        self.read_from("replica")
+        with replica_lag() as lag:
+            lag.delay(60)
+            self.read_from("replica")
+
+    def test_the_next_request_of_the_client_that_wrote(self) -> None:
+        with replica_lag() as lag:
+            lag.pause()
+            with assert_queries(default=1):
+                self.client.post("/add")
+            self.assertEqual(self.client.get("/where").content, b"default")
+            self.assertEqual(self.client_class().get("/where").content, b"replica")
+            lag.catch_up()
+            self.assertEqual(self.client.get("/where").content, b"replica")
+
+    def test_an_owner_cannot_lag(self) -> None:
+        with replica_lag() as lag, self.assertRaisesMessage(ValueError, "'default' is no replica"):
+            lag.pause("default")
 
 
 class WithoutClassData(TestCase):

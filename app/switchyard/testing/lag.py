@@ -1,0 +1,178 @@
+"""Replicas that lag on demand, in tests: `with replica_lag() as lag: lag.pause(); ...; lag.catch_up()`.
+
+On a real replica the server itself is told (standby.py), and its rows are as old as they look. A mirror, or a SQLite
+file, is its owner's database: there the lag is routing's alone. What was written after `pause()` is owed, and whoever
+owes it reads the owner, until `catch_up()`; who owes nothing reads the replica, whose rows are never old, and no lag
+makes it unfit (MAX_LAG).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from math import inf
+from typing import Any, NamedTuple, Self, cast
+from unittest import mock
+
+from django.db import connections
+
+from switchyard.routing import ReplicationSet, Statement, carrying, refresher, replicated_by, set_of
+from switchyard.routing.positions import Answer, Dialect, Position
+from switchyard.routing.positions.postgresql import Lsn
+from switchyard.routing.servers import SHARES, Sample, keeps_positions
+from switchyard.routing.state import task, within
+from switchyard.telemetry import recorder
+from switchyard.testing.standby import Standby
+
+
+class ReplicaLag:
+    """Makes replicas lag, until the block of `replica_lag()` ends."""
+
+    def __init__(self, ends: ExitStack) -> None:
+        self._ends = ends
+        self._held: dict[str, Standby | Simulated] = {}
+
+    def pause(self, alias: str = "replica") -> None:
+        """Let the replica replay nothing more."""
+        self._of(alias).pause()
+
+    def delay(self, seconds: float, alias: str = "replica") -> None:
+        """Let the replica replay what is committed that much later; MySQL and MariaDB know whole seconds only."""
+        self._of(alias).delay(seconds)
+
+    def catch_up(self, alias: str = "replica") -> None:
+        """Let the replica replay all there is, and go on doing so; return when it is known to have."""
+        self._of(alias).catch_up()
+
+    def _of(self, alias: str) -> "Standby | Simulated":
+        if alias not in self._held:
+            owner = replicated_by(alias)
+            if owner is None:
+                raise ValueError(f"'{alias}' is no replica, so it cannot lag: name one of SWITCHYARD['REPLICAS'].")
+            self._held[alias] = self._real(alias, owner) if _is_real(alias, owner) else self._simulated(alias, owner)
+        return self._held[alias]
+
+    def _real(self, alias: str, owner: str) -> Standby:
+        if not refresher.running():
+            refresher.start()
+            self._ends.callback(refresher.stop)
+        standby = Standby(alias, owner)
+        self._ends.callback(standby.restore)
+        return standby
+
+    def _simulated(self, alias: str, owner: str) -> "Simulated":
+        group = set_of(owner)
+        if group.in_step:
+            self._ends.enter_context(_simulating(group))
+        return Simulated(alias, group)
+
+
+@contextmanager
+def replica_lag() -> Iterator[ReplicaLag]:
+    """Yield what makes replicas lag; after the block none does, and what it wrote is owed by nobody."""
+    with within(task()), ExitStack() as ends:
+        yield ReplicaLag(ends)
+
+
+def _is_real(alias: str, owner: str) -> bool:
+    return keeps_positions(owner) and SHARES not in connections.settings[alias]
+
+
+class Late(NamedTuple):
+    """The position of a replica that always shows what was there so many seconds ago."""
+
+    seconds: float
+
+    def covers(self, other: Position) -> bool:
+        return _now(-self.seconds).covers(other)
+
+    def distance(self, other: Position) -> int | None:
+        return None
+
+    def foreign_to(self, other: Position) -> bool:
+        return False
+
+    def superseded_by(self, other: Position) -> bool:
+        return False
+
+    def text(self) -> str:
+        return _now(-self.seconds).text()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(float(text))
+
+
+_IN_STEP = Late(0.0)
+
+
+class Simulated:
+    """A replica that is its owner's database, and as far behind as is said here."""
+
+    def __init__(self, alias: str, group: ReplicationSet) -> None:
+        self._alias = alias
+        self._group = group
+
+    def pause(self) -> None:
+        """Show nothing that is written from now on."""
+        self._publish(_now())
+
+    def delay(self, seconds: float) -> None:
+        """Show what is written that much later."""
+        self._publish(Late(seconds))
+
+    def catch_up(self) -> None:
+        """Show everything."""
+        self._publish(_IN_STEP)
+
+    def _publish(self, position: Position) -> None:
+        self._group.publish(
+            each._replace(position=position) if each.alias == self._alias else each for each in self._group.replicas
+        )
+        self._group.in_step = all(each.position == _IN_STEP for each in self._group.replicas)
+
+
+class _Owner:
+    """The owner of simulated replicas, as its own sample and dialect: its position is the time of the last write."""
+
+    begun_at = inf  # what was written is known at once
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._written = _now()
+        self._wrote, self._dialect_of = vars(recorder)["wrote"], vars(carrying)["dialect_of"]
+
+    @property
+    def answer(self) -> Answer:
+        return Answer("simulated", follows=False, writable=True, position=self._written)
+
+    def written(self, _cursor: Any) -> Position:
+        return self._written
+
+    def wrote(self, alias: str, statement: Statement) -> None:
+        if alias == self._alias:
+            self._written = _now()
+        self._wrote(alias, statement)
+
+    def dialect_of(self, vendor: str, driver_connection: Any) -> Dialect:
+        is_simulated = driver_connection is connections[self._alias].connection
+        return cast(Dialect, self if is_simulated else self._dialect_of(vendor, driver_connection))
+
+
+@contextmanager
+def _simulating(group: ReplicationSet) -> Iterator[None]:
+    owner = _Owner(group.owner)
+    group.sample = cast(Sample, owner)
+    group.publish(each._replace(position=_IN_STEP) for each in group.replicas)
+    try:
+        with (
+            mock.patch.object(recorder, "wrote", owner.wrote),
+            mock.patch.object(carrying, "dialect_of", owner.dialect_of),
+        ):
+            yield
+    finally:
+        group.forget()
+        group.look()
+
+
+def _now(seconds: float = 0.0) -> Lsn:
+    return Lsn("simulated", 1, int((time.monotonic() + seconds) * 1e6))
