@@ -174,8 +174,8 @@ routes: dict[type[Model], Route] = {}
 def route_of(model: type[Model]) -> Route:
     """Return the model's route, found for the first time."""
     route = Route(model)
-    # Migrations render model classes by the thousand; these are asked for once.
-    if model._meta.apps is apps:
+    # Migrations render model classes by the thousand; these are asked for once. The database cache's has no registry.
+    if getattr(model._meta, "apps", None) is apps:
         routes[model] = route
     return route
 

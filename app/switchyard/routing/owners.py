@@ -34,7 +34,8 @@ def owner_of(model: type[Model]) -> str:
 
 def app_of_rows(model: type[Model]) -> str:
     """Return the app label of the model's rows: a proxy's are those of its concrete model, whatever app it is in."""
-    return (model._meta.concrete_model or model)._meta.app_label
+    # The database cache asks the routers with a class of its own, which has not all that a model has.
+    return (getattr(model._meta, "concrete_model", None) or model)._meta.app_label
 
 
 @cache

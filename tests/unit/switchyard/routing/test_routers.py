@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models import Model
@@ -244,6 +245,17 @@ def test_decide__a_proxy_of_a_model_that_must_never_be_stale() -> None:
     finally:
         del Team._meta.apps.all_models["accounts"]["team"]
         Team._meta.apps.clear_cache()
+
+
+def test_decide__the_database_cache() -> None:
+    """Django asks with a class that is no model: its rows must never be stale."""
+    owners = {**settings.SWITCHYARD["OWNERS"], "django_cache": "default"}
+    entries = BaseDatabaseCache("cached", {}).cache_model_class
+    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "OWNERS": owners}):
+        router = ConnectionRouter(STACKED)
+
+        assert (router.db_for_read(entries), router.db_for_write(entries)) == ("default", "default")
+        assert decide(entries).rule == "primary_only"
 
 
 def test_allow_migrate__an_owner_without_replicas() -> None:
