@@ -3,7 +3,8 @@
 `servers` are the four servers, migrated; `servers.environ()` is for a service that a test starts as a process of its
 own. `real_databases` connects this process to them for one test, as user `app`, with empty tables: no test database is
 made, because a standby can only follow the database that its primary has. Such a test is marked `docker`.
-`two_standbys` and `mysql_pair` are the same four and one replica more, which `servers` does not name.
+`two_standbys` and `mysql_pair` are the same four and one replica more, which `servers` does not name. `watched` and
+`watched_two` are these, connected and empty, with every server judged by this process and known to be fit.
 """
 
 import os
@@ -20,9 +21,11 @@ from tests.integration.engine import UnavailableError
 from tests.integration.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
 from tests.integration.servers import Servers, four_servers, network_of_servers
 from tests.integration.vendors import MARIADB
+from tests.integration.watching import declared, judged
 from tests.written import write_migrations
 
 from config.databases import topology
+from switchyard.routing.state import task, within
 
 __all__ = ["write_migrations"]  # a fixture for test_migrate.py
 
@@ -101,3 +104,23 @@ def mariadb_pair() -> Iterator[Servers]:
         start_mariadb_replica(started, "mariareplica", of="maria")
         started.caught_up("mariareplica")
         yield started
+
+
+@pytest.fixture
+def watched(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
+    """The four servers and `legacyreplica`, empty and judged, `legacy` writable; what the test owes is its own."""
+    mysql_pair.clean()
+    for alias in ("replica", "legacyreplica"):
+        mysql_pair.caught_up(alias)
+    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, READ_ONLY=[]), judged(), within(task()):
+        yield mysql_pair
+
+
+@pytest.fixture
+def watched_two(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
+    """The four servers and `replica2`, empty and judged; what the test owes is its own."""
+    two_standbys.clean()
+    for alias in ("replica", "replica2"):
+        two_standbys.caught_up(alias)
+    with django_db_blocker.unblock(), declared(two_standbys, tmp_path), judged(), within(task()):
+        yield two_standbys

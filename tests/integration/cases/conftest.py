@@ -1,0 +1,32 @@
+"""What the cases share: both vendors, a row that owner and replica have, and clients of the service."""
+
+import pytest
+from tests.integration.servers import Servers
+from tests.integration.watching import SIDES, Edge, Side, others
+
+from accounts.models import User
+
+
+@pytest.fixture(params=list(SIDES))
+def side(request: pytest.FixtureRequest) -> Side:
+    """Each vendor in turn."""
+    return SIDES[request.param]
+
+
+@pytest.fixture
+def ada(watched: Servers, side: Side) -> object:
+    """A row that both the owner and the replica have."""
+    with others():
+        row = side.create("ada")
+    watched.caught_up(side.replica)
+    return row
+
+
+@pytest.fixture
+def admin(watched: Servers) -> Edge:
+    """A client signed in as a superuser whom the standby has, too."""
+    edge = Edge()
+    with others():
+        edge.sign_in(User.objects.create(username="root", is_staff=True, is_superuser=True))
+    watched.caught_up()
+    return edge

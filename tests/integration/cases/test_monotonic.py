@@ -1,0 +1,120 @@
+"""Nobody goes back in time: two standbys of different lag, one of which stops and starts, and clients that read on."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from threading import Event
+
+import pytest
+from django.db import connections
+from tests.decided import recorded
+from tests.integration.containers import until
+from tests.integration.faults import delayed
+from tests.integration.servers import Servers
+from tests.integration.watching import Edge, others
+
+from accounts.models import User
+from switchyard.routing import set_of
+from switchyard.routing.middleware import COOKIE
+
+pytestmark = pytest.mark.docker
+
+CLIENTS = 3
+SECONDS = 3.0  # in each of three times: both standbys are there, one is away, both are there again
+
+
+@pytest.fixture
+def row(watched_two: Servers) -> User:
+    """A user whom all servers have, and whose `first_name` counts."""
+    with others():
+        user = User.objects.create(username="ada", first_name="0")
+    for alias in ("replica", "replica2"):
+        watched_two.caught_up(alias)
+    return user
+
+
+class Clients:
+    """Clients that read the row over and over, each with its cookie, and what they saw."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.ended = Event()
+        self.steps_back: list[str] = []
+        self.reads = 0
+
+    def read(self) -> None:
+        edge, newest = Edge(), 0
+        while not self.ended.is_set():
+            response = edge.get(self.path)
+            found = int(response.json()["first_name"])
+            if found < newest:
+                self.steps_back.append(f"{found} after {newest}")
+            newest = max(found, newest)
+            self.reads += 1
+            if self.reads % 100 == 0:
+                time.sleep(1)  # for longer than the lag: another server may be read then
+        connections.close_all()
+
+    def write(self, servers: Servers, pk: int) -> None:
+        with closing(servers.admin("default")) as connection:
+            number = 0
+            while not self.ended.wait(0.005):
+                number += 1
+                connection.execute("UPDATE accounts_user SET first_name = %s WHERE id = %s", [str(number), pk])
+
+
+def test_monotonic__two_standbys(watched_two: Servers, row: User) -> None:
+    """No client reads an older value than it has read, while one standby is late and one goes away and comes back."""
+    clients = Clients(f"/api/users/{row.pk}")
+    with (
+        delayed(watched_two, "replica2", seconds=0.4),
+        recorded() as decisions,
+        ThreadPoolExecutor(CLIENTS + 1) as pool,
+    ):
+        running = [pool.submit(clients.read) for _ in range(CLIENTS)]
+        running.append(pool.submit(clients.write, watched_two, row.pk))
+        try:
+            time.sleep(SECONDS)
+            with watched_two.stopped("replica"):
+                time.sleep(SECONDS)
+            until(lambda: len(set_of("default").fit) == 2, "both are back")
+            time.sleep(SECONDS)
+        finally:
+            clients.ended.set()
+        for each in running:
+            each.result()
+
+    read_from = {each.alias for each in decisions}
+    print(f"{clients.reads} reads on {read_from}")
+    assert clients.steps_back == []
+    assert clients.reads > 100
+    assert {"default", "replica", "replica2"} <= read_from
+
+
+def test_monotonic__moved_and_back(watched_two: Servers, row: User) -> None:
+    """A client whose standby stops is read for by the owner until another has what it saw, then by that one."""
+    edge = Edge()
+
+    def read() -> str:
+        with recorded() as decisions:
+            assert edge.get(f"/api/users/{row.pk}").status_code == 200
+        (alias,) = {each.alias for each in decisions}
+        return alias
+
+    with watched_two.held_back("replica2"):
+        with others():
+            User.objects.filter(pk=row.pk).update(first_name="1")
+        until(
+            lambda: [each.alias for each in set_of("default").fit if not each.lag_seconds] == ["replica"], "it is known"
+        )
+        first = read()
+        with watched_two.stopped("replica"):
+            until(lambda: [each.alias for each in set_of("default").fit] == ["replica2"], "one is left")
+            moved = [read(), read()]
+            owed = edge.cookies[COOKIE].value
+    watched_two.caught_up("replica2")
+    until(lambda: read() != "default", "a standby is known to have what the client saw")
+
+    assert first == "replica"
+    assert moved == ["default", "default"]
+    assert owed

@@ -1,0 +1,87 @@
+"""Case 18: the owner is stopped or hangs. Reads that may be late go on, everything else fails at once with a 503."""
+
+import time
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+from django.test import override_settings
+from tests.integration.containers import until
+from tests.integration.servers import Servers
+from tests.integration.watching import OLD, Edge, Side, others
+
+from accounts.models import User
+from switchyard.routing import set_of
+from switchyard.routing.errors import OwnerUnavailableError
+
+pytestmark = pytest.mark.docker
+
+AT_ONCE = 2.0  # seconds
+FAULTS = ["stopped", "paused"]
+
+
+def timed(ask: Any, *arguments: Any, **options: Any) -> tuple[int, float]:
+    """Return the status of the answer and the seconds that it took."""
+    began = time.monotonic()
+    status = ask(*arguments, **options).status_code
+    return status, time.monotonic() - began
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_case_18__first_requests(watched: Servers, admin: Edge, fault: str) -> None:
+    """From the first request on: a write is a 503, so is a session, and a read is answered by the standby."""
+    edge = Edge()
+    statuses = [edge.get("/api/users").status_code, admin.get("/admin/").status_code]
+    assert statuses == [200, 200]
+
+    with getattr(watched, fault)("default"):
+        write, wrote_in = timed(edge.post, "/api/users", {"username": "bob"}, content_type="application/json")
+        read, read_in = timed(edge.get, "/api/users")
+        session, session_in = timed(admin.get, "/admin/")
+    repaired = time.monotonic()
+    until(
+        lambda: edge.post("/api/users", {"username": "eve"}, content_type="application/json").status_code == 201, "it"
+    )
+
+    print(f"{fault}: {wrote_in:.2f} {read_in:.2f} {session_in:.2f}, back after {time.monotonic() - repaired:.2f} s")
+    assert (write, read, session) == (503, 200, 503)
+    assert max(wrote_in, read_in, session_in) < AT_ONCE
+    assert [user.username for user in User.objects.using("default").order_by("pk")] == ["root", "eve"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@override_settings(LEGACY_WRITABLE=True)
+def test_case_18__mysql(watched: Servers, admin: Edge, fault: str) -> None:
+    """The same for MySQL: its rows are read from the replica, and not written."""
+    customer = {"name": "Bob", "email": OLD, "created_at_0": "2026-01-02", "created_at_1": "12:00:00"}
+    assert admin.get("/api/legacy/customers").status_code == 200
+    assert admin.post("/admin/legacy/customer/add/", customer).status_code == 302
+
+    with getattr(watched, fault)("legacy"):
+        write, wrote_in = timed(admin.post, "/admin/legacy/customer/add/", customer)
+        read, read_in = timed(admin.get, "/api/legacy/customers")
+    until(lambda: admin.post("/admin/legacy/customer/add/", customer).status_code == 302, "it is written again")
+
+    print(f"mysql {fault}: {wrote_in:.2f} {read_in:.2f}")
+    assert (write, read) == (503, 200)
+    assert max(wrote_in, read_in) < AT_ONCE
+
+
+def test_case_18__orm(watched: Servers, side: Side, ada: Any) -> None:
+    """Once it is known, a write is refused without asking the server, with one clear error; the replica stays fit."""
+    with watched.paused(side.owner):
+        until(lambda: set_of(side.owner).refusal == "down", "it is known", seconds=5)
+        began = time.monotonic()
+        with pytest.raises(OwnerUnavailableError, match=f"'{side.owner}' cannot be used: its server does not answer"):
+            side.create("bob")
+        with pytest.raises(OperationalError), transaction.atomic(side.owner):
+            side.create("bob")
+        with others():
+            found = side.get("ada")
+        took = time.monotonic() - began
+        judged = side.judged()
+
+    assert found._state.db == side.replica
+    assert took < 0.5
+    assert (judged.fit, judged.lag_seconds) == (True, 0.0)  # there is nothing that it has not replayed
+    until(lambda: not set_of(side.owner).refusal, "the owner is back", seconds=20)

@@ -1,0 +1,207 @@
+"""Case 19: the owner's address leads to a server that takes no writes, or must not: a standby, a fenced or an old one.
+
+It is noticed within a second, measured from the change to the refusal in this process; connections are cut.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError, connections
+from django.test import override_settings
+from pytest_django.plugin import DjangoDbBlocker
+from tests.integration import faults
+from tests.integration.containers import until
+from tests.integration.servers import Servers
+from tests.integration.switchboard import Switchboard, switchboard
+from tests.integration.vendors import POSTGRESQL
+from tests.integration.watching import OLD, SIDES, Edge, Side, declared, judged, others
+
+from accounts.models import User
+from switchyard.routing import Replica, set_of
+from switchyard.routing.errors import OwnerUnavailableError
+from switchyard.routing.state import task, within
+
+pytestmark = pytest.mark.docker
+
+NOTICED = 2.0  # seconds: what is promised is 1, on a machine that does nothing else
+PROBES = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'switchyard probe'"
+    " AND usename = 'app'"
+)
+CUSTOMER = {"name": "Bob", "email": OLD, "created_at_0": "2026-01-02", "created_at_1": "12:00:00"}
+
+
+@contextmanager
+def behind(servers: Servers, owner: str, data_dir: Path) -> Iterator[Switchboard]:
+    """Let this process reach the owner by an address that can be led elsewhere."""
+    with (
+        switchboard(servers, owner) as board,
+        declared(servers, data_dir, board.environ(), READ_ONLY=[]),
+        judged(),
+        within(task()),
+    ):
+        yield board
+
+
+@pytest.fixture
+def moving(
+    mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
+) -> Iterator[Callable[[str], Switchboard]]:
+    """Return what gives an owner such an address, on the empty servers."""
+    mysql_pair.clean()
+    with django_db_blocker.unblock(), ExitStack() as stack:
+        yield lambda owner: stack.enter_context(behind(mysql_pair, owner, tmp_path))
+
+
+def noticed(owner: str, refusal: str) -> float:
+    """Wait until writes are refused for this reason; return how long it took."""
+    began = time.monotonic()
+    until(lambda: set_of(owner).refusal == refusal, f"'{owner}' is refused as {refusal}", seconds=10)
+    took = time.monotonic() - began
+    print(f"{owner} {refusal} after {took:.2f} s")
+    return took
+
+
+def allowed(owner: str) -> None:
+    """Wait until the owner may be written again."""
+    until(lambda: not set_of(owner).refusal, f"'{owner}' may be written", seconds=20)
+
+
+def post_user(name: str) -> int:
+    status: int = Edge().post("/api/users", {"username": name}, content_type="application/json").status_code
+    return status
+
+
+def refused(side: Side) -> None:
+    """Assert that no write goes through, and that reads go on."""
+    with others(), pytest.raises(OwnerUnavailableError):
+        side.create("lost")
+    assert Edge().get(side.api).status_code == 200
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_case_19__standby(moving: Callable[[str], Switchboard], name: str) -> None:
+    """The address leads to the replica."""
+    side = SIDES[name]
+    board = moving(side.owner)
+    with others():
+        side.create("kept")
+
+    with board.leading_to(side.replica):
+        board.drop()
+        took = noticed(side.owner, "standby")
+        refused(side)
+        status = post_user("lost") if name == "postgresql" else 503
+    board.drop()
+    allowed(side.owner)
+    connections[side.owner].close()  # as the next request would
+
+    assert status == 503
+    assert took < NOTICED
+    assert list(side.on_owner().values_list(side.key, flat=True)) == ["kept"]
+
+
+def test_case_19__connections_dropped(moving: Callable[[str], Switchboard], mysql_pair: Servers) -> None:
+    """Who still has a connection to the server that was there loses it: nothing more is written over it."""
+    board = moving("default")
+    with others():
+        User.objects.create(username="kept")
+    driver = connections["default"].connection
+    driver.execute("SELECT 1")
+
+    with board.leading_to("replica"):
+        mysql_pair.ask("default", PROBES)  # the next question is asked at the new place; nothing else is cut by us
+        took = noticed("default", "standby")
+        with pytest.raises(OperationalError), connections["default"].wrap_database_errors:
+            driver.execute("INSERT INTO accounts_user (username) VALUES ('lost')")
+        statuses = [post_user("lost"), post_user("lost")]
+    board.drop()
+    allowed("default")
+    connections["default"].close()
+
+    assert took < NOTICED
+    assert statuses == [503, 503]
+    assert list(User.objects.using("default").values_list("username", flat=True)) == ["kept"]
+
+
+@override_settings(LEGACY_WRITABLE=True)
+def test_case_19__super_read_only(watched: Servers, admin: Edge) -> None:
+    """MySQL is fenced: writes fail with a 503, reads go on, and after it is let go it is written again."""
+    legacy = SIDES["mysql"]
+    before = admin.post("/admin/legacy/customer/add/", CUSTOMER).status_code
+    connection = connections["legacy"].connection
+
+    with faults.read_only(watched, "legacy"):
+        took = noticed("legacy", "read_only")
+        status = admin.post("/admin/legacy/customer/add/", CUSTOMER).status_code
+        refused(legacy)
+    began = time.monotonic()
+    until(lambda: admin.post("/admin/legacy/customer/add/", CUSTOMER).status_code == 302, "it is written")
+
+    print(f"written again after {time.monotonic() - began:.2f} s")
+    assert took < NOTICED
+    assert (before, status) == (302, 503)
+    assert connections["legacy"].connection is not connection
+    assert legacy.on_owner().count() == 2
+
+
+def test_case_19__failover(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:
+    """A standby takes over and another one follows it; the old primary, when it comes back, is not written."""
+    servers = two_standbys
+    servers.clean()
+    with django_db_blocker.unblock(), behind(servers, "default", tmp_path) as board, repaired(servers):
+        with board.leading_to("replica"), servers.stopped("default"):
+            board.drop()
+            servers.ask("replica", *POSTGRESQL.promote)
+            began = time.monotonic()
+            follow(servers, "replica2", "replica")
+            until(lambda: post_user("new") == 201, "the new primary is written", seconds=20)
+            print(f"written {time.monotonic() - began:.2f} s after the promotion")
+            until(lambda: judged_by_alias("replica2").fit, "the other standby follows", seconds=20)
+            read = Edge().get("/api/users").json()["items"]
+        board.drop()  # the address leads to the old primary again, which is up and takes writes
+        took = noticed("default", "superseded")
+        refused(SIDES["postgresql"])
+        status = post_user("lost")
+        with board.leading_to("replica"):
+            board.drop()
+            allowed("default")
+            again = post_user("again")
+        written = servers.ask("replica", "SELECT username FROM accounts_user ORDER BY id")
+        lost = servers.ask("default", "SELECT username FROM accounts_user")
+
+    assert [row["username"] for row in read] == ["new"]
+    assert took < NOTICED
+    assert (status, again) == (503, 201)
+    assert written == [("new",), ("again",)]
+    assert lost == []
+
+
+def judged_by_alias(alias: str) -> Replica:
+    """Return what is known about one of the replicas of `default`."""
+    return next(each for each in set_of("default").replicas if each.alias == alias)
+
+
+def follow(servers: Servers, alias: str, primary: str) -> None:
+    """Let a standby follow another server than the one that it was cloned from."""
+    (conninfo,) = servers.ask(alias, "SHOW primary_conninfo")[0]
+    moved = conninfo.replace("host=default", f"host={primary}")
+    servers.ask(
+        alias,
+        f"ALTER SYSTEM SET primary_conninfo = '{moved}'",
+        "ALTER SYSTEM SET primary_slot_name = ''",
+        "SELECT pg_reload_conf()",
+    )
+
+
+@contextmanager
+def repaired(servers: Servers) -> Iterator[None]:
+    """Clone both standbys from `default` again when the block ends: one was promoted, the other followed it."""
+    try:
+        yield
+    finally:
+        for alias in ("replica", "replica2"):
+            faults.rebuild(servers, alias)

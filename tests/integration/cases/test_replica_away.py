@@ -1,0 +1,160 @@
+"""Case 17: a replica fails in each way there is while requests read. None fails, and its circuit opens and closes.
+
+test_failover.py has the same for threads that read by the ORM.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+import pytest
+from django.db import connections
+from pytest_django.plugin import DjangoDbBlocker
+from tests.integration import faults
+from tests.integration.containers import until
+from tests.integration.servers import Servers
+from tests.integration.switchboard import Switchboard, switchboard
+from tests.integration.watching import SIDES, Edge, Side, counted, declared, judged, others
+
+from accounts.models import User
+from switchyard.routing import set_of
+from switchyard.routing.state import task, within
+
+pytestmark = pytest.mark.docker
+
+MAX_LAG = 1.0  # seconds
+OPENS = 2.0  # seconds: what is promised is 1, on a machine that does nothing else
+CLOSES = 4.0  # seconds: promised are 2
+
+
+class Fault(NamedTuple):
+    """A way to fail, why the replica is unfit then, and after how many seconds that must be known."""
+
+    make: Callable[[Servers, str], AbstractContextManager[None]]
+    reason: str
+    within: float = OPENS
+
+
+FAULTS = {
+    "stopped": Fault(Servers.stopped, "down"),
+    "hung": Fault(Servers.paused, "down"),
+    "lagging": Fault(Servers.held_back, "lagging", MAX_LAG + OPENS),
+    "cut_off": Fault(faults.cut_off, "lagging", MAX_LAG + OPENS),
+    "promoted": Fault(faults.promoted, "promoted"),
+}
+
+
+@pytest.fixture
+def impatient(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
+    """The watched servers, where no replica may be further behind than a second."""
+    mysql_pair.clean()
+    routing = {"READ_ONLY": [], "MAX_LAG": MAX_LAG}
+    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, **routing), judged(), within(task()):
+        yield mysql_pair
+
+
+@contextmanager
+def requested(path: str) -> Iterator[Counter[int]]:
+    """Let two clients read in this block, one of which forgets what it owes; yield how they were answered."""
+    statuses: Counter[int] = Counter()
+    ended = Event()
+
+    def ask(*, forgets: bool) -> None:
+        edge = Edge()
+        while not ended.is_set():
+            if forgets:
+                edge.cookies.clear()
+            statuses[edge.get(path).status_code] += 1
+            time.sleep(0.005)  # the servers have the same two processors
+        connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask, forgets=forgets) for forgets in (True, False)]
+        try:
+            until(lambda: statuses.total() > 10, "both clients read")
+            yield statuses
+        finally:
+            ended.set()
+        for each in asking:
+            each.result()
+
+
+def check(side: Side, fault: AbstractContextManager[None], reason: str, limit: float = OPENS) -> None:
+    """Assert that no request fails, and that the replica is unfit in time, for this reason, and fit again in time."""
+    before = counted("switchyard_decisions_total", alias=side.owner, reason="down")
+    with requested(side.api) as statuses:
+        with fault:
+            began = time.monotonic()
+            with others():
+                side.create("new")
+            until(lambda: side.judged().reason == reason, f"it is {reason}", seconds=10)
+            opened = time.monotonic() - began
+            with others():
+                assert side.get("new")._state.db == side.owner
+            time.sleep(0.3)
+        repaired = time.monotonic()
+        until(lambda: side.judged().fit, "it is fit again", seconds=20)
+        closed = time.monotonic() - repaired
+
+    print(f"{side.replica} {reason} after {opened:.2f} s, fit again after {closed:.2f} s, {dict(statuses)}")
+    assert set(statuses) == {200}
+    assert opened < limit
+    assert closed < CLOSES
+    assert counted("switchyard_decisions_total", alias=side.owner, reason="down") > before
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_case_17__replica_fails(impatient: Servers, side: Side, fault: str) -> None:
+    """Both vendors' replicas, each way."""
+    make, reason, limit = FAULTS[fault]
+
+    check(side, make(impatient, side.replica), reason, limit)
+
+
+def test_case_17__rebuilt_from_another_system(impatient: Servers) -> None:
+    """A standby of another system that answers at the replica's address is no replica."""
+    check(SIDES["postgresql"], faults.rebuilt_from_another_system(impatient), "foreign")
+
+
+@pytest.mark.parametrize(("side", "fault"), [("postgresql", "refusing"), ("postgresql", "silent"), ("mysql", "silent")])
+def test_case_17__address(
+    mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path, side: str, fault: str
+) -> None:
+    """A way to the replica that refuses connections, or swallows what it is sent, counts as well."""
+    mysql_pair.clean()
+    chosen = SIDES[side]
+    with (
+        switchboard(mysql_pair, chosen.replica) as board,
+        django_db_blocker.unblock(),
+        declared(mysql_pair, tmp_path, board.environ(), READ_ONLY=[]),
+        judged(),
+        within(task()),
+    ):
+        make: Callable[[], AbstractContextManager[None]] = getattr(Switchboard, fault).__get__(board)
+        check(chosen, make(), "down")
+
+
+def test_case_17__another_fit_replica(watched_two: Servers) -> None:
+    """While one standby is down the other is read, not the owner; what neither has is read from the owner."""
+    with others():
+        User.objects.create(username="ada")
+    for alias in ("replica", "replica2"):
+        watched_two.caught_up(alias)
+
+    with watched_two.stopped("replica"):
+        until(lambda: [each.alias for each in set_of("default").fit] == ["replica2"], "one is left")
+        found = []
+        for _ in range(5):
+            with others():
+                found.append(User.objects.get(username="ada")._state.db)
+        with watched_two.held_back("replica2"):
+            User.objects.create(username="bob")
+            late = User.objects.get(username="bob")._state.db
+
+    assert found == ["replica2"] * 5
+    assert late == "default"

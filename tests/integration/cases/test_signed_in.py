@@ -1,0 +1,227 @@
+"""Cases 7, 8 and 9: what requests validate, whose they are, and what people edit, while every replica is held back.
+
+The clients owe nothing: what they must see was written by others.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.cache import caches
+from django.core.exceptions import ValidationError
+from django.forms import modelform_factory
+from django.test import override_settings
+from tests.integration.servers import Servers
+from tests.integration.watching import NEW, NOON, OLD, Edge, Side, others
+
+from accounts.models import User
+from legacy.models import Customer, Order
+from switchyard.routing.middleware import COOKIE
+from switchyard.routing.owners import owner_of_app
+from switchyard.routing.state import request, within
+from switchyard.testing import assert_queries
+
+pytestmark = pytest.mark.docker
+
+CHILDREN = {"default": (LogEntry, "user", {"action_flag": 1}), "legacy": (Order, "customer", {"total_cents": 5})}
+
+
+@contextmanager
+def all_held_back(servers: Servers) -> Iterator[None]:
+    """Let no replica replay anything."""
+    with ExitStack() as stack:
+        for alias in ("replica", "legacyreplica"):
+            stack.enter_context(servers.held_back(alias))
+        yield
+
+
+def stranger(user: User | None = None) -> Edge:
+    """Return a client that owes nothing, signed in where a user is given."""
+    edge = Edge()
+    if user is not None:
+        edge.sign_in(user)
+    return edge
+
+
+def test_case_7__unique(watched: Servers) -> None:
+    """In a request that may write, full_clean() finds what only the owner has; in one that reads, it does not."""
+    with watched.held_back():
+        with others():
+            User.objects.create(username="ada", password="!")
+        with within(request(unsafe=True)), pytest.raises(ValidationError, match="already exists"):
+            User(username="ada", password="!").full_clean()
+        with within(request()):
+            User(username="ada", password="!").full_clean()
+
+
+def test_case_7__choices(watched: Servers, side: Side) -> None:
+    """So do a form's choices and a foreign key's validation, on both vendors."""
+    model, field, values = CHILDREN[side.owner]
+    with all_held_back(watched):
+        with others():
+            parent = side.create("ada")
+        with within(request(unsafe=True)), assert_queries(**{side.owner: 2}):
+            form = modelform_factory(model, fields=[field])({field: parent.pk})
+            chosen = form.fields[field].clean(parent.pk)
+            model(**{f"{field}_id": parent.pk}, **values).clean_fields(
+                exclude=["placed_at", "object_repr", "object_id"]
+            )
+
+    assert chosen == parent
+
+
+def test_case_7__unique_over_http(watched: Servers, admin: Edge) -> None:
+    """A name that was taken a moment ago is an error of the form, not one of the database."""
+    with watched.held_back():
+        with others():
+            User.objects.create(username="ada")
+        response = admin.post(
+            "/admin/accounts/user/add/",
+            {"username": "ada", "password1": "s3cr3t-word", "password2": "s3cr3t-word", "usable_password": "true"},
+        )
+
+    assert response.status_code == 200
+    assert "already exists" in response.text
+
+
+@override_settings(LEGACY_WRITABLE=True)
+def test_case_7__choice_over_http(watched: Servers, admin: Edge) -> None:
+    """A customer who was stored a moment ago can be chosen for an order, on MySQL."""
+    with all_held_back(watched):
+        with others():
+            customer = Customer.objects.create(name="Ada", email=OLD, created_at=NOON)
+        order = {"customer": customer.pk, "placed_at_0": "2026-01-02", "placed_at_1": "12:00:00", "total_cents": 5}
+        response = admin.post("/admin/legacy/order/add/", order)
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/admin/legacy/order/")
+    assert Order.objects.using("legacy").get().customer_id == customer.pk
+
+
+def test_case_7__taken_name_over_the_api(watched: Servers) -> None:
+    """The API's conflict is found as well: the name's row is locked and compared on the owner."""
+    with watched.held_back():
+        with others():
+            User.objects.create(username="ada")
+            bob = User.objects.create(username="bob")
+        taken = stranger().patch(f"/api/users/{bob.pk}", {"username": "ada"}, content_type="application/json")
+        renamed = stranger().patch(f"/api/users/{bob.pk}", {"email": NEW}, content_type="application/json")
+
+    assert (taken.status_code, renamed.status_code) == (409, 200)
+    assert renamed.json()["email"] == NEW
+
+
+def test_case_8__rows_that_are_never_stale(watched: Servers) -> None:
+    """Sessions, permissions, groups and content types are read from the owner, whatever the standby has."""
+    with watched.held_back():
+        with others():
+            session = SessionStore()
+            session["user"] = 1
+            session.save()
+            Group.objects.create(name="staff")
+
+        assert SessionStore(session.session_key)["user"] == 1
+        assert Group.objects.get(name="staff")._state.db == "default"
+        with assert_queries(default=2):
+            Permission.objects.first()
+            ContentType.objects.first()
+
+
+def test_case_8__sign_in(watched: Servers) -> None:
+    """Who was made a moment ago signs in, and stays signed in without what the response handed out as a position."""
+    edge = stranger()
+    with watched.held_back():
+        with others():
+            User.objects.create_superuser("root", "root@example.org", "pw")
+        response = edge.post("/admin/login/?next=/admin/", {"username": "root", "password": "pw"})
+        edge.cookies.pop(COOKIE, None)
+        page = edge.get("/admin/")
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/admin/")
+    assert page.status_code == 200
+    assert "root" in page.text
+
+
+def test_case_8__new_password(watched: Servers, admin: Edge) -> None:
+    """A password that was changed elsewhere ends the session at once."""
+    with watched.held_back():
+        before = admin.get("/admin/").status_code
+        with others():
+            root = User.objects.using("default").get(username="root")
+            root.set_password("another")
+            root.save()
+        after = admin.get("/admin/")
+
+    assert (before, after.status_code) == (200, 302)
+    assert after.headers["Location"].startswith("/admin/login/")
+
+
+def test_case_8__permission(watched: Servers) -> None:
+    """A right counts from the moment it is given, and not any more from when it is taken."""
+    with others():
+        user = User.objects.create_user("ada", OLD, "pw", is_staff=True)
+    watched.caught_up()
+    edge = stranger(user)
+    view = Permission.objects.get(codename="view_user")
+    statuses = [edge.get("/admin/accounts/user/").status_code]
+    with watched.held_back():
+        for change in (user.user_permissions.add, user.user_permissions.remove):
+            with others():
+                change(view)
+            statuses.append(edge.get("/admin/accounts/user/").status_code)
+
+    assert statuses == [403, 200, 403]
+
+
+def test_case_8__content_type(watched: Servers) -> None:
+    """A content type that was made a moment ago is found, not made again."""
+    with watched.held_back():
+        with others():
+            made = ContentType.objects.create(app_label="accounts", model="ghost")
+        try:
+            ContentType.objects.clear_cache()
+            assert ContentType.objects.get_by_natural_key("accounts", "ghost") == made
+        finally:
+            made.delete()
+            ContentType.objects.clear_cache()
+
+
+def test_case_8__database_cache(watched: Servers) -> None:
+    """What a client of the database cache stored, every other one gets."""
+    settings.SWITCHYARD["OWNERS"]["django_cache"] = "default"
+    owner_of_app.cache_clear()
+    watched.ask(
+        "default",
+        "CREATE TABLE cached (cache_key varchar(255) PRIMARY KEY, value text NOT NULL, expires timestamptz NOT NULL)",
+        "GRANT ALL ON cached TO app",
+    )
+    watched.caught_up()
+    backend = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cached"}
+    try:
+        with watched.held_back(), override_settings(CACHES={"default": backend}):
+            with others():
+                caches["default"].set("key", "value")
+            with assert_queries(default=1):
+                found = caches["default"].get("key")
+    finally:
+        watched.ask("default", "DROP TABLE cached")
+
+    assert found == "value"
+
+
+@override_settings(LEGACY_WRITABLE=True)
+def test_case_9__change_form(watched: Servers, side: Side, admin: Edge, ada: Any) -> None:
+    """The page to change a row shows the owner's; the list, which nobody edits, may be late."""
+    with all_held_back(watched):
+        with others():
+            side.on_owner().filter(pk=ada.pk).update(email=NEW)
+        form = admin.get(f"{side.admin}{ada.pk}/change/").text
+        listed = admin.get(side.admin).text
+
+    assert (NEW in form, OLD in form) == (True, False)
+    assert (NEW in listed, OLD in listed) == (False, True)
