@@ -17,7 +17,8 @@ from tests.published import at, lagging, replayed
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
-from switchyard.routing import ReplicationSet, RoutingError, decide, read_only, state, use_primary, use_replica
+from switchyard.routing import ReplicationSet, RoutingError, decide, live, read_only, state, use_primary, use_replica
+from switchyard.routing.servers import shared
 from switchyard.routing.state import Unplaced, current, within
 from switchyard.testing import assert_queries
 
@@ -223,6 +224,18 @@ def test_read_only__a_replica_that_cannot_be_opened(alias: str | None) -> None:
         assert not connections["replica"].in_atomic_block
 
     assert "default" in current().ledger.owed
+
+
+def test_read_only__a_server_behind_the_alias_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be behind what this client saw: the block is on the owner. A replica that is named is taken as it is."""
+    monkeypatch.setitem(shared, "replica", 0.0)
+    monkeypatch.setattr(live, "server_of", lambda _alias, _connection: "unknown")
+    with read_only() as alias, read_only() as inner:
+        pass
+    with read_only("replica") as named:
+        pass
+
+    assert (alias, inner, named) == ("default", "default", "replica")
 
 
 def test_read_only__an_owner_that_cannot_be_opened() -> None:
