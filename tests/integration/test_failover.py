@@ -10,18 +10,16 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import OperationalError, connections, transaction
-from django.test import Client, override_settings
+from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
 from tests.integration import faults
 from tests.integration.containers import until
 from tests.integration.servers import Servers
+from tests.integration.watching import declared, judged
 
 from accounts.models import User
-from config.databases import topology
 from legacy.models import Customer
-from switchyard.routing import allow_writes, refresher
-from switchyard.routing.connections import install
+from switchyard.routing import allow_writes
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
 from switchyard.routing.servers import set_of
 
@@ -82,37 +80,13 @@ class Readers:
                 each.result()
 
 
-@contextmanager
-def judged(*owners: str) -> Iterator[None]:
-    """Judge the servers by this process, from when all of them are known to be fit."""
-    install()
-    refresher.start()
-    try:
-        for owner in owners:
-            group = set_of(owner)
-            until(lambda group=group: group.sample and len(group.fit) == len(group.replicas), f"'{owner}' is known")
-        yield
-    finally:
-        refresher.stop()
-        connections.close_all()
-
-
 @pytest.fixture
 def watched(real_databases: Servers) -> Iterator[Servers]:
     """The servers with one row, judged by this process."""
     User.objects.using("default").create(username="ann")
     real_databases.caught_up()
-    with judged("default"):
+    with judged():
         yield real_databases
-
-
-@contextmanager
-def declared(servers: Servers, data_dir: Path) -> Iterator[None]:
-    """Give this process the aliases of these servers, in this block."""
-    given = topology(servers.environ(), data_dir=data_dir)
-    routing = {**settings.SWITCHYARD, "OWNERS": given.owners, "REPLICAS": given.replicas}
-    with connected(given.databases), override_settings(SWITCHYARD=routing):
-        yield
 
 
 @pytest.fixture
@@ -123,7 +97,7 @@ def of_mysql(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: 
         with allow_writes("legacy", reason="a test"):
             Customer.objects.create(name="ann", email="ann@example.org", created_at="2026-01-01T00:00Z")
         mysql_pair.caught_up("legacyreplica")
-        with judged("legacy"):
+        with judged():
             yield mysql_pair
 
 
@@ -135,7 +109,7 @@ def with_two(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path
         User.objects.using("default").create(username="ann")
         for alias in ("replica", "replica2"):
             two_standbys.caught_up(alias)
-        with judged("default"):
+        with judged():
             yield two_standbys
 
 
