@@ -17,8 +17,8 @@ from django.db.transaction import atomic
 from switchyard.routing.decisions import fell_back, replica_for
 from switchyard.routing.failover import gave_up, in_transaction
 from switchyard.routing.owners import replicated_by, replication_set
-from switchyard.routing.servers import SHARES, set_of, shared
-from switchyard.routing.shared import strays
+from switchyard.routing.servers import SHARES, set_of
+from switchyard.routing.shared import would_stray
 from switchyard.routing.state import current, pop, push
 
 
@@ -61,7 +61,7 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
     def __enter__(self) -> str:
         owner = self._owner
-        alias = _begin(self._where(owner), owner, as_it_is=self._alias is not None)
+        alias = _begin(self._where(owner), owner)
         state = current()
         push(state.over(held={**state.held, owner: alias}, frozen=state.frozen | {owner}))
         return alias
@@ -101,7 +101,7 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
         if self._alias is not None:
             if self._alias == owner or any(each.alias == self._alias for each in group.fit):
                 return self._alias
-        elif (replica := replica_for(group, state.ledger)) is not None:
+        elif (replica := replica_for(group, state.ledger)) is not None and not would_stray(replica):
             if len(group.replicas) > 1:
                 state.ledger.last.setdefault(owner, replica)
             return replica
@@ -110,22 +110,20 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
         return owner
 
 
-def _begin(alias: str, owner: str, *, as_it_is: bool) -> str:
-    """Begin the transaction, on the owner if the replica cannot, or if the server behind its alias may be behind."""
+def _begin(alias: str, owner: str) -> str:
+    """Begin the transaction; on the owner if the replica cannot. Return where."""
     connection = connections[alias]
-    stays = alias == owner or in_transaction(connection)
+    nested = in_transaction(connection)
     try:
-        connection.ensure_connection()  # it tells which server it leads to
-        if stays or as_it_is or alias not in shared or not strays(connection):
-            _begin_on(connection)
-            return alias
+        _begin_on(connection)
     except (OperationalError, InterfaceError) as error:
-        if stays:
+        if alias == owner or nested:
             raise
         gave_up(connection, error)
-    fell_back(owner, current(), "down")
-    _begin_on(connections[owner])
-    return owner
+        fell_back(owner, current(), "down")
+        _begin_on(connections[owner])
+        return owner
+    return alias
 
 
 def _begin_on(connection: BaseDatabaseWrapper) -> None:

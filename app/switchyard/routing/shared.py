@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing import live
@@ -46,6 +47,14 @@ def strays(connection: BaseDatabaseWrapper) -> bool:
     if owed is not None and not (replica.position is not None and replica.position.covers(owed)):
         return True
     return ledger.servers.setdefault(owner, server) != server
+
+
+def would_stray(alias: str) -> bool:
+    """Open the replica's connection and tell whether it strays: for a transaction, which does not move once begun."""
+    connection = connections[alias]
+    with suppress(Error):  # who begins the transaction gets it again
+        connection.ensure_connection()
+    return alias in shared and strays(connection)
 
 
 def _asked(vendor: str, connection: Any) -> str:
