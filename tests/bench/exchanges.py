@@ -10,11 +10,11 @@ from wsgiref.util import setup_testing_defaults
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
+from tests.bench.pair import KNOWN, VALUE
 from tests.bench.service.models import Row
 
 type Call = Callable[[], object]
 
-KEY = "known"  # its row is there
 READS = "default" if settings.STACK == "plain" else "replica"
 
 
@@ -53,7 +53,7 @@ def asking(method: str, path: str) -> dict[str, Any]:
 
 def read_by(alias: str) -> tuple[str, bytes]:
     """Return the answer to a read that the alias served."""
-    return "200 OK", f'{{"value": 2, "alias": "{alias}"}}'.encode()
+    return "200 OK", f'{{"value": {VALUE}, "alias": "{alias}"}}'.encode()
 
 
 serves = WSGIHandler()
@@ -61,14 +61,14 @@ with override_settings(MIDDLEWARE=[each for each in settings.MIDDLEWARE if not e
     serves_without_routing = WSGIHandler()
 
 _READ, _WIRED, _WRITE = (
-    asking("GET", f"/rows/{KEY}"),
-    asking("GET", f"/wired/{KEY}"),
-    asking("POST", f"/write/204/{KEY}/2"),
+    asking("GET", f"/rows/{KNOWN}"),
+    asking("GET", f"/wired/{KNOWN}"),
+    asking("POST", f"/write/204/{KNOWN}/{VALUE}"),
 )
 WORKLOADS = {
-    "get()": partial(query, lambda: Row.objects.get(key=KEY), alias=READS),
-    "db_manager().get()": partial(query, lambda: Row.objects.db_manager(READS).get(key=KEY), alias=READS),
-    "using().get()": partial(query, lambda: Row.objects.using(READS).get(key=KEY), alias=READS),
+    "get()": partial(query, lambda: Row.objects.get(key=KNOWN), alias=READS),
+    "db_manager().get()": partial(query, lambda: Row.objects.db_manager(READS).get(key=KNOWN), alias=READS),
+    "using().get()": partial(query, lambda: Row.objects.using(READS).get(key=KNOWN), alias=READS),
     "read request": partial(request, serves, _READ, expected=read_by(READS)),
     "wired read request": partial(request, serves_without_routing, _WIRED, expected=read_by("replica")),
     "write request": partial(request, serves, _WRITE, expected=("204 No Content", b"")),

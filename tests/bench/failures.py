@@ -7,13 +7,13 @@ standbys of different lag, one of which stops and starts meanwhile.
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 
 from tests.bench.chains import monotonic
-from tests.bench.pair import primary_with, variables
-from tests.bench.reading import KNOWN, reading
+from tests.bench.pair import KNOWN, primary_with, variables
+from tests.bench.reading import reading
 from tests.bench.results import SMALL, Result, at_most, finish
 from tests.bench.rounds import environment
 from tests.bench.serving import Client, served
@@ -64,19 +64,19 @@ FOR_OTHERS = {"standby stopped", "standby hung", "promoted"}
 
 def main() -> int:
     """Measure, print and write; the exit code says whether the bars were kept."""
-    results: list[Result] = []
+    stacks = [(OURS, "")] if SMALL else [(OURS, ""), (OURS, POOL), ("guide", ""), ("multidb", "")]
     with primary_with("replica", "replica2") as servers:
         servers.start_postgres("analytics")  # the other system; the service does not know it
-        servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{KNOWN}', 2)")
         servers.answers("analytics")
-        for stack, pool in ((OURS, ""), (OURS, POOL), ("guide", ""), ("multidb", "")):
-            if SMALL and (pool or stack != OURS):
-                continue
-            environ = environment(stack, **variables(servers, "replica", query=pool), BENCH_MAX_LAG=str(MAX_LAG))
-            with served(environ) as port, written_to(servers):
-                results += under_faults(servers, port, stack, ", pool" if pool else "")
-        results += monotonic(servers)
-    return finish("failures", results)
+        return finish("failures", [*failing(servers, stacks), *monotonic(servers)])
+
+
+def failing(servers: Servers, stacks: Iterable[tuple[str, str]]) -> Iterator[Result]:
+    """Yield how these stacks fare, each with the query of its URLs, over the primary and one standby."""
+    for stack, query in stacks:
+        environ = environment(stack, **variables(servers, "replica", query=query), BENCH_MAX_LAG=str(MAX_LAG))
+        with served(environ) as port, written_to(servers):
+            yield from under_faults(servers, port, stack, ", pool" if query else "")
 
 
 def under_faults(servers: Servers, port: int, stack: str, pool: str) -> Iterator[Result]:

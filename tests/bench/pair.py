@@ -1,4 +1,4 @@
-"""A PostgreSQL primary with its standbys in Docker, with the tables that the benchmarks use."""
+"""A PostgreSQL primary with its standbys in Docker, with the tables that the benchmarks use and a row that stays."""
 
 import subprocess
 import sys
@@ -11,6 +11,9 @@ from tests.integration.engine import UnavailableError
 from tests.integration.servers import Servers, network_of_servers
 from tests.integration.vendors import POSTGRESQL
 
+KNOWN = "known"  # the key of the row that nobody changes
+VALUE = 2
+
 
 @contextmanager
 def primary_with(*standbys: str) -> Iterator[Servers]:
@@ -22,6 +25,7 @@ def primary_with(*standbys: str) -> Iterator[Servers]:
             for alias in standbys:
                 servers.start_standby(alias, of="default")
             _make_tables(servers)
+            servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{KNOWN}', {VALUE})")
             for alias in standbys:
                 servers.answers(alias)
                 servers.caught_up(alias)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 
+from tests.bench.pair import KNOWN
 from tests.bench.serving import TIMEOUT, Client
 
-KNOWN = "known"  # a key that is there and that nobody writes
 CLIENTS = 6
 PAUSE = 0.005  # seconds between two reads of a client
 

@@ -5,13 +5,14 @@ in turn as well. Round trips are counted on the way to the primary.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
-from tests.bench.pair import direct, primary_with
+from tests.bench.pair import direct, primary_with, variables
 from tests.bench.results import SMALL, Result, at_most, finish
 from tests.bench.rounds import STACKS, Contender, contenders, environment, in_turn, ratio
-from tests.bench.trips import Trips, counted_trips
+from tests.bench.trips import counted_trips
+from tests.integration.servers import Servers
 
 GET_BAR, REQUEST_BAR, TRIPS_BAR = 1.01, 1.03, 1.0
 ROUNDS, CALLS = (200, 10) if SMALL else (3_000, 10)
@@ -21,18 +22,11 @@ APPLICATION = "switchyard"  # the name that the service's connections give; thos
 
 def main() -> int:
     """Measure, print and write; the exit code says whether the bars were kept."""
-    with primary_with("replica") as servers, counted_trips(servers.by_alias["default"].port) as trips:
-        servers.ask("default", "INSERT INTO bench_row (key, value) VALUES ('known', 2)")
-        servers.caught_up()
+    with primary_with("replica") as servers:
         environs = {stack: environment(stack, **direct(servers)) for stack in STACKS}
-        through = {"DATABASE_DEFAULT_URL": servers.url("default", port=trips.port)}
         with contenders("tests.bench.exchanges", environs) as started:
             results = [*queries(started["switchyard"]), *requests(started["switchyard"]), *stacks(started)]
-        with contenders(
-            "tests.bench.exchanges", {stack: {**environs[stack], **through} for stack in STACKS}
-        ) as started:
-            results += round_trips(started, trips)
-    return finish("requests", results)
+        return finish("requests", [*results, *round_trips(servers, STACKS)])
 
 
 def queries(ours: Contender) -> Iterator[Result]:
@@ -79,16 +73,20 @@ def stacks(started: Mapping[str, Contender]) -> Iterator[Result]:
             )
 
 
-def round_trips(started: Mapping[str, Contender], trips: Trips) -> Iterator[Result]:
+def round_trips(servers: Servers, names: Iterable[str]) -> Iterator[Result]:
     """Yield the round trips of a write, and how many more than plain Django's ours are."""
     made = {}
-    for stack, contender in started.items():
-        contender.nanoseconds("write request", 5)  # connects
-        before = trips.made[APPLICATION]
-        contender.nanoseconds("write request", WRITES)
-        # A round makes one request before those that are timed, to see its answer.
-        made[stack] = (trips.made[APPLICATION] - before) / (WRITES + 1)
-        yield Result(f"write request, {stack}", round(made[stack], 3), "round trips")
+    with counted_trips(servers.by_alias["default"].port) as trips:
+        through = variables(servers, "replica") | {"DATABASE_DEFAULT_URL": servers.url("default", port=trips.port)}
+        environs = {stack: environment(stack, **through) for stack in names}
+        with contenders("tests.bench.exchanges", environs) as started:
+            for stack, contender in started.items():
+                contender.nanoseconds("write request", 5)  # connects
+                before = trips.made[APPLICATION]
+                contender.nanoseconds("write request", WRITES)
+                # A round makes one request before those that are timed, to see its answer.
+                made[stack] = (trips.made[APPLICATION] - before) / (WRITES + 1)
+                yield Result(f"write request, {stack}", round(made[stack], 3), "round trips")
     added = made["switchyard"] - made["plain"]
     yield at_most("write request, more than plain Django's", round(added, 3), "round trips", TRIPS_BAR)
 

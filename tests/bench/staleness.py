@@ -6,14 +6,14 @@
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.bench.pair import primary_with
+from tests.bench.pair import KNOWN, primary_with, variables
 from tests.bench.results import ROOT, SMALL, Result, at_least, at_most, finish
 from tests.bench.rounds import environment
 from tests.bench.scenarios import HEADER_ONLY, OUTSIDE, SCENARIOS
@@ -26,7 +26,6 @@ PAIRS = {OURS: 60 if SMALL else 10_000, "guide": 20 if SMALL else 1_000, "multid
 CLIENTS = 6
 SHARE_BAR = 0.99  # of the reads that owe nothing
 MAX_LAG = "3600"  # above the run's length: a paused replica stays fit
-KNOWN = "known"  # the key that nobody writes
 
 LAGS: dict[str, Callable[[Servers], AbstractContextManager[None]]] = {
     "natural lag": nullcontext,
@@ -55,20 +54,22 @@ class Counts:
 
 def main() -> int:
     """Measure, print and write; the exit code says whether the bars were kept."""
-    results: list[Result] = []
-    with primary_with("replica") as servers, ExitStack() as running:
-        servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{KNOWN}', 2)")
-        servers.caught_up()
+    with primary_with("replica") as servers:
+        return finish("staleness", list(stale(servers, PAIRS)))
+
+
+def stale(servers: Servers, names: Iterable[str]) -> Iterator[Result]:
+    """Yield the stale reads of these stacks at each lag."""
+    with ExitStack() as running:
         stacks = []
-        for name in PAIRS:
-            environ = environment(name, **servers.environ(), BENCH_MAX_LAG=MAX_LAG)
+        for name in names:
+            environ = environment(name, **variables(servers, "replica"), BENCH_MAX_LAG=MAX_LAG)
             stacks.append(Stack(name, environ, running.enter_context(served(environ))))
         for lag, lagging in LAGS.items():
             servers.caught_up()
             with lagging(servers):
                 for stack in stacks:
-                    results += measured(stack, lag)
-    return finish("staleness", results)
+                    yield from measured(stack, lag)
 
 
 def measured(stack: Stack, lag: str) -> Iterator[Result]:
