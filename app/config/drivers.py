@@ -80,9 +80,9 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
     }
     if read_only:
         session["default_transaction_read_only"] = "on"
-    # Who waits for a replica's pool reads from the owner after that; and a pool that tries on and on waits ever longer
-    # between two tries, also when the replica is back.
-    waits = {"timeout": 1, "reconnect_timeout": 1} if read_only else {"timeout": connect_timeout}
+    # Who waits for a replica's pool reads from the owner after that. A pool that tries on and on waits ever longer
+    # between two tries, also when the server is back.
+    waits = {"timeout": 1 if read_only else connect_timeout, "reconnect_timeout": 1}
     lasting, pool = _pool(query, waits)
     options = {
         "application_name": query.text("application_name", "switchyard"),

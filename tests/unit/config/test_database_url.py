@@ -213,7 +213,7 @@ def test_database__postgresql_pool() -> None:
     entry = read("postgres://app@db/name?pool_min_size=2&pool_max_size=8")
 
     assert entry["CONN_MAX_AGE"] == 0
-    assert entry["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 5}
+    assert entry["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 5, "reconnect_timeout": 1}
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "mysql"])
