@@ -19,6 +19,7 @@ type _View = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBa
 
 COOKIE = "switchyard_position"
 HEADER = "Switchyard-Position"
+_IN_META = "HTTP_SWITCHYARD_POSITION"  # asking `request.headers` would copy all of them
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -62,14 +63,14 @@ class RoutingMiddleware:
 
 
 def _arrived(asked: HttpRequest) -> tuple[State, str]:
-    ledger, sent = received((asked.COOKIES.get(COOKIE, ""), asked.headers.get(HEADER, "")))
+    ledger, sent = received((asked.COOKIES.get(COOKIE, ""), asked.META.get(_IN_META, "")))
     return request(unsafe=asked.method not in _SAFE, ledger=ledger), sent
 
 
 def _leaving(state: State, sent: str, asked: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     ledger = state.ledger
     token = carried(ledger) if ledger.carries else ""
-    if token != sent or (not token and (COOKIE in asked.COOKIES or HEADER in asked.headers)):
+    if token != sent or (not token and (COOKIE in asked.COOKIES or _IN_META in asked.META)):
         _hand_over(token, asked, response)
     if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
         _hold_while_streaming(state, response)
@@ -77,7 +78,7 @@ def _leaving(state: State, sent: str, asked: HttpRequest, response: HttpResponse
 
 
 def _hand_over(token: str, asked: HttpRequest, response: HttpResponseBase) -> None:
-    if token or HEADER in asked.headers:
+    if token or _IN_META in asked.META:
         response.headers[HEADER] = token
     if token:
         response.set_cookie(
