@@ -12,8 +12,8 @@ from switchyard.routing.asking import ROUND, Asker
 from switchyard.routing.positions import Position
 from switchyard.routing.servers import Sample, shared
 
-LOOK = 10.0  # seconds from one look for other servers to the next
-TRIES = 5  # connections of one look
+LOOK = 60.0  # seconds from one look for other servers to the next
+TRIES = 4  # connections of one look
 _KEPT = 60.0  # seconds that an alias counts as shared after it has shown one server only
 _MOST = 8  # servers asked behind one alias, beside the first
 
