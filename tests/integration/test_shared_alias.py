@@ -4,9 +4,10 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from django.conf import settings
@@ -21,10 +22,11 @@ from tests.integration.switchboard import Switchboard, switchboard
 
 from accounts.models import User
 from config.databases import topology
-from switchyard.routing import refresher, set_of
+from switchyard.routing import read_only, refresher, set_of
 from switchyard.routing.carrying import carried, received
 from switchyard.routing.servers import shared
 from switchyard.routing.state import request, task, within
+from switchyard.routing.token import decode
 
 pytestmark = pytest.mark.docker
 
@@ -123,9 +125,9 @@ def board(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: P
             yield board
 
 
-@pytest.fixture
-def worker(board: Switchboard) -> Iterator[Worker]:
-    """The threads that read by way of it, once they are known to be led to both standbys, and these are asked."""
+@contextmanager
+def working(board: Switchboard) -> Iterator[Worker]:
+    """Yield threads that read by way of the board, once both standbys are known to share it."""
     made = Worker()
     with board.leading_to(*BOTH):
         refresher.start()
@@ -136,6 +138,23 @@ def worker(board: Switchboard) -> Iterator[Worker]:
             made.close()
             refresher.stop()
             connections.close_all()
+
+
+@pytest.fixture
+def worker(board: Switchboard) -> Iterator[Worker]:
+    """Threads whose connections lead to either standby."""
+    with working(board) as made:
+        yield made
+
+
+def owed(client: Client) -> Any:
+    """Return the position that the client carries."""
+    return decode(client.token)[0].position
+
+
+def is_there(position: Any) -> bool:
+    """Tell whether a standby is known to have the position."""
+    return any(each.position.covers(position) for each in set_of("default").behind.values() if each.position)
 
 
 def known() -> list[str]:
@@ -170,6 +189,41 @@ def test_shared_alias__who_owes_nothing(worker: Worker) -> None:
 
     assert all(each.standby for each in seen)
     assert len({each.server for each in seen}) == len(BOTH)
+
+
+def test_shared_alias__pool(board: Switchboard) -> None:
+    """A pool's connections are asked when it makes them; whichever a thread is given, its server is known."""
+    pool = {"min_size": THREADS, "max_size": THREADS}
+    connections.settings["replica"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
+    with working(board) as worker:
+        seen = [worker.read(Client()) for _ in range(50)]
+        connections["replica"].close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
+
+    assert all(each.standby for each in seen)
+    assert len({each.server for each in seen}) == len(BOTH)
+
+
+def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard) -> None:
+    """It is begun where all that the client wrote is seen: it does not move."""
+
+    def read(client: Client) -> tuple[bool, bool]:
+        ledger, _ = received((client.token,))
+        with within(request(ledger=ledger)), read_only() as alias, connections[alias].cursor() as cursor:
+            cursor.execute(READ, [client.name])
+            seen = Seen(*cursor.fetchone())
+        return seen.exists, seen.standby
+
+    found = []
+    with board.servers.held_back("replica2"):
+        for number in range(20):
+            client = Client(f"reader {number}")
+            worker.write(client)
+            board.servers.caught_up("replica")
+            until(partial(is_there, owed(client)), "the refresher knows it")
+            found.append(random.choice(worker.threads).submit(read, client).result(30))
+
+    assert all(exists for exists, _ in found)
+    assert {standby for _, standby in found} == {True, False}
 
 
 def test_shared_alias__a_server_in_anothers_place(board: Switchboard) -> None:

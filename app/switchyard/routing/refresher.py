@@ -125,6 +125,7 @@ class OwnerWatch:
             server: judged(watch, asker) for watch in self.replicas for server, asker in watch.neighbours.askers()
         }
         strangers = [watch.neighbours.judge() for watch in self.replicas]
+        self._sever_the_hung(now)
         self.group.publish(after, behind, strangers=any(strangers))
         for watch, replica in zip(self.replicas, after, strict=True):
             self._changed(before[replica.alias], replica, gone=watch.asker.overdue(now) > DEADLINE)
@@ -132,6 +133,14 @@ class OwnerWatch:
         self._history.forget(replica.position for replica in known if replica.position is not None)
         if refusal != self.group.refusal:
             self._refuse(refusal)
+
+    def _sever_the_hung(self, now: float) -> None:
+        """Cut what leads to a server that hangs behind an alias whose first one does not."""
+        for watch in self.replicas:
+            for server, asker in watch.neighbours.askers():
+                known = self.group.behind.get(server)
+                if asker is not watch.asker and asker.overdue(now) > DEADLINE and known is not None and known.fit:
+                    live.sever(watch.alias, server)
 
     def _take(self, sample: Sample) -> None:
         position = sample.answer.position

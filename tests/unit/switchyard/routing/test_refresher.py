@@ -476,3 +476,21 @@ def test_judge__another_owner(servers: Servers) -> None:
     assert (restored.reason, restored.lag_seconds) == ("", 0.0)
     assert (foreign.reason, foreign.lag_seconds) == ("", 0.0)
     assert [each.position for each in servers.watch._history._written] == [other]
+
+
+def test_judge__a_neighbour_that_hangs(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what leads to that server is cut, once; the alias is read on."""
+    cut: list[tuple[str, ...]] = []
+    monkeypatch.setattr(live, "sever", lambda *cuts: cut.append(cuts) or 0)
+    seeker = Seeker("replica", lambda _seeker: set(), lambda _cursor: "")
+    servers.watch.replicas[0].neighbours.seekers.append(seeker)
+    servers.replica(at(5))
+    seeker.sample = Sample(servers.now, Answer("late", follows=True, writable=False, position=at(5)))
+    servers.judged()
+    seeker._asked_at = servers.now
+    found = [servers.judged(1).fit, servers.judged(1).fit]
+
+    assert found == [True, True]
+    assert servers.group.behind["late"].reason == "down"
+    assert cut == [("replica", "late")]
+    servers.group.forget()
