@@ -57,6 +57,12 @@ class Routed(BaseDatabaseWrapper):
             raise error
         super().ensure_connection()
 
+    def set_autocommit(self, autocommit: bool, *arguments: Any, **options: Any) -> None:
+        # MySQL is asked for it: where a transaction begins on a cut connection, the driver's error would say less.
+        if not autocommit and (away := unavailable(self.alias, changes=False)) is not None:
+            raise away
+        super().set_autocommit(autocommit, *arguments, **options)
+
     def get_new_connection(self, conn_params: Any) -> Any:
         connection = super().get_new_connection(conn_params)
         live.register(self.alias, connection)

@@ -142,6 +142,23 @@ def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.Monk
         run("default", "DELETE FROM place")
 
 
+def test_owner__known_to_be_down_with_an_open_connection(
+    files: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction is refused before the server is asked for it; afterwards one is opened as ever."""
+    connection = connections["default"]
+    run("default", "SELECT name FROM place")
+    with monkeypatch.context() as patch:
+        patch.setattr(set_of("default"), "refusal", "down")
+        patch.setattr(connection, "_set_autocommit", lambda _on: pytest.fail("was asked"))
+        with pytest.raises(OwnerUnavailableError):
+            transaction.atomic("default").__enter__()
+
+    assert not connection.in_atomic_block
+    with transaction.atomic("default"):
+        assert run("default", "SELECT name FROM place") == [("default",)]
+
+
 def test_cursor__server_that_may_lack_what_was_seen(
     files: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
