@@ -19,6 +19,7 @@ OWNERS = {
     "admin": "default",
     "auth": "default",
     "contenttypes": "default",
+    "django_cache": "default",  # what Django's database cache asks the routers with
     "sessions": "default",
     "analytics": "analytics",
     "reporting": "analytics",

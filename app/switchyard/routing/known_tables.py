@@ -5,8 +5,11 @@ from functools import cache
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.signals import setting_changed
 from django.db.models import Model
+from django.utils.module_loading import import_string
 
 from switchyard.conf import conf
 from switchyard.routing.owners import owner_of
@@ -24,6 +27,15 @@ def models_by_table() -> Mapping[str, Mapping[str, type[Model]]]:
             name = model._meta.db_table.rpartition(".")[2].strip('"`[]').lower()
             tables.setdefault(name, {}).setdefault(owner_of(model), model)
     return tables
+
+
+@cache
+def cache_tables() -> frozenset[str]:
+    """Return the tables (lower case) of Django's database caches, which have no models."""
+    backends = [(import_string(options["BACKEND"]), options) for options in settings.CACHES.values()]
+    return frozenset(
+        str(options["LOCATION"]).lower() for backend, options in backends if issubclass(backend, BaseDatabaseCache)
+    )
 
 
 def is_owned(app_label: str) -> bool:
@@ -47,6 +59,8 @@ def app_labels() -> tuple[str, ...]:
 def _forget(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "INSTALLED_APPS"}:
         models_by_table.cache_clear()
+    if setting == "CACHES":
+        cache_tables.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="switchyard.routing.known_tables")

@@ -3,7 +3,7 @@
 import time
 
 from switchyard.routing.decisions import in_transaction, wrapper_of
-from switchyard.routing.known_tables import models_by_table
+from switchyard.routing.known_tables import cache_tables, models_by_table
 from switchyard.routing.owners import is_primary_only, replicas_of
 from switchyard.routing.servers import set_of
 from switchyard.routing.state import Unplaced, current, is_process
@@ -34,8 +34,12 @@ def read(alias: str) -> None:
 
 
 def _is_read_there_alone(statement: Statement) -> bool:
-    """Tell whether all its tables are of apps whose rows are never read from a replica (sessions)."""
-    known = [models_by_table().get(table, {}).values() for table in statement.tables]
-    return bool(known) and all(
-        models and all(is_primary_only(model._meta.app_label) for model in models) for models in known
-    )
+    """Tell whether all its tables are of apps whose rows are never read from a replica (sessions, the cache)."""
+    return bool(statement.tables) and all(map(_has_primary_only_rows, statement.tables))
+
+
+def _has_primary_only_rows(table: str) -> bool:
+    models = models_by_table().get(table, {}).values()
+    if not models:
+        return table in cache_tables() and is_primary_only("django_cache")
+    return all(is_primary_only(model._meta.app_label) for model in models)

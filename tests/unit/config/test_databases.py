@@ -16,7 +16,13 @@ REPLICA = {"DATABASE_REPLICA_URL": "postgres://app:pw@standby/switchyard"}
 ANALYTICS = {"DATABASE_ANALYTICS_URL": "postgres://app:pw@analytics/switchyard"}
 LEGACY = {"DATABASE_LEGACY_URL": "mysql://app:pw@legacy/switchyard"}
 ALL = DEFAULT | REPLICA | ANALYTICS | LEGACY
-DJANGO = {"admin": "default", "auth": "default", "contenttypes": "default", "sessions": "default"}
+DJANGO = {
+    "admin": "default",
+    "auth": "default",
+    "contenttypes": "default",
+    "django_cache": "default",
+    "sessions": "default",
+}
 
 
 def read(environ: dict[str, str]) -> Topology:

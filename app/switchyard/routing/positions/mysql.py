@@ -5,7 +5,12 @@ from typing import Any, NamedTuple, Self
 from switchyard.routing.positions.position import Answer, Position
 
 _SERVER = "@@server_uuid"
-_ASK = f"SELECT {_SERVER}, @@global.read_only, @@global.super_read_only, @@global.gtid_executed /* switchyard */"
+# Where GTIDs were turned off, those from before are still there.
+_ASK = f"""
+SELECT {_SERVER}, @@global.read_only, @@global.super_read_only,
+       IF(@@global.gtid_mode IN ('ON', 'ON_PERMISSIVE'), @@global.gtid_executed, '')
+/* switchyard */
+"""
 
 type _Intervals = tuple[tuple[int, int], ...]
 

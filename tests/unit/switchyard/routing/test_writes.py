@@ -154,3 +154,14 @@ def test_read__of_no_request() -> None:
         assert ledger.owed["default"].at == 5.0
     finally:
         ledger.owed.clear()
+
+
+def test_wrote__to_the_database_cache(frame: State, settings: Any) -> None:
+    """What is stored there is read from nowhere else: nobody owes it."""
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "Cached"}}
+
+    wrote("default", statement("INSERT INTO cached (cache_key) VALUES ('a')"))
+    assert not frame.ledger.owed
+
+    wrote("default", statement("INSERT INTO uncached (id) VALUES (1)"))
+    assert "default" in frame.ledger.owed
