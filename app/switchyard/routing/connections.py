@@ -5,16 +5,17 @@ each one's socket is known to those who cut it, with the server that it leads to
 """
 
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from switchyard.routing import live
+from switchyard.routing import live, refresher
 from switchyard.routing.failover import Unopened, fall_back, gave_up, in_transaction
 from switchyard.routing.guard import guard, unavailable
-from switchyard.routing.owners import replicated_by
+from switchyard.routing.opening import opened
+from switchyard.routing.owners import replicas_of, replicated_by
 from switchyard.routing.servers import set_of
 from switchyard.routing.shared import learn
 
@@ -64,10 +65,18 @@ class Routed(BaseDatabaseWrapper):
         super().set_autocommit(autocommit, *arguments, **options)
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        connection = super().get_new_connection(conn_params)
+        connection = self._opened(conn_params) if _is_judged(self.alias) else super().get_new_connection(conn_params)
         live.register(self.alias, connection)
         learn(self.alias, self.vendor, connection)
         return connection
+
+    def _opened(self, conn_params: Any) -> Any:
+        pool = getattr(self, "pool", None)
+        return opened(
+            partial(super().get_new_connection, conn_params),
+            away=partial(_is_away, self.alias),
+            late=(lambda connection: connection.close()) if pool is None else pool.putconn,
+        )
 
     def _configure_connection(self, connection: Any) -> Any:
         # PostgreSQL's pool calls it for each connection that it makes, long before somebody takes it.
@@ -97,6 +106,12 @@ class Routed(BaseDatabaseWrapper):
         copied: Any = super().copy(alias)
         copied.__class__ = next(cls for cls in type(self).__mro__ if not issubclass(cls, Routed))
         return copied
+
+
+def _is_judged(alias: str) -> bool:
+    """Tell whether the refresher says when the alias' server is away."""
+    owner = replicated_by(alias) or alias
+    return refresher.running() and bool(replicas_of(owner)) and not set_of(owner).in_step
 
 
 def _is_away(alias: str) -> OperationalError | None:

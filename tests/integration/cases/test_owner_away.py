@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import override_settings
 from tests.integration.containers import until
 from tests.integration.servers import Servers
@@ -65,6 +65,20 @@ def test_case_18__mysql(watched: Servers, admin: Edge, fault: str) -> None:
     print(f"mysql {fault}: {wrote_in:.2f} {read_in:.2f}")
     assert (write, read) == (503, 200)
     assert max(wrote_in, read_in) < AT_ONCE
+
+
+def test_case_18__a_connection_to_open(watched: Servers, side: Side) -> None:
+    """A write that has to connect just as the server hangs waits until that is known, and not for the driver."""
+    connections[side.owner].close()
+    with watched.paused(side.owner):
+        began = time.monotonic()
+        with pytest.raises(OwnerUnavailableError):
+            side.create("bob")
+        took = time.monotonic() - began
+    until(lambda: not set_of(side.owner).refusal, "the owner is back", seconds=20)
+
+    print(f"{side.owner}: {took:.2f}")
+    assert took < AT_ONCE
 
 
 def test_case_18__orm(watched: Servers, side: Side, ada: Any) -> None:
