@@ -40,6 +40,7 @@ class Asker(threading.Thread):
         self.fault = ""  # why the last question had no answer, or what `after` found
         self._after = after
         self._asked_at: float | None = None
+        self._doubted = False
         self._ended = threading.Event()
         self._connection: Any = None
         self._dialect: Dialect
@@ -58,6 +59,9 @@ class Asker(threading.Thread):
     def ask(self) -> None:
         """Ask once and keep the answer."""
         self._asked_at = begun = time.monotonic()
+        if self._doubted:
+            self._doubted = False
+            self._close()
         try:
             if self._connection is None:
                 self._connection = own_connection(self.alias, self.vendor)
@@ -78,6 +82,10 @@ class Asker(threading.Thread):
         """Return how many seconds ago the question under way was asked; 0 when none is."""
         asked = self._asked_at
         return 0.0 if asked is None else now - asked
+
+    def doubt(self) -> None:
+        """Ask the next question over a new connection, which may lead elsewhere."""
+        self._doubted = True
 
     def drop(self) -> None:
         """Forget the server and the connection to it: the next question may reach another one."""

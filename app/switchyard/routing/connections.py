@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing import live, refresher
 from switchyard.routing.failover import Unopened, fall_back, gave_up, in_transaction
+from switchyard.routing.fenced import notice
 from switchyard.routing.guard import guard, unavailable
 from switchyard.routing.opening import opened
 from switchyard.routing.owners import replicas_of, replicated_by
@@ -39,7 +40,7 @@ def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     if not isinstance(connection, Routed):
         backend: Any = type(connection)
         connection.__class__ = _routed_class(backend)
-        for at, wrapper in enumerate((guard, fall_back)):
+        for at, wrapper in enumerate((guard, fall_back, notice)):
             if wrapper not in connection.execute_wrappers:
                 connection.execute_wrappers.insert(at, wrapper)
     return connection

@@ -129,8 +129,12 @@ class OwnerWatch:
         self.group.publish(after, behind, strangers=any(strangers))
         for watch, replica in zip(self.replicas, after, strict=True):
             self._changed(before[replica.alias], replica, gone=watch.asker.overdue(now) > DEADLINE)
+            if replica.reason in _ANOTHER:
+                watch.asker.doubt()  # the address may lead to the right server again, and this connection would not
         known = (*after, *behind.values())
         self._history.forget(replica.position for replica in known if replica.position is not None)
+        if refusal not in {"", "down"}:
+            self.asker.doubt()  # as above
         if refusal != self.group.refusal:
             self._refuse(refusal)
 
@@ -234,6 +238,12 @@ class Refresher:
         for watch in self._watches:
             yield from watch.askers()
 
+    def doubt(self, owner: str) -> None:
+        """Ask the owner anew over a new connection: one of a request's led to a server that takes no writes."""
+        for watch in self._watches:
+            if watch.group.owner == owner:
+                watch.asker.doubt()
+
     def running(self) -> bool:
         """Tell whether this process watches."""
         return self._process == os.getpid()
@@ -259,6 +269,7 @@ class Refresher:
 
 _refresher = Refresher()
 start, stop, running, askers = _refresher.start, _refresher.stop, _refresher.running, _refresher.askers
+doubt = _refresher.doubt
 
 
 def serve() -> None:

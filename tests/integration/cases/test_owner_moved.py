@@ -104,6 +104,27 @@ def test_case_19__standby(moving: Callable[[str], Switchboard], name: str) -> No
     assert list(side.on_owner().values_list(side.key, flat=True)) == ["kept"]
 
 
+@pytest.mark.parametrize("name", SIDES)
+def test_case_19__new_connections_alone(moving: Callable[[str], Switchboard], name: str) -> None:
+    """Connections that are open stay where they were: the write that opens one notices, and so does its return."""
+    side = SIDES[name]
+    board = moving(side.owner)
+    with others():
+        side.create("kept")
+    connections[side.owner].close()
+
+    with board.leading_to(side.replica):
+        with others(), pytest.raises(OwnerUnavailableError):
+            side.create("lost")
+        took = noticed(side.owner, "standby")
+        refused(side)
+    allowed(side.owner)
+    connections[side.owner].close()
+
+    assert took < NOTICED
+    assert list(side.on_owner().values_list(side.key, flat=True)) == ["kept"]
+
+
 def test_case_19__connections_dropped(moving: Callable[[str], Switchboard], mysql_pair: Servers) -> None:
     """Who still has a connection to the server that was there loses it: nothing more is written over it."""
     board = moving("default")

@@ -245,6 +245,21 @@ def test_judge__whose_connections_are_cut(servers: Servers, monkeypatch: pytest.
     assert cut == ["replica", "default"]
 
 
+def test_judge__who_is_asked_over_a_new_connection(servers: Servers) -> None:
+    """Where another server answers, the address may lead to the right one again, and the open connection would not."""
+    servers.replica(at(5), number=0)
+    servers.owner(5)
+    servers.judged()
+    askers = servers.asker(0), servers.watch.asker
+    assert [asker._doubted for asker in askers] == [False, False]
+
+    servers.replica(at(5), number=0, follows=False)
+    servers.owner(5, follows=True)
+    servers.judged()
+
+    assert [asker._doubted for asker in askers] == [True, True]
+
+
 def test_refusal__kinds(servers: Servers) -> None:
     """An owner is not to be written while it is down, hangs, follows another, is read-only or was superseded."""
     servers.judged()
