@@ -69,7 +69,9 @@ def real_databases(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_pat
     """The servers, empty, behind this process' aliases."""
     servers.clean()
     servers.caught_up()
-    with django_db_blocker.unblock(), connected(topology(servers.environ(), data_dir=tmp_path).databases):
+    databases = topology(servers.environ(), data_dir=tmp_path).databases
+    # A frame of its own, so that no test owes what another one wrote.
+    with django_db_blocker.unblock(), connected(databases), within(task()):
         yield servers
 
 
