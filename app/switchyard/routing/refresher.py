@@ -214,7 +214,10 @@ class Refresher:
                 for asker in watch.askers():
                     asker.start()
             if self._watches:
-                threading.Thread(target=self._judge_for_ever, name="switchyard-judges", daemon=True).start()
+                judged = (self._watches, self._ended)
+                threading.Thread(
+                    target=self._judge_for_ever, args=judged, name="switchyard-judges", daemon=True
+                ).start()
 
     def stop(self) -> None:
         """End the threads, and forget what they found: for tests and for those who fork."""
@@ -259,12 +262,14 @@ class Refresher:
             self._process, self._watches = None, []
             self.start()
 
-    def _judge_for_ever(self) -> None:
-        ended = self._ended
+    def _judge_for_ever(self, watches: list[OwnerWatch], ended: threading.Event) -> None:
         while not ended.wait(ROUND):
-            for watch in self._watches:
-                watch.judge()
-                watch.seek()
+            for watch in watches:
+                try:
+                    watch.judge()
+                    watch.seek()
+                except Exception:  # the last verdicts would stand for ever
+                    logger.exception("The servers of '%s' could not be judged.", watch.group.owner)
 
 
 _refresher = Refresher()

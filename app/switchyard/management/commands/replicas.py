@@ -55,15 +55,16 @@ class Command(BaseCommand):
         )
         with _watching():
             found = _first()
-            if options["json"]:
-                show = self._as_json if options["watch"] else self._as_indented_json
-                show(found)
-                for found in _later(watch=options["watch"]):
+            with suppress(KeyboardInterrupt):
+                if options["json"]:
+                    show = self._as_json if options["watch"] else self._as_indented_json
                     show(found)
-            else:
-                with Live(_table(found), console=console, auto_refresh=False) as live:
                     for found in _later(watch=options["watch"]):
-                        live.update(_table(found), refresh=True)
+                        show(found)
+                else:
+                    with Live(_table(found), console=console, auto_refresh=False) as live:
+                        for found in _later(watch=options["watch"]):
+                            live.update(_table(found), refresh=True)
         if code := _exit_code(found):
             sys.exit(code)
 
@@ -97,10 +98,9 @@ def _first() -> list[Server]:
 
 
 def _later(*, watch: bool) -> Iterator[list[Server]]:
-    with suppress(KeyboardInterrupt):
-        while watch:
-            time.sleep(_AGAIN)
-            yield servers()
+    while watch:
+        time.sleep(_AGAIN)
+        yield servers()
 
 
 def _exit_code(found: list[Server]) -> int:
