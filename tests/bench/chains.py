@@ -94,7 +94,7 @@ def counting(servers: Servers) -> Iterator[None]:
             while not ended.wait(0.002):
                 connection.execute("UPDATE bench_row SET value = value + 1 WHERE key = %s", [COUNTER])
 
-    yield from _in_thread(count, ended)
+    yield from in_thread(count, ended)
 
 
 @contextmanager
@@ -107,10 +107,11 @@ def restarting(servers: Servers) -> Iterator[None]:
             with servers.stopped("replica"):
                 time.sleep(DOWN)
 
-    yield from _in_thread(restart, ended)
+    yield from in_thread(restart, ended)
 
 
-def _in_thread(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
+def in_thread(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
+    """Let a thread work in a context manager's block, which it leaves when it is told that this has ended."""
     thread = threading.Thread(target=work)
     thread.start()
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 
-from tests.bench.chains import monotonic
+from tests.bench.chains import in_thread, monotonic
 from tests.bench.pair import KNOWN, primary_with, variables
 from tests.bench.reading import reading
 from tests.bench.results import SMALL, Result, at_most, finish
@@ -151,13 +151,7 @@ def written_to(servers: Servers) -> Iterator[None]:
                 while not ended.wait(0.05):
                     connection.execute("INSERT INTO bench_row (key, value) VALUES (gen_random_uuid(), 1)")
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    yield from in_thread(write, ended)
 
 
 if __name__ == "__main__":

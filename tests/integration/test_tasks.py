@@ -9,11 +9,11 @@ import pytest
 from django.db import connections, transaction
 from django.test import override_settings
 from tests.integration.servers import Servers
+from tests.queued import QUEUE
 
 pytest.importorskip("django.tasks", reason="Django 6.0 brings it.")
 
-from django.tasks import TaskResult, TaskResultStatus, task_backends
-from django.tasks.backends.base import BaseTaskBackend
+from django.tasks import task_backends
 from tests.integration.containers import until
 
 from accounts.models import User
@@ -21,28 +21,6 @@ from switchyard.routing import refresher, set_of
 from switchyard.routing.state import task, within
 
 pytestmark = pytest.mark.docker
-
-
-class Queue(BaseTaskBackend):
-    """A backend that leaves its tasks to another process."""
-
-    supports_async_task = True
-
-    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        self.validate_task(task)
-        never = dict.fromkeys(("enqueued_at", "started_at", "finished_at", "last_attempted_at"))
-        result: Any = TaskResult  # its stubs know no constructor
-        return result(
-            task=task,
-            id="1",
-            status=TaskResultStatus.READY,
-            args=args,
-            kwargs=kwargs,
-            backend=self.alias,
-            errors=[],
-            worker_ids=[],
-            **never,
-        )
 
 
 def found(name: str) -> str:
@@ -58,7 +36,7 @@ async def found_async(name: str) -> str:
 def watched(real_databases: Servers) -> Iterator[Servers]:
     """The servers, judged, and tasks that are queued; this test's state is its own."""
     path = "switchyard.routing.tasks.PositionBackend"
-    tasks = {"default": {"BACKEND": path, "OPTIONS": {"BACKEND": f"{__name__}.Queue"}}}
+    tasks = {"default": {"BACKEND": path, "OPTIONS": {"BACKEND": QUEUE}}}
     with override_settings(TASKS=tasks), within(task()):
         refresher.start()
         try:

@@ -12,13 +12,14 @@ from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing import live, refresher
-from switchyard.routing.failover import Unopened, fall_back, gave_up, in_transaction
+from switchyard.routing.failover import Unopened, fall_back, gave_up
 from switchyard.routing.fenced import notice
 from switchyard.routing.guard import guard, unavailable
 from switchyard.routing.opening import opened
 from switchyard.routing.owners import replicas_of, replicated_by
 from switchyard.routing.servers import set_of
 from switchyard.routing.shared import learn
+from switchyard.routing.state import in_transaction
 
 
 def install() -> None:

@@ -62,7 +62,7 @@ def able(group: ReplicationSet, ledger: Ledger) -> list[str]:
     owed = None if group.in_step else ledger.position(group.owner)
     if type(owed) is Unplaced:
         return []
-    return [each.alias for each in group.fit if owed is None or (each.position and each.position.covers(owed))]
+    return [each.alias for each in group.fit if owed is None or each.has(owed)]
 
 
 class Route:

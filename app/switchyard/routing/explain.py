@@ -5,18 +5,17 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, router
+from django.db import router
 from django.db.models import Model
 
 from switchyard.routing.owners import owner_of
-from switchyard.routing.routers import AppRouter, PrimaryReplicaRouter
+from switchyard.routing.routers import AppRouter, PrimaryReplicaRouter, djangos_choice
 from switchyard.routing.rules import RULES, Read
 from switchyard.routing.servers import Replica, set_of
 from switchyard.routing.state import Ledger, State, current
+from switchyard.routing.tally import decision
 
 type _Answers = Mapping[Any, Callable[[], str | None]]
-
-_LEFT = frozenset({"owner", "down"})  # the rules whose reads PrimaryReplicaRouter leaves to the next router
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _asked(read: Read) -> Iterator[Asked]:
 
 def _answer(model: type[Model], instance: Model | None, *, alias: str, rule: str) -> tuple[str, str]:
     """Return where Django sends the read for which our rules choose the alias, and who says so."""
-    left = rule in _LEFT and alias == ((instance is not None and instance._state.db) or DEFAULT_DB_ALIAS)
+    left = decision(alias, rule).left and alias == djangos_choice(instance)
     ours: _Answers = {
         PrimaryReplicaRouter.db_for_read: lambda: None if left else alias,
         AppRouter.db_for_read: lambda: owner_of(model),
@@ -102,7 +101,7 @@ def _django_asks(method: str, ours: _Answers, model: type[Model], instance: Mode
         our_answer = ours.get(getattr(ask, "__func__", None))
         if ask and (answer := our_answer() if our_answer else ask(model, **hints)):
             return answer, type(each).__name__
-    return (instance is not None and instance._state.db) or DEFAULT_DB_ALIAS, "Django's default"
+    return djangos_choice(instance), "Django's default"
 
 
 def _apart(state: State) -> State:

@@ -20,6 +20,7 @@ from switchyard.routing.guard import refusal
 from switchyard.routing.owners import replicated_by
 from switchyard.routing.servers import shared
 from switchyard.routing.shared import strays
+from switchyard.routing.state import in_transaction
 from switchyard.routing.statements import classify, text_of
 
 # The server ends, begins or lacks what it needs. Not 57014: that is a time-out of the user's own.
@@ -129,11 +130,6 @@ def gave_up(connection: BaseDatabaseWrapper, error: Error) -> None:
     if not refresher.is_conflict(error) or getattr(connection.connection, "closed", False):
         with suppress(Error):  # it is broken, that is why it is closed
             connection.close()
-
-
-def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether a transaction is open on the connection, or would begin with the next statement."""
-    return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
 
 
 def is_replicas(error: Error, connection: BaseDatabaseWrapper) -> bool:

@@ -15,11 +15,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 from switchyard.routing.decisions import fell_back, replica_for
-from switchyard.routing.failover import gave_up, in_transaction
+from switchyard.routing.failover import gave_up
 from switchyard.routing.owners import replicated_by, replication_set
 from switchyard.routing.servers import SHARES, set_of
 from switchyard.routing.shared import would_stray
-from switchyard.routing.state import current, pop, push
+from switchyard.routing.state import current, in_transaction, pop, push
 
 
 class Statements(NamedTuple):

@@ -60,7 +60,7 @@ class PrimaryReplicaRouter(AppRouter):
                     chosen = route.by.in_transaction if is_in_transaction(connection) else choose(route, None)
                 else:
                     chosen = best.default
-        if chosen.left and _is_djangos_choice(chosen.alias, instance):
+        if chosen.left and chosen.alias == djangos_choice(instance):
             # Without a next router Django takes the instance's alias, which may be the unfit replica, or `default`,
             # which may not be the owner: no opinion only where that comes to the same.
             if chosen.rule == "down":
@@ -76,5 +76,6 @@ class PrimaryReplicaRouter(AppRouter):
         return False if replicated_by(db) or owner_of_app(app_label) != db else None
 
 
-def _is_djangos_choice(alias: str, instance: Model | None) -> bool:
-    return alias == ((instance is not None and instance._state.db) or DEFAULT_DB_ALIAS)
+def djangos_choice(instance: Model | None) -> str:
+    """Return where Django sends what no router has an opinion on."""
+    return (instance is not None and instance._state.db) or DEFAULT_DB_ALIAS

@@ -42,6 +42,10 @@ class Replica(NamedTuple):
         """Tell whether reads that owe nothing may go there."""
         return not self.reason
 
+    def has(self, position: Position) -> bool:
+        """Tell whether it has surely replayed the position."""
+        return self.position is not None and self.position.covers(position)
+
 
 class Best:
     """The replica that a usual read goes to, with the decision that sends it there. One object each time one is judged.
@@ -98,9 +102,7 @@ class ReplicationSet:
     def passed(self, position: Position) -> bool:
         """Tell whether every replica is known to have replayed the position."""
         known = (*self.replicas, *self.behind.values())
-        return not self.strangers and all(
-            each.position is not None and each.position.covers(position) for each in known
-        )
+        return not self.strangers and all(each.has(position) for each in known)
 
 
 def keeps_positions(alias: str) -> bool:

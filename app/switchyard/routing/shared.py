@@ -44,7 +44,7 @@ def strays(connection: BaseDatabaseWrapper) -> bool:
     replica, owed = group.behind.get(server), ledger.position(owner)
     if replica is None or not replica.fit or type(owed) is Unplaced:
         return True
-    if owed is not None and not (replica.position is not None and replica.position.covers(owed)):
+    if owed is not None and not replica.has(owed):
         return True
     return ledger.servers.setdefault(owner, server) != server
 

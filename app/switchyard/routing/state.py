@@ -38,7 +38,7 @@ class Unplaced:
 
     def position(self, owner: str) -> Position | None:
         """Return a position that the owner surely had only after it happened, None as long as none is known."""
-        if self.writers and (still := tuple(each for each in self.writers if not _is_over(each))) != self.writers:
+        if self.writers and (still := tuple(each for each in self.writers if in_transaction(each))) != self.writers:
             self.at, self.writers = time.monotonic(), still  # they ended, and not after now
         sample = set_of(owner).sample
         if self.writers or sample is None or sample.begun_at <= self.at:
@@ -46,8 +46,9 @@ class Unplaced:
         return sample.answer.position
 
 
-def _is_over(connection: Any) -> bool:
-    return not connection.in_atomic_block and (connection.connection is None or connection.autocommit)
+def in_transaction(connection: Any) -> bool:
+    """Tell whether a transaction is open on the connection, whoever's, or would begin with the next statement."""
+    return bool(connection.in_atomic_block or (connection.connection is not None and not connection.autocommit))
 
 
 class Ledger:

@@ -18,6 +18,7 @@ from typing import Any, Self, cast
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from switchyard.routing.decisions import is_in_transaction
 from switchyard.routing.errors import CrossOwnerTransactionError, EarlyOnCommitError
 from switchyard.routing.owners import replicated_by
 from switchyard.routing.policies import apply, policy_of
@@ -70,7 +71,7 @@ class allow_cross_owner_writes:  # noqa: N801 - used as a function, like the oth
 
 def early_on_commit(connection: BaseDatabaseWrapper) -> None:
     """Apply the policy where a function would not wait: no transaction here, but one on another owner."""
-    if _is_open(connection):
+    if is_in_transaction(connection):
         return
     other = next((each.alias for each in _open_owners() if each.alias != connection.alias), None)
     if other is not None:
@@ -97,15 +98,8 @@ def _judged_on_commit(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> N
 def _open_owners() -> Iterator[BaseDatabaseWrapper]:
     """Yield this thread's connections to owners on which the program has a transaction open."""
     for connection in connections.all(initialized_only=True):
-        if _is_open(connection) and replicated_by(connection.alias) is None:
+        if is_in_transaction(connection) and replicated_by(connection.alias) is None:
             yield connection
-
-
-def _is_open(connection: BaseDatabaseWrapper) -> bool:
-    if connection.in_atomic_block:
-        return _outermost(connection) is not None
-    # `get_autocommit()` would open the connection; before it is open `autocommit` says nothing.
-    return connection.connection is not None and not connection.autocommit
 
 
 def _outermost(connection: BaseDatabaseWrapper) -> int | None:

@@ -96,7 +96,7 @@ class Standby:
             if self._is_delayed:
                 self._tell(cursor, _ORDERS[dialect].at_once, dialect)
         self._is_delayed = self._lags = False
-        _until(lambda: any(each.position and each.position.covers(written) for each in self._known()), self._alias)
+        _until(lambda: any(each.has(written) for each in self._known()), self._alias)
 
     def restore(self) -> None:
         """Let it catch up if it still lags."""

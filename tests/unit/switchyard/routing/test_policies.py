@@ -1,6 +1,5 @@
 """What follows a hit: by kind and by model, raised, logged or passed, and counted unless it passes."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,22 +9,9 @@ from accounts.models import User
 from config.settings import SWITCHYARD
 from legacy.models import Customer
 from switchyard.conf import POLICIES
-from switchyard.routing import CrossOwnerTransactionError, policies, violations
+from switchyard.routing import CrossOwnerTransactionError, policies
 from switchyard.routing.policies import policy_of
 from switchyard.telemetry.families import VIOLATION_KINDS
-
-
-@pytest.fixture
-def seen() -> Iterator[list[tuple[str, str]]]:
-    """Return the violations that were sent, as (kind, alias)."""
-    sent: list[tuple[str, str]] = []
-
-    def note(*, kind: str, alias: str, **_signal: Any) -> None:
-        sent.append((kind, alias))
-
-    violations.connect(note)
-    yield sent
-    violations.disconnect(note)
 
 
 def given(**chosen: Any) -> override_settings:

@@ -11,10 +11,10 @@ from django.test import override_settings
 
 pytest.importorskip("django.tasks", reason="Django 6.0 brings it.")
 
-from django.tasks import Task, TaskResult, TaskResultStatus, task_backends
-from django.tasks.backends.base import BaseTaskBackend
+from django.tasks import Task, task_backends
 from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
 from tests.published import at, lagging, replayed
+from tests.queued import QUEUE, Queue
 
 from accounts.models import User
 from switchyard.routing import decide, state
@@ -23,30 +23,7 @@ from switchyard.routing.servers import ReplicationSet
 from switchyard.routing.state import current, within
 from switchyard.routing.tasks import PositionBackend
 
-IMMEDIATE, QUEUE = "django.tasks.backends.immediate.ImmediateBackend", f"{__name__}.Queue"
-
-
-class Queue(BaseTaskBackend):
-    """A backend that leaves its tasks to another process."""
-
-    supports_async_task = True
-    supports_defer = True
-
-    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        self.validate_task(task)
-        never = dict.fromkeys(("enqueued_at", "started_at", "finished_at", "last_attempted_at"))
-        result: Any = TaskResult  # its stubs know no constructor
-        return result(
-            task=task,
-            id="1",
-            status=TaskResultStatus.READY,
-            args=args,
-            kwargs=kwargs,
-            backend=self.alias,
-            errors=[],
-            worker_ids=[],
-            **never,
-        )
+IMMEDIATE = "django.tasks.backends.immediate.ImmediateBackend"
 
 
 class OwnTask(Task):  # type: ignore[type-arg]  # generic in its stubs only

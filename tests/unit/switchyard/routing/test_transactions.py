@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -21,7 +20,6 @@ from switchyard.routing import (
     EarlyOnCommitError,
     allow_cross_owner_writes,
     allow_writes,
-    violations,
 )
 from switchyard.routing.transactions import before_write
 from switchyard.testing import assert_queries
@@ -29,19 +27,6 @@ from switchyard.testing import assert_queries
 DATABASES = ["default", "analytics", "legacy", "replica"]
 plain = pytest.mark.django_db(databases=DATABASES, transaction=True)
 in_testcase = pytest.mark.django_db(databases=DATABASES)
-
-
-@pytest.fixture
-def seen() -> Iterator[list[tuple[str, str]]]:
-    """Return the violations that were sent, as (kind, alias)."""
-    sent: list[tuple[str, str]] = []
-
-    def note(*, kind: str, alias: str, **_signal: Any) -> None:
-        sent.append((kind, alias))
-
-    violations.connect(note)
-    yield sent
-    violations.disconnect(note)
 
 
 def policy(**chosen: str) -> override_settings:
