@@ -26,13 +26,18 @@ from django.db.backends.base.creation import BaseDatabaseCreation
 from django.db.backends.signals import connection_created
 from django.db.backends.utils import debug_transaction
 
-from switchyard.routing import classify, replicated_by, set_of, text_of
+from switchyard.routing import classify, refresher, replicated_by, set_of, text_of
 from switchyard.routing.servers import SHARES
 
 
 @contextmanager
 def shared_mirrors() -> Iterator[None]:
-    """Let the replicas whose test databases are set up in this block share their owner's connection, in all threads."""
+    """Let the replicas whose test databases are set up in this block share their owner's connection, in all threads.
+
+    Nobody judges the servers any more: a test module that makes the application when it is imported, before there are
+    test databases, has started that.
+    """
+    refresher.stop()
     create_connection = connections.create_connection
     set_as_test_mirror = BaseDatabaseCreation.set_as_test_mirror
 

@@ -7,6 +7,7 @@ from django.db import connections
 from tests.connected import connected
 from tests.unit.switchyard.testing.ownproject import DJANGO, ORDERS, PYTEST, databases, passed
 
+from switchyard.routing import refresher
 from switchyard.testing.mirrors import SHARES, Mirror, shared_mirrors
 
 MEMORY = {"ENGINE": "django.db.backends.sqlite3", "NAME": "never-used"}
@@ -53,6 +54,15 @@ def test_shared_mirrors__undone_afterwards() -> None:
     assert not isinstance(outside, Mirror)
     assert not marked
     assert connections.create_connection == create_connection
+
+
+def test_shared_mirrors__judged_before() -> None:
+    """What was started before there were test databases ends: it judges other servers than the tests use."""
+    refresher.start()
+    with connected(PAIR), shared_mirrors():
+        judged = refresher.running()
+
+    assert not judged
 
 
 def test_shared_mirrors__a_copy() -> None:
