@@ -7,6 +7,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 from django.utils.cache import patch_vary_headers
 
 from switchyard.conf import conf
@@ -56,10 +57,16 @@ class RoutingMiddleware:
             return await sync_to_async(_leaving)(state, sent, asked, response)
 
     def process_view(self, asked: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        """Read one object's page in the admin from the owner, or people edit a stale row."""
+        """Read what the admin lets people edit from the owner: one object's page, and a list edited in place."""
         match = asked.resolver_match
-        if match is not None and "admin" in match.app_names and "object_id" in kwargs:
+        if match is not None and "admin" in match.app_names and ("object_id" in kwargs or _edits_list(match)):
             push(current().over(prefers="primary"))
+
+
+def _edits_list(match: ResolverMatch) -> bool:
+    # Django's admin leaves the ModelAdmin on each of its views.
+    listed = str(match.url_name).endswith("_changelist")
+    return listed and bool(getattr(getattr(match.func, "model_admin", None), "list_editable", ()))
 
 
 def _arrived(asked: HttpRequest) -> tuple[State, str]:

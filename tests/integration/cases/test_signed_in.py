@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
@@ -225,3 +226,38 @@ def test_case_9__change_form(watched: Servers, side: Side, admin: Edge, ada: Any
 
     assert (NEW in form, OLD in form) == (True, False)
     assert (NEW in listed, OLD in listed) == (False, True)
+
+
+@pytest.fixture
+def edited_in_place(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The admin's list has its emails as fields of a form."""
+    monkeypatch.setattr(site.get_model_admin(side.model), "list_editable", ("email",))
+
+
+@override_settings(LEGACY_WRITABLE=True)
+@pytest.mark.usefixtures("edited_in_place")
+def test_case_9__list_edited_in_place(watched: Servers, side: Side, admin: Edge, ada: Any) -> None:
+    """A list whose rows are edited in place shows the owner's."""
+    with all_held_back(watched):
+        with others():
+            side.on_owner().filter(pk=ada.pk).update(email=NEW)
+        form = admin.get(side.admin).text
+
+    assert (f'value="{NEW}"' in form, OLD in form) == (True, False)
+
+
+@override_settings(LEGACY_WRITABLE=True)
+@pytest.mark.usefixtures("edited_in_place")
+def test_case_9__list_stored(watched: Servers, side: Side, admin: Edge, ada: Any) -> None:
+    """What is stored from it changes the owner's newest rows, and nothing else in them."""
+    with all_held_back(watched):
+        forms = admin.get(side.admin).context["cl"].formset.forms
+        with others():
+            side.on_owner().filter(pk=ada.pk).update(**{side.key: "adam"})
+        answers = {field.html_name: field.value() for form in forms for field in form}
+        changed = next(form["email"].html_name for form in forms if form.instance.pk == ada.pk)
+        sizes = {"form-TOTAL_FORMS": len(forms), "form-INITIAL_FORMS": len(forms)}
+        response = admin.post(side.admin, {**sizes, **answers, changed: NEW, "_save": "Save"})
+
+    assert (response.status_code, response.headers["Location"]) == (302, side.admin)
+    assert side.on_owner().filter(pk=ada.pk).values_list(side.key, "email").get() == ("adam", NEW)

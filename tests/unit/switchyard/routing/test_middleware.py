@@ -9,6 +9,8 @@ from itertools import batched
 from typing import Any
 
 import pytest
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.auth.models import Group
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -259,7 +261,42 @@ ADMIN = (
     ],
     "admin",
 )
-URLS = (path("admin/", include(ADMIN)), path("object/<path:object_id>/", seen_sync))
+
+
+class Site(AdminSite):
+    """Asks nobody who they are."""
+
+    def has_permission(self, _request: HttpRequest) -> bool:
+        return True
+
+
+class Listed(ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
+    """Its pages say where users are read."""
+
+    list_display = ("pk", "name")
+
+    def changelist_view(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
+        return seen_sync(request)
+
+    add_view = changelist_view  # type: ignore[assignment]
+
+
+class Edited(Listed):
+    """Its list is edited in place."""
+
+    list_display = ("pk", "email")
+    list_editable = ("email",)
+
+
+SITE = Site()
+SITE.register(Group, Listed)
+SITE.register(User, Edited)
+URLS = (
+    path("admin/", include(ADMIN)),
+    path("object/<path:object_id>/", seen_sync),
+    path("site/", SITE.urls),
+    path("else/accounts_user_changelist/", seen_sync, name="accounts_user_changelist"),
+)
 ALONE = override_settings(
     ROOT_URLCONF=URLS, MIDDLEWARE=["switchyard.routing.RoutingMiddleware"], ALLOWED_HOSTS=["testserver"]
 )
@@ -268,12 +305,16 @@ PAGES = [
     ("/admin/user/1/async/", b"default"),
     ("/admin/user/", b"replica"),
     ("/object/1/", b"replica"),
+    ("/site/accounts/user/", b"default"),
+    ("/site/accounts/user/add/", b"replica"),
+    ("/site/auth/group/", b"replica"),
+    ("/else/accounts_user_changelist/", b"replica"),
 ]
 
 
 @pytest.mark.parametrize(("page", "alias"), PAGES)
 def test_process_view__pages_of_the_admin(page: str, alias: bytes) -> None:
-    """A page of one object reads the owner, or people edit a stale row; others do not."""
+    """A page of one object and a list that is edited read the owner, or people edit stale rows; others do not."""
     with ALONE:
         assert Client().get(page).content == alias
 
