@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from django.db import DatabaseError, connections
 from django.dispatch import Signal
@@ -44,11 +44,13 @@ class _Ahead:
 _ahead = _Ahead()
 
 
-def received(tokens: Iterable[str]) -> tuple[Ledger, str]:
+def received(tokens: Collection[str]) -> tuple[Ledger, str]:
     """Return the ledger of what the client carries, and the token that would say the same.
 
     What replicas have replayed by now, and what cannot be believed, is left out. No query.
     """
+    if not any(tokens):
+        return Ledger(), ""
     lines: dict[str, Line] = {}
     for text in filter(None, tokens):
         try:

@@ -31,8 +31,8 @@ def may_write(statement: Statement, alias: str) -> bool:
     """Tell whether the alias' server may write when it runs the statement."""
     if statement.changes is not None:
         return statement.changes
-    harmless = _loaded.get(alias, frozenset()) | conf.harmless_functions
-    return not harmless.issuperset(statement.calls)
+    unknown = set(statement.calls) - _loaded.get(alias, frozenset())
+    return bool(unknown) and not conf.harmless_functions.issuperset(unknown)
 
 
 def harmless_of(cursor: Any) -> frozenset[str]:

@@ -159,15 +159,21 @@ def pop() -> None:
     _current.set(_current.get().outer or _PROCESS)
 
 
-@contextmanager
-def within(state: State) -> Iterator[State]:
+class within:  # noqa: N801 - a block; made by a generator it would take a quarter of what a request costs here
     """Put the frame in force in this block, whatever was before."""
-    before = _current.get()
-    _current.set(state)
-    try:
-        yield state
-    finally:
-        _current.set(before)
+
+    __slots__ = ("_before", "_state")
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def __enter__(self) -> State:
+        self._before = _current.get()
+        _current.set(self._state)
+        return self._state
+
+    def __exit__(self, *_error: object) -> None:
+        _current.set(self._before)
 
 
 @contextmanager

@@ -30,6 +30,15 @@ FROM pg_is_in_recovery() AS recovering, pg_control_system(), pg_control_checkpoi
 /* switchyard */
 """
 
+# What a client waits for after its write, so without what a standby alone has to say: it takes half as long.
+_WRITTEN = """
+SELECT system_identifier::text, pg_walfile_name(inserted), inserted::text,
+       current_setting('wal_block_size'), current_setting('wal_segment_size')
+FROM pg_control_system(), pg_current_wal_insert_lsn() AS inserted
+/* switchyard */
+"""
+_UNITS = {"MB": 20, "GB": 30}
+
 
 class Lsn(NamedTuple):
     """A place in the log of one system."""
@@ -79,10 +88,10 @@ def server(cursor: Any) -> str:
 
 
 def written(cursor: Any) -> Position:
-    answer = ask(cursor)
-    if answer.follows or answer.position is None:
-        raise ValueError("The server is a standby: it writes nothing.")
-    return answer.position
+    cursor.execute(_WRITTEN)  # an error of the server where that is a standby
+    system, file, lsn, page, segment = cursor.fetchone()
+    at = Lsn.parse(f"{system}/{int(file[:8], 16)}/{lsn}")
+    return at._replace(lsn=reached(at.lsn, int(page), int(segment[:-2]) << _UNITS[segment[-2:]]))
 
 
 def reached(insert_lsn: int, page: int, segment: int) -> int:
