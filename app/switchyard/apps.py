@@ -11,7 +11,7 @@ class SwitchyardConfig(AppConfig):
     verbose_name = "Switchyard"
 
     def ready(self) -> None:
-        from switchyard.routing import connections, guard, stale_saves, transactions  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing import cascades, connections, guard, stale_saves, transactions  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks import check_routing  # noqa: PLC0415 - as above
         from switchyard.routing.checks_databases import check_servers  # noqa: PLC0415 - as above
         from switchyard.telemetry import decisions, queries, violations  # noqa: PLC0415 - as above
@@ -20,6 +20,7 @@ class SwitchyardConfig(AppConfig):
         checks.register(check_servers, checks.Tags.database)
         connections.install()
         guard.install()
+        cascades.install()
         stale_saves.install()
         transactions.install()
         queries.install()

@@ -89,6 +89,16 @@ class CrossOwnerQueryError(RoutingError):
     kind = "cross_owner_query"
 
 
+class CrossOwnerCascadeError(RoutingError):
+    """Deleting {model} on '{alias}' was refused: by {relation} it reaches {other}, owned by '{other_owner}'.
+
+    No cascade reaches across databases. Keep the key of {model} in a plain field, or set `on_delete=DO_NOTHING`, and
+    delete the rows of {other} on '{other_owner}' by themselves.
+    """
+
+    kind = "cross_owner_cascade"
+
+
 class StaleSaveError(RoutingError):
     """save() of {model} {pk} would undo what others wrote on '{alias}' since a replica's copy was made: {change}.
 

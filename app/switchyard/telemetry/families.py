@@ -16,7 +16,7 @@ BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
     *("replica_write", "legacy_write", "read_only_write", "misplaced_write", "cross_owner_query"),
-    *("stale_save", "early_on_commit", "cross_owner_transaction"),
+    *("cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
 )
 WRITE = "write"  # the reason, and the operation, of a decision where to write
 REJECTIONS = ("forged", "foreign", "future")

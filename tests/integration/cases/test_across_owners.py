@@ -4,6 +4,7 @@ import pytest
 from django.apps.registry import Apps
 from django.db import models
 from django.db.models import Exists, OuterRef
+from django.db.models.signals import post_delete
 from tests.integration.servers import Servers
 from tests.integration.watching import NOON, others
 
@@ -110,12 +111,33 @@ def test_case_12__pins(watched: Servers, bob: User) -> None:
     assert deed.user.username == "robert"
 
 
+def refused(reader: Reader) -> None:
+    """See that deleting the user is refused, before SQL, with both models, the alias and what to do."""
+    message = r"accounts\.Reader on 'default'.*analytics\.Deed, owned by 'analytics'.*DO_NOTHING"
+    with assert_queries(), pytest.raises(RoutingError, match=message):
+        reader.delete()
+
+
 def test_case_15__cascade(watched: Servers, bob: User) -> None:
     """A cascade to a child on another owner is refused before it is SQL on the parent's; nothing is deleted."""
     with use_primary():
         reader = Reader.objects.get()
 
-    with assert_queries(), pytest.raises(RoutingError, match="'analytics'"):
-        reader.delete()
+    refused(reader)
 
     assert User.objects.using("default").count() == AnalyticsEvent.objects.count() == 1
+
+
+def test_case_15__cascade_that_loads_the_children(watched: Servers, bob: User) -> None:
+    """Where somebody listens to the children's deletion, Django would first ask the parent's database for them."""
+
+    def listen(**_signal: object) -> None:
+        """Make Django load them."""
+
+    with use_primary():
+        reader = Reader.objects.get()
+    post_delete.connect(listen, sender=Deed)
+    try:
+        refused(reader)
+    finally:
+        post_delete.disconnect(listen, sender=Deed)
