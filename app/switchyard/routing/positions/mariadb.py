@@ -5,10 +5,14 @@ from typing import Any, NamedTuple, Self
 from switchyard.routing.positions.position import Answer, Position
 
 _SERVER = "CONCAT_WS('/', @@hostname, @@port, @@server_id)"
+# What a server has is what it logged and, if it was a replica without log_slave_updates, what it replayed.
 _ASK = f"""
-SELECT {_SERVER}, @@global.read_only, @@global.gtid_binlog_pos,
-       @@global.gtid_slave_pos /* switchyard */
+SELECT {_SERVER}, @@global.read_only, @@global.gtid_slave_pos,
+       IF(@@global.log_bin,
+          CONCAT_WS(',', NULLIF(@@global.gtid_binlog_pos, ''), NULLIF(@@global.gtid_slave_pos, '')), '')
+/* switchyard */
 """
+_WRITABLE = frozenset({"0", "OFF"})  # read_only is a number, and a word since 12.0
 
 
 class Gtids(NamedTuple):
@@ -34,18 +38,19 @@ class Gtids(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        domains = []
+        last: dict[int, tuple[int, int]] = {}
         for entry in text.split(","):
             domain, server, sequence = (int(number) for number in entry.split("-"))
-            domains.append((domain, server, sequence))
-        return cls(tuple(sorted(domains)))
+            last[domain] = max((sequence, server), last.get(domain, (0, 0)))
+        return cls(tuple((domain, server, sequence) for domain, (sequence, server) in sorted(last.items())))
 
 
 def ask(cursor: Any) -> Answer:
-    cursor.execute(_ASK)
-    server, read_only, wrote, replayed = cursor.fetchone()
-    text = replayed if read_only else wrote
-    return Answer(server, bool(read_only), not read_only, Gtids.parse(text) if text else None)
+    server, read_only, replayed, has = _row(cursor)
+    writable = str(read_only) in _WRITABLE
+    # Not all that a replica has: a write of its own there takes a number that its owner gives to another one.
+    text = has if writable else replayed
+    return Answer(server, not writable, writable, Gtids.parse(text) if text else None)
 
 
 def server(cursor: Any) -> str:
@@ -54,7 +59,14 @@ def server(cursor: Any) -> str:
 
 
 def written(cursor: Any) -> Position:
-    position = ask(cursor).position
-    if position is None:
+    # Not @@last_gtid: what was read counts, too, and another connection may have written.
+    *_, has = _row(cursor)  # whether it is read-only by now or not
+    if not has:
         raise ValueError("The server keeps no GTIDs: set log_bin.")
-    return position
+    return Gtids.parse(has)
+
+
+def _row(cursor: Any) -> tuple[Any, ...]:
+    cursor.execute(_ASK)
+    row: tuple[Any, ...] = cursor.fetchone()
+    return row

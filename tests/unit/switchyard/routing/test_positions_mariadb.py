@@ -35,6 +35,11 @@ def test_parse__in_any_order() -> None:
     assert Gtids.parse("1-101-5,0-100-7") == Gtids.parse("0-100-7,1-101-5")
 
 
+def test_parse__a_domain_twice() -> None:
+    """The higher number holds, whichever server wrote it and wherever it stands."""
+    assert Gtids.parse("0-2-9,0-1-10,1-1-5") == Gtids.parse("0-1-10,1-1-5") == Gtids.parse("1-1-5,0-1-10,0-2-9")
+
+
 @given(positions, positions, positions)
 def test_covers__is_an_order_of_sequences(one: Gtids, other: Gtids, third: Gtids) -> None:
     """A position covers itself; what covers each other has the same sequences; what covers reaches on."""
@@ -58,15 +63,27 @@ def test_foreign_to__no_domain_in_common() -> None:
 
 
 def test_ask__owner_and_replica() -> None:
-    """An owner is at what it wrote to its log, a replica at what it replayed."""
-    owner = ask(Cursor("a/3306/1", 0, "0-1-9", "0-2-3"))
-    replica = ask(Cursor("b/3306/2", 1, "0-2-3", "0-1-8"))
+    """An owner is at what it has, a replica at what it replayed, whatever it wrote itself."""
+    owner = ask(Cursor("a/3306/1", 0, "0-2-3", "0-1-9,0-2-3"))
+    replica = ask(Cursor("b/3306/2", 1, "0-1-8", "0-2-9,0-1-8"))
 
     assert (owner.follows, owner.writable, owner.position) == (False, True, Gtids.parse("0-1-9"))
     assert (replica.follows, replica.writable, replica.position) == (True, False, Gtids.parse("0-1-8"))
 
 
+@pytest.mark.parametrize("read_only", ["ON", "NO_LOCK", "NO_LOCK_NO_ADMIN"])
+def test_ask__read_only_as_a_word(read_only: str) -> None:
+    """Since 12.0 it is a word, and every one but OFF means that the server takes no writes."""
+    assert ask(Cursor("b/3306/2", read_only, "0-1-8", "0-1-8")).follows
+    assert ask(Cursor("a/3306/1", "OFF", "", "0-1-8")).writable
+
+
+def test_written__turned_read_only_meanwhile() -> None:
+    """What was written before is there, though the server counts as a replica by now."""
+    assert written(Cursor("a/3306/1", 1, "0-2-3", "0-1-9,0-2-3")) == Gtids.parse("0-1-9")
+
+
 def test_written__without_a_log() -> None:
     """There is no position, and the error says what to set."""
     with pytest.raises(ValueError, match="log_bin"):
-        written(Cursor("a/3306/1", 0, "", ""))
+        written(Cursor("a/3306/1", 0, "0-1-8", ""))
