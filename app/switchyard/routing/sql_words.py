@@ -36,6 +36,7 @@ SET_SCOPES: dict[str, Operation] = {
     "PERSIST": "write",
     "PERSIST_ONLY": "write",
     "PASSWORD": "write",
+    "STATEMENT": "write",  # MariaDB's `SET STATEMENT ... FOR` runs any statement
 }
 # The verbs that change rows and can stand in a CTE or after one.
 CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"})

@@ -344,10 +344,16 @@ def _of_pragma(reading: _Reading, word: str, following: Token) -> None:
     reading.writes = reading.writes or argued or word in WRITING_PRAGMAS
 
 
+def _of_begin(reading: _Reading, word: str, _following: Token) -> None:
+    # MariaDB's `BEGIN NOT ATOMIC` holds whatever may stand in a procedure.
+    reading.writes = reading.writes or word == "ATOMIC"
+
+
 _CLAUSES_OF: dict[str, Callable[[_Reading, str, Token], None]] = {
     "SET": _of_set,
     "COPY": _of_copy,
     "PRAGMA": _of_pragma,
+    "BEGIN": _of_begin,
     **dict.fromkeys(_EXPLAINS, _of_explain),
 }
 _JUDGES: dict[str, Callable[[_Reading], Operation]] = {
@@ -355,5 +361,6 @@ _JUDGES: dict[str, Callable[[_Reading], Operation]] = {
     # To a file or a program it writes, on the server.
     "COPY": lambda reading: "read" if reading.direction == "TO STDOUT" else "write",
     "PRAGMA": lambda reading: "write" if reading.writes else "other",
+    "BEGIN": lambda reading: "write" if reading.writes else "tx",
     **dict.fromkeys(_EXPLAINS, lambda reading: "write" if reading.analyzes and reading.writes else "read"),
 }
