@@ -96,15 +96,15 @@ def mysql_pair(servers: Servers) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def mariadb_pair() -> Iterator[Servers]:
-    """A MariaDB `maria` and its GTID replica `mariareplica`, without tables; skips where there is no image for them."""
+    """A MariaDB `legacy` and `legacyreplica`, its GTID replica, without tables; skips where there is no image."""
     with ExitStack() as stack:
         try:
             started = stack.enter_context(network_of_servers(MARIADB))
         except UnavailableError as error:
             pytest.skip(f"real servers: {error}")
-        start_mariadb(started, "maria")
-        start_mariadb_replica(started, "mariareplica", of="maria")
-        started.caught_up("mariareplica")
+        start_mariadb(started, "legacy")
+        start_mariadb_replica(started, "legacyreplica", of="legacy")
+        started.caught_up("legacyreplica")
         yield started
 
 

@@ -63,14 +63,14 @@ def standby(two_standbys: Servers) -> Iterator[Pair]:
 
 
 @pytest.fixture(
-    params=[("two_standbys", "replica2"), ("mysql_pair", "legacyreplica"), ("mariadb_pair", "mariareplica")]
+    params=[("two_standbys", "replica2"), ("mysql_pair", "legacyreplica"), ("mariadb_pair", "legacyreplica")]
 )
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     fixture, alias = request.param
     yield from pair_of(request.getfixturevalue(fixture), alias)
 
 
-@pytest.fixture(params=[("mysql_pair", "legacyreplica"), ("mariadb_pair", "mariareplica")])
+@pytest.fixture(params=[("mysql_pair", "legacyreplica"), ("mariadb_pair", "legacyreplica")])
 def mysql_like(request: pytest.FixtureRequest) -> Iterator[Pair]:
     fixture, alias = request.param
     yield from pair_of(request.getfixturevalue(fixture), alias)
