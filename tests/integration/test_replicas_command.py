@@ -54,6 +54,26 @@ def test_replicas__down(servers: Servers) -> None:
     assert (found["replica"]["state"], found["default"]["state"]) == ("down", "fit")
 
 
+def test_replicas__without_migrations(mysql_pair: Servers) -> None:
+    """A replica without the table of migrations is not down: it has not replayed them, on either vendor."""
+    pairs = {"default": "replica", "legacy": "legacyreplica"}
+    names = "django_migrations", "django_migrations_away"
+    try:
+        rename(mysql_pair, pairs, *names)
+        code, found = replicas(mysql_pair)
+    finally:
+        rename(mysql_pair, pairs, *reversed(names))
+
+    assert code == 1
+    assert {alias: found[alias]["state"] for alias in pairs.values()} == dict.fromkeys(pairs.values(), "unmigrated")
+
+
+def rename(servers: Servers, pairs: dict[str, str], before: str, after: str) -> None:
+    for owner, replica in pairs.items():
+        servers.ask(owner, f"ALTER TABLE {before} RENAME TO {after}")
+        servers.caught_up(replica)
+
+
 def test_replicas__owner_refused(servers: Servers) -> None:
     """An owner that hangs must not be written: the exit code says so, whatever its standby says."""
     with servers.paused("default"):

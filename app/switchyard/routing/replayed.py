@@ -10,6 +10,9 @@ from django.db.migrations.loader import MigrationLoader
 from switchyard.routing.known_tables import is_owned
 from switchyard.routing.owners import owner_of_app
 
+# What servers say when asked for a table that they lack: PostgreSQL's state, MySQL's and MariaDB's number.
+_NO_TABLE = frozenset({"42P01", 1146})
+
 
 class Replayed:
     """Asks a replica in each round until it has its owner's migrations, and never again."""
@@ -21,10 +24,19 @@ class Replayed:
     def __call__(self, cursor: Any) -> str:
         """Return what is wrong, as a word; empty when nothing is."""
         if not self._has and missing_migrations(self._owner, frozenset()):
-            cursor.execute("SELECT app, name FROM django_migrations")
-            self._has = not missing_migrations(self._owner, {(app, name) for app, name in cursor.fetchall()})
+            self._has = not missing_migrations(self._owner, _applied(cursor))
             return "" if self._has else "unmigrated"
         return ""
+
+
+def _applied(cursor: Any) -> set[tuple[str, str]]:
+    try:
+        cursor.execute("SELECT app, name FROM django_migrations")
+    except Exception as error:
+        if _NO_TABLE.isdisjoint((getattr(error, "sqlstate", None), *error.args[:1])):
+            raise
+        return set()
+    return {(app, name) for app, name in cursor.fetchall()}
 
 
 def missing_migrations(owner: str, applied: AbstractSet[tuple[str, str]]) -> list[tuple[str, str]]:
