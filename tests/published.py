@@ -27,8 +27,11 @@ def at(lsn: int, *, system: str = "1", timeline: int = 1) -> Lsn:
 
 
 def replayed(group: ReplicationSet, *, unfit: tuple[str, ...] = (), **replicas: int) -> None:
-    """Publish how far each replica is known to have come."""
-    group.publish(Replica(alias, "down" if alias in unfit else "", at(lsn)) for alias, lsn in replicas.items())
+    """Publish how far each replica is known to have come, the best first: each lags a little more than those before."""
+    group.publish(
+        Replica(alias, "down" if alias in unfit else "", at(lsn), lag_seconds=place / 1000)
+        for place, (alias, lsn) in enumerate(replicas.items())
+    )
 
 
 def sampled(group: ReplicationSet, lsn: int, begun_at: float | None = None) -> None:

@@ -110,7 +110,10 @@ def choose(route: Route, instance: Model | None) -> Decision:  # noqa: PLR0911 -
     if best is None:
         fell_back(owner, state, "down")
         return by.down
-    ledger, replica = state.ledger, best.replica
+    ledger = state.ledger
+    if route.several and (last := ledger.last.get(owner)) is not None:
+        best = group.bests.get(last, best)
+    replica = best.replica
     owed = None if group.in_step else ledger.owed.get(owner)
     if owed is not None and (type(owed) is Unplaced or replica.position is None or not replica.position.covers(owed)):
         return _of_the_able(route, state)

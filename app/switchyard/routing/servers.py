@@ -48,7 +48,7 @@ class Replica(NamedTuple):
 
 
 class Best:
-    """The replica that a usual read goes to, with the decision that sends it there. One object each time one is judged.
+    """A fit replica, with the decision that sends a usual read there. One object each time it is judged.
 
     Not a tuple: a slot is read in a third of the time that a named tuple's field takes.
     """
@@ -63,10 +63,23 @@ class Best:
 class ReplicationSet:
     """An owner and its replicas."""
 
-    __slots__ = ("behind", "best", "fit", "in_step", "owner", "refusal", "replicas", "sample", "strangers")
+    __slots__ = (
+        "_turn",
+        "behind",
+        "best",
+        "bests",
+        "fit",
+        "in_step",
+        "owner",
+        "refusal",
+        "replicas",
+        "sample",
+        "strangers",
+    )
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
+        self._turn = -1  # whose it is among equals
         self.look()
         self.forget()
 
@@ -91,13 +104,17 @@ class ReplicationSet:
         There are `strangers` if connections lead to servers that are not.
         """
         self.replicas: tuple[Replica, ...] = tuple(replicas)
+        self._turn += 1
         self.behind: Mapping[str, Replica] = behind or {}
         self.strangers = strangers
-        # The best first. A decision reads this, or `best`, once: they are replaced, never changed.
-        self.fit: tuple[Replica, ...] = tuple(
-            sorted((each for each in self.replicas if each.fit), key=lambda each: each.lag_seconds)
-        )
-        self.best = Best(self.fit[0]) if self.fit else None
+        fit = sorted((each for each in self.replicas if each.fit), key=lambda each: each.lag_seconds)
+        equals = sum(each.lag_seconds == fit[0].lag_seconds for each in fit)
+        first = self._turn % equals if equals else 0
+        # The best first, equals in turn: else one of them would serve all reads. A decision reads this, `bests` or
+        # `best` once: they are replaced, never changed.
+        self.fit: tuple[Replica, ...] = (*fit[first:equals], *fit[:first], *fit[equals:])
+        self.bests = {each.alias: Best(each) for each in self.fit}
+        self.best = self.bests[self.fit[0].alias] if self.fit else None
 
     def passed(self, position: Position) -> bool:
         """Tell whether every replica is known to have replayed the position."""

@@ -28,14 +28,26 @@ def test_set_of__is_one() -> None:
 
 
 def test_publish__the_best_first() -> None:
-    """The fit ones stand in the order of their lag, and of REPLICAS where that is the same."""
+    """The fit ones stand in the order of their lag, however often they are published."""
     with lagging("replica", "legacy", "analytics") as group:
-        group.publish([Replica("replica", "", at(1), 2.0), Replica("legacy", "down"), Replica("analytics", "", at(1))])
-        by_lag = [each.alias for each in group.fit]
-        group.publish([Replica("replica"), Replica("legacy"), Replica("analytics")])
+        for _ in range(3):
+            group.publish(
+                [Replica("replica", "", at(1), 2.0), Replica("legacy", "down"), Replica("analytics", "", at(1))]
+            )
 
-        assert by_lag == ["analytics", "replica"]
-        assert [each.alias for each in group.fit] == ["replica", "legacy", "analytics"]
+            assert [each.alias for each in group.fit] == ["analytics", "replica"]
+
+
+def test_publish__equals_in_turn() -> None:
+    """Those that lag alike are the best in turn, beginning with the first of REPLICAS; one that lags more never is."""
+    with lagging("replica", "legacy", "analytics") as group:
+        best = [group.fit[0].alias]
+        for _ in range(6):
+            group.publish([Replica("replica"), Replica("legacy"), Replica("analytics", lag_seconds=1.0)])
+            best.append(group.fit[0].alias)
+
+    assert best[0] == "replica"
+    assert {alias: best.count(alias) for alias in best} == {"replica": 4, "legacy": 3}
 
 
 @pytest.mark.parametrize(("replica", "legacy", "passed"), [(5, 5, True), (5, 4, False), (9, 5, True), (4, 4, False)])
