@@ -55,8 +55,8 @@ _ORDERS: dict[Dialect, Orders] = {
     mariadb: Orders(
         pause=("STOP SLAVE SQL_THREAD",),
         resume=("START SLAVE SQL_THREAD",),
-        delay=("STOP SLAVE SQL_THREAD", "CHANGE MASTER TO MASTER_DELAY = {s}", "START SLAVE SQL_THREAD"),
-        at_once=("STOP SLAVE SQL_THREAD", "CHANGE MASTER TO MASTER_DELAY = 0", "START SLAVE SQL_THREAD"),
+        delay=("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = {s}", "START SLAVE"),  # it changes nothing while it runs
+        at_once=("STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 0", "START SLAVE"),
         right="REPLICATION SLAVE ADMIN ON *.* (granted on the replica, or on its primary)",
     ),
 }

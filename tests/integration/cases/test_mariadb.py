@@ -28,12 +28,14 @@ from tests.integration.faults import promoted
 from tests.integration.servers import Servers
 from tests.integration.test_migrate import OWNED, TABLES
 from tests.integration.test_replicas_command import replicas
+from tests.integration.vendors import ROOT_PASSWORD
 from tests.integration.watching import NEW, OLD, SIDES, Side
 
 from switchyard.routing import RoutingError, read_only
 from switchyard.routing.checks_databases import check_servers
 from switchyard.routing.positions import mariadb
 from switchyard.routing.state import current
+from switchyard.testing import replica_lag
 
 __all__ = [
     "impatient",
@@ -169,3 +171,23 @@ def test_read_only__held_by_the_server(watched: Servers, side: Side, ada: Any) -
 
     assert (alias, found) == (side.owner, OLD)
     assert side.on_owner().get().email == NEW
+
+
+def test_replica_lag__on_demand(watched: Servers, side: Side, ada: Any) -> None:
+    """A test's replica is paused and delayed by its server, and has everything when the block has ended."""
+    for alias in (side.owner, side.replica):
+        connections.settings[alias] |= {"USER": "root", "PASSWORD": ROOT_PASSWORD}
+        connections[alias].close()
+    on_replica = side.model._default_manager.using(side.replica)
+    with replica_lag() as lag:
+        lag.pause(side.replica)
+        side.on_owner().update(email=NEW)
+        paused = on_replica.get().email
+        lag.catch_up(side.replica)
+        caught_up = on_replica.get().email
+        lag.delay(3600, side.replica)
+        side.on_owner().update(email=OLD)
+        delayed = on_replica.get().email
+
+    assert (paused, caught_up, delayed) == (OLD, NEW, NEW)
+    assert on_replica.get().email == OLD
