@@ -19,6 +19,8 @@ def connected(databases: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
         yield
     finally:
         connections.close_all()
+        for connection in connections.all(initialized_only=True):  # those of other aliases would be taken for the next
+            del connections[connection.alias]
         connections.settings = settings
         for alias, connection in embedded.items():
             connections[alias] = connection
