@@ -19,7 +19,6 @@ from tests.integration.cases.test_read_your_writes import (
 from tests.integration.cases.test_replica_away import impatient, test_case_17__replica_fails
 from tests.integration.cases.test_writes import (
     test_case_5__lock,
-    test_case_6__the_mysql_server_refuses_too,
     test_case_6__write_to_the_replica,
 )
 from tests.integration.conftest import manage
@@ -41,7 +40,6 @@ __all__ = [
     "impatient",
     "legacy_writable",
     "test_case_5__lock",
-    "test_case_6__the_mysql_server_refuses_too",
     "test_case_6__write_to_the_replica",
     "test_case_17__replica_fails",
     "test_case_19__super_read_only",
@@ -173,11 +171,29 @@ def test_read_only__held_by_the_server(watched: Servers, side: Side, ada: Any) -
     assert side.on_owner().get().email == NEW
 
 
-def test_replica_lag__on_demand(watched: Servers, side: Side, ada: Any) -> None:
-    """A test's replica is paused and delayed by its server, and has everything when the block has ended."""
-    for alias in (side.owner, side.replica):
+def test_read_only__a_replicas_session(watched: Servers, side: Side, ada: Any) -> None:
+    """Its session refuses a write of a user whom the read-only server would let write."""
+    drivers = pytest.importorskip("MySQLdb")
+    as_root(side.replica)
+    connections[side.replica].ensure_connection()
+
+    with (
+        connections[side.replica].connection.cursor() as cursor,
+        pytest.raises(drivers.OperationalError, match="READ ONLY transaction"),
+    ):
+        cursor.execute("DELETE FROM customers")
+
+
+def as_root(*aliases: str) -> None:
+    """Connect as the superuser from now on, to the test's end."""
+    for alias in aliases:
         connections.settings[alias] |= {"USER": "root", "PASSWORD": ROOT_PASSWORD}
         connections[alias].close()
+
+
+def test_replica_lag__on_demand(watched: Servers, side: Side, ada: Any) -> None:
+    """A test's replica is paused and delayed by its server, and has everything when the block has ended."""
+    as_root(side.owner, side.replica)
     on_replica = side.model._default_manager.using(side.replica)
     with replica_lag() as lag:
         lag.pause(side.replica)
