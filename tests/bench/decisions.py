@@ -63,9 +63,9 @@ if settings.STACK == "switchyard":
             yield decide
 
     @contextmanager
-    def owing(lsn: int) -> Iterator[Decide]:
-        """A request that carries a token."""
-        ledger = state.owing({"default": Lsn("1", 1, lsn)})
+    def owing(lsn: int, **last: str) -> Iterator[Decide]:
+        """A request that carries a token, with the replica that was read last where there are several."""
+        ledger = state.owing({"default": Lsn("1", 1, lsn)}, last)
         with state.within(state.request(ledger=ledger)), read() as decide:
             yield decide
 
@@ -75,3 +75,5 @@ if settings.STACK == "switchyard":
         "owing a covered position": partial(owing, 100),
         "owing a position to come": partial(owing, 300),
     }
+    if len(group.replicas) > 1:
+        WORKLOADS["having read the second best"] = partial(owing, 100, default=group.fit[-1].alias)

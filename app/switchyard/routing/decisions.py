@@ -107,10 +107,13 @@ def choose(route: Route, instance: Model | None) -> Decision:  # noqa: PLR0911 -
         return by.in_transaction
     if state.unsafe:
         return by.unsafe
+    ledger = state.ledger
+    settled = ledger.settled
+    if settled.judgement is group.judgement:
+        return settled.default
     if best is None:
         fell_back(owner, state, "down")
         return by.down
-    ledger = state.ledger
     if route.several and (last := ledger.last.get(owner)) is not None:
         best = group.bests.get(last, best)
     replica = best.replica

@@ -48,8 +48,9 @@ class PrimaryReplicaRouter(AppRouter):
             route = route_of(model)
         chosen = route.always
         if chosen is None:
-            best, state = route.group.best, current()
-            if best is None or best is not state.ledger.settled or instance is not None or not state.plain:
+            state = current()
+            settled = state.ledger.settled
+            if settled.judgement is not route.group.judgement or instance is not None or not state.plain:
                 chosen = choose(route, instance)
             else:
                 try:  # as wrapper_of() does
@@ -59,7 +60,7 @@ class PrimaryReplicaRouter(AppRouter):
                 if connection.in_atomic_block or not (connection.autocommit or connection.connection is None):
                     chosen = route.by.in_transaction if is_in_transaction(connection) else choose(route, None)
                 else:
-                    chosen = best.default
+                    chosen = settled.default
         if chosen.left and chosen.alias == djangos_choice(instance):
             # Without a next router Django takes the instance's alias, which may be the unfit replica, or `default`,
             # which may not be the owner: no opinion only where that comes to the same.

@@ -53,10 +53,11 @@ class Best:
     Not a tuple: a slot is read in a third of the time that a named tuple's field takes.
     """
 
-    __slots__ = ("default", "replica")
+    __slots__ = ("default", "judgement", "replica")
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, judgement: object) -> None:
         self.replica = replica
+        self.judgement = judgement  # the set's, for as long as this holds
         self.default = decision(replica.alias, "default")
 
 
@@ -70,6 +71,7 @@ class ReplicationSet:
         "bests",
         "fit",
         "in_step",
+        "judgement",
         "owner",
         "refusal",
         "replicas",
@@ -113,7 +115,8 @@ class ReplicationSet:
         # The best first, equals in turn: else one of them would serve all reads. A decision reads this, `bests` or
         # `best` once: they are replaced, never changed.
         self.fit: tuple[Replica, ...] = (*fit[first:equals], *fit[:first], *fit[equals:])
-        self.bests = {each.alias: Best(each) for each in self.fit}
+        self.judgement = object()
+        self.bests = {each.alias: Best(each, self.judgement) for each in self.fit}
         self.best = self.bests[self.fit[0].alias] if self.fit else None
 
     def passed(self, position: Position) -> bool:

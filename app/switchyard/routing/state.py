@@ -15,10 +15,11 @@ from types import MappingProxyType
 from typing import Any, Literal, final
 
 from switchyard.routing.positions import Position
-from switchyard.routing.servers import Best, set_of
+from switchyard.routing.servers import Best, Replica, set_of
 
 type Prefers = Literal["", "primary", "replica"]
 
+_NONE = Best(Replica(""), None)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -61,7 +62,7 @@ class Ledger:
         self.last: dict[str, str] = {}  # owner -> the replica read last, where there are several
         self.servers: dict[str, str] = {}  # owner -> the server read last, where several are behind one alias
         # The one that had what is owed and was read last: nothing is compared again until it is judged anew.
-        self.settled: Best | None = None
+        self.settled = _NONE
         self.lock = threading.Lock()
 
     @property
@@ -78,7 +79,7 @@ class Ledger:
             self.owed[owner] = what
             self.last.pop(owner, None)
             self.servers.pop(owner, None)
-            self.settled = None
+            self.settled = _NONE
 
     def settle(self, owner: str, owed: Position | Unplaced | None, best: Best) -> None:
         """Take down that this one has what was owed to its owner, if nothing else is by now."""

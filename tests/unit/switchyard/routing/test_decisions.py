@@ -206,6 +206,20 @@ def test_settled__until_more_is_owed() -> None:
         assert PrimaryReplicaRouter().db_for_read(User) == "default"
 
 
+def test_settled__the_replica_read_last() -> None:
+    """A client stays on the replica that it has read, though another one is the best by now, at no more cost."""
+    with lagging(*BOTH) as group, within(state.request(ledger=state.owing({}, {"default": "legacy"}))) as frame:
+        replayed(group, replica=5, legacy=5)
+        read = [PrimaryReplicaRouter().db_for_read(User) for _ in range(2)]
+        settled = frame.ledger.settled
+        replayed(group, replica=5, legacy=5, unfit=("legacy",))
+        lost = decide(User).alias
+
+    assert read == ["legacy", "legacy"]
+    assert settled.default is decision("legacy", "default")
+    assert lost == "default"
+
+
 def test_settle__something_else_is_owed_by_now() -> None:
     """What was compared with another position settles nothing."""
     with lagging("replica") as group:
@@ -213,7 +227,7 @@ def test_settle__something_else_is_owed_by_now() -> None:
         assert group.best
         frame = state.request(ledger=state.owing({"default": at(6)}))
         frame.ledger.settle("default", at(4), group.best)
-        assert frame.ledger.settled is None
+        assert frame.ledger.settled.judgement is not group.judgement
 
 
 def test_decision__is_one_object() -> None:
