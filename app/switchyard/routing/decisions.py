@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from switchyard.routing import refresher
 from switchyard.routing.owners import app_of_rows, is_primary_only, owner_of, replicas_of, replicated_by
-from switchyard.routing.servers import ReplicationSet, set_of
+from switchyard.routing.servers import Best, ReplicationSet, set_of
 from switchyard.routing.state import Ledger, State, Unplaced, current, is_process
 from switchyard.routing.tally import Decision, decision
 
@@ -107,13 +107,18 @@ def choose(route: Route, instance: Model | None) -> Decision:  # noqa: PLR0911 -
         return by.in_transaction
     if state.unsafe:
         return by.unsafe
-    ledger = state.ledger
-    settled = ledger.settled
+    settled = state.ledger.settled
     if settled.judgement is group.judgement:
         return settled.default
     if best is None:
         fell_back(owner, state, "down")
         return by.down
+    return _of_the_best(route, state, best)
+
+
+def _of_the_best(route: Route, state: State, best: Best) -> Decision:
+    """Decide for the best replica, or the one that this client read last, if it has what is owed."""
+    owner, group, ledger = route.owner, route.group, state.ledger
     if route.several and (last := ledger.last.get(owner)) is not None:
         best = group.bests.get(last, best)
     replica = best.replica
