@@ -10,6 +10,7 @@ import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -55,12 +56,11 @@ def server_of(alias: str, connection: Any) -> str:
     return place.server if place is not None else ""
 
 
-def servers(alias: str) -> set[str]:
-    """Return the servers that the alias' connections lead to, but for those that have ended them all."""
+def servers(alias: str, beside: AbstractSet[str]) -> set[str]:
+    """Return the servers that the alias' connections lead to beside these, but for those that have ended them all."""
     with _lock:
-        places = [place for place in _places[alias].values() if place.server]
-    found = {place.server for place in places}
-    return found if len(found) < 2 else {place.server for place in places if _is_open(place)}  # noqa: PLR2004
+        places = [place for place in _places[alias].values() if place.server and place.server not in beside]
+    return {place.server for place in places if _is_open(place)}
 
 
 def sever(alias: str, server: str = "") -> int:

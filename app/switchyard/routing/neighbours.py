@@ -64,7 +64,7 @@ class Neighbours:
 
     def seen(self) -> set[str]:
         """Return every server that a connection of this process leads to."""
-        return {server for server, _ in self.askers()} | live.servers(self.alias)
+        return self._asked() | self._strangers()
 
     def judge(self) -> bool:
         """Note whether several servers share the alias; tell whether one of them is asked by nobody."""
@@ -80,7 +80,10 @@ class Neighbours:
         return bool(self._strangers())
 
     def _strangers(self) -> set[str]:
-        return live.servers(self.alias) - {server for server, _ in self.askers()}
+        return live.servers(self.alias, self._asked())
+
+    def _asked(self) -> set[str]:
+        return {server for server, _ in self.askers()}
 
     def seek(self, now: float) -> None:
         """Look for other servers: now and then, and when a request was led to one."""

@@ -115,18 +115,20 @@ def test_sever__in_a_forked_process(pair: tuple[socket.socket, socket.socket]) -
 
 
 def test_servers__by_open_connections(pair: tuple[socket.socket, socket.socket]) -> None:
-    """A server that has ended its connection counts no more, though its last words are unread."""
+    """A server that has ended its connection counts no more, though its last words are unread and no other is left."""
     ended, rest = socket.socketpair()
     kept, gone, unknown = Connection(pair[0]), Connection(ended), Connection(pair[0])
     for connection, server in ((kept, "a"), (gone, "b"), (unknown, "")):
         live.register("led", connection)
         live.leads_to("led", connection, server)
-    before = live.servers("led")
+    before = live.servers("led", set()), live.servers("led", {"a"})
     rest.send(b"terminating connection")
     rest.close()
 
     with ended:
-        assert (before, live.servers("led")) == ({"a", "b"}, {"a"})
+        after = live.servers("led", set()), live.servers("led", {"a"})
+    assert before == ({"a", "b"}, {"b"})
+    assert after == ({"a"}, set())
     assert live.server_of("led", gone) == "b"
 
 

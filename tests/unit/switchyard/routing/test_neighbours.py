@@ -65,7 +65,7 @@ def balancer(monkeypatch: pytest.MonkeyPatch) -> Balancer:
 def led_to(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The servers that requests are led to."""
     servers: set[str] = set()
-    monkeypatch.setattr(live, "servers", lambda _alias: set(servers))
+    monkeypatch.setattr(live, "servers", lambda _alias, beside: servers - beside)
     return servers
 
 
