@@ -8,6 +8,7 @@ made, because a standby can only follow the database that its primary has. Such 
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,10 @@ from switchyard.routing.state import task, within
 __all__ = ["write_migrations"]  # a fixture for test_migrate.py
 
 APP = Path(__file__).resolve().parents[2] / "app"
+
+# A shell starts what runs in the background deaf to it, and so would be each process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(**environ: str) -> dict[str, str]:
