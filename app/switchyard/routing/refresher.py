@@ -20,6 +20,7 @@ from switchyard.routing.functions import Harmless
 from switchyard.routing.lag import History
 from switchyard.routing.neighbours import Neighbours
 from switchyard.routing.owners import replicas_of
+from switchyard.routing.pools import renew
 from switchyard.routing.positions import Position
 from switchyard.routing.replayed import Replayed
 from switchyard.routing.servers import Replica, ReplicationSet, Sample, keeps_positions, set_of
@@ -169,6 +170,8 @@ class OwnerWatch:
         return "superseded" if superseded else ""
 
     def _refuse(self, refusal: str) -> None:
+        if not refusal:
+            renew(self.group.owner)
         self.group.refusal = refusal
         if refusal:
             cut = live.sever(self.group.owner)
@@ -180,6 +183,8 @@ class OwnerWatch:
         if before.reason == after.reason:
             return
         if after.fit:
+            if before.reason not in {"lagging", "conflict"}:  # its connections are as good as they were
+                renew(after.alias)
             logger.info("Replica '%s' is fit again.", after.alias)
             return
         # A thread that waits for a hung server waits for ever. Elsewhere what is being read goes on to its end.

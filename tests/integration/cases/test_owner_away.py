@@ -99,3 +99,28 @@ def test_case_18__orm(watched: Servers, side: Side, ada: Any) -> None:
     assert took < 0.5
     assert (judged.fit, judged.lag_seconds) == (True, 0.0)  # there is nothing that it has not replayed
     until(lambda: not set_of(side.owner).refusal, "the owner is back", seconds=20)
+
+
+def test_case_18__a_pool(watched: Servers) -> None:
+    """When the owner is back its pool has no connection of before, of which it would hand out one after the other."""
+    entry = connections.settings["default"]
+    entry["CONN_MAX_AGE"], entry["CONN_HEALTH_CHECKS"] = 0, True
+    entry["OPTIONS"]["pool"] = {"min_size": 6, "max_size": 6, "timeout": 10, "reconnect_timeout": 1}
+    connections["default"].close()
+    del connections["default"]
+    try:
+        pool = connections["default"].pool  # type: ignore[attr-defined]  # PostgreSQL's
+        with others():
+            User.objects.create(username="before")
+        connections["default"].close()
+        pool.wait()
+        with watched.stopped("default"):
+            until(lambda: set_of("default").refusal == "down", "it is known")
+        until(lambda: set_of("default").refusal == "", "it is back")
+        User.objects.create(username="after")
+        lost = pool.get_stats().get("connections_lost", 0)
+    finally:
+        connections["default"].close()
+        connections["default"].close_pool()  # type: ignore[attr-defined]
+
+    assert lost == 0
