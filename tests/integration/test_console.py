@@ -44,11 +44,12 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
 
 
 def sign_in(page: Page) -> None:
-    """Go to the service's address and sign in where it leads."""
+    """Go to the service's address, sign in where it leads, and wait for the console: a click waits for no page."""
     page.goto("/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("dev")
     page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Aliases")).to_be_visible()
 
 
 def row(page: Page, section: str, name: str) -> list[str]:
@@ -65,7 +66,6 @@ def test_console__signed_in(page: Page) -> None:
     """The service's address leads to the console, which shows every alias with its role and state."""
     sign_in(page)
 
-    expect(page.get_by_role("heading", name="Aliases")).to_be_visible()
     assert row(page, "Aliases", "default")[0] == "primary"
     assert row(page, "Aliases", "replica") == ["replica of default", "SQLite", "fit", "none"]
     assert row(page, "Aliases", "legacy")[2] == "read-only"
