@@ -44,12 +44,13 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
 
 
 def sign_in(page: Page) -> None:
-    """Go to the service's address, sign in where it leads, and wait for the console: a click waits for no page."""
+    """Go to the service's address, sign in where it leads, and wait for the console and its styles: a click does not."""
     page.goto("/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("dev")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Aliases")).to_be_visible()
+    page.wait_for_load_state()
 
 
 def row(page: Page, section: str, name: str) -> list[str]:
