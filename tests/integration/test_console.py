@@ -44,7 +44,7 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
 
 
 def sign_in(page: Page) -> None:
-    """Go to the service's address, sign in where it leads, and wait for the console and its styles: a click does not."""
+    """Go to the service's address, sign in where it leads, and wait for the console and its styles: no click does."""
     page.goto("/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("dev")
