@@ -26,6 +26,7 @@ from tests.integration.watching import declared, judged
 from tests.written import write_migrations
 
 from config.databases import topology
+from switchyard.routing import refresher
 from switchyard.routing.state import task, within
 
 __all__ = ["write_migrations"]  # a fixture for test_migrate.py
@@ -53,6 +54,12 @@ def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=120,
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _judged_by_nobody() -> None:
+    """Let tests begin to judge servers: a module that makes the application has, when imported, on other databases."""
+    refresher.stop()
 
 
 @pytest.fixture(scope="session")

@@ -154,7 +154,7 @@ def owed(client: Client) -> Any:
 
 def is_there(position: Any) -> bool:
     """Tell whether a standby is known to have the position."""
-    return any(each.position.covers(position) for each in set_of("default").behind.values() if each.position)
+    return any(each.has(position) for each in set_of("default").behind.values())
 
 
 def known() -> list[str]:

@@ -34,10 +34,10 @@ async def found_async(name: str) -> str:
 
 @pytest.fixture
 def watched(real_databases: Servers) -> Iterator[Servers]:
-    """The servers, judged, and tasks that are queued; this test's state is its own."""
+    """The servers, judged, and tasks that are queued."""
     path = "switchyard.routing.tasks.PositionBackend"
     tasks = {"default": {"BACKEND": path, "OPTIONS": {"BACKEND": QUEUE}}}
-    with override_settings(TASKS=tasks), within(task()):
+    with override_settings(TASKS=tasks):
         refresher.start()
         try:
             until(lambda: set_of("default").replicas[0].position is not None, "the standby is judged")

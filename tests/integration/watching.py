@@ -41,7 +41,6 @@ def declared(
 @contextmanager
 def judged() -> Iterator[None]:
     """Judge the servers by this process, from when all of them are known to be fit."""
-    refresher.stop()  # a module that makes the application when it is imported has started it, on other databases
     refresher.start()
     try:
         for owner in conf.replicas:

@@ -123,7 +123,7 @@ def _of_the_best(route: Route, state: State, best: Best) -> Decision:
         best = group.bests.get(last, best)
     replica = best.replica
     owed = None if group.in_step else ledger.owed.get(owner)
-    if owed is not None and (type(owed) is Unplaced or replica.position is None or not replica.position.covers(owed)):
+    if owed is not None and (type(owed) is Unplaced or not replica.has(owed)):
         return _of_the_able(route, state)
     if route.several and ledger.last.setdefault(owner, replica.alias) != replica.alias:
         return _of_the_able(route, state)

@@ -64,11 +64,14 @@ class Neighbours:
 
     def seen(self) -> set[str]:
         """Return every server that a connection of this process leads to."""
-        return self._asked() | self._strangers()
+        asked = self._asked()
+        return asked | live.servers(self.alias, asked)
 
     def judge(self) -> bool:
         """Note whether several servers share the alias; tell whether one of them is asked by nobody."""
-        seen = self.seen()
+        asked = self._asked()
+        strangers = live.servers(self.alias, asked)
+        seen = asked | strangers
         if len(seen) > 1:
             shared[self.alias] = time.monotonic()
         elif time.monotonic() - shared.get(self.alias, inf) > _KEPT:
@@ -77,7 +80,7 @@ class Neighbours:
             del self._met[gone]
             self._floor.pop(gone, None)
             self._let_in.discard(gone)
-        return bool(self._strangers())
+        return bool(strangers)
 
     def _strangers(self) -> set[str]:
         return live.servers(self.alias, self._asked())

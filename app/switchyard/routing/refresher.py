@@ -171,7 +171,7 @@ class OwnerWatch:
 
     def _refuse(self, refusal: str) -> None:
         if not refusal:
-            renew(self.group.owner)
+            renew(self.group.owner)  # before anybody is let through to it
         self.group.refusal = refusal
         if refusal:
             cut = live.sever(self.group.owner)

@@ -19,7 +19,7 @@ from switchyard.routing.servers import Best, Replica, set_of
 
 type Prefers = Literal["", "primary", "replica"]
 
-_NONE = Best(Replica(""), None)
+_UNSETTLED = Best(Replica(""), None)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -62,7 +62,7 @@ class Ledger:
         self.last: dict[str, str] = {}  # owner -> the replica read last, where there are several
         self.servers: dict[str, str] = {}  # owner -> the server read last, where several are behind one alias
         # The one that had what is owed and was read last: nothing is compared again until it is judged anew.
-        self.settled = _NONE
+        self.settled = _UNSETTLED
         self.lock = threading.Lock()
 
     @property
@@ -79,7 +79,7 @@ class Ledger:
             self.owed[owner] = what
             self.last.pop(owner, None)
             self.servers.pop(owner, None)
-            self.settled = _NONE
+            self.settled = _UNSETTLED
 
     def settle(self, owner: str, owed: Position | Unplaced | None, best: Best) -> None:
         """Take down that this one has what was owed to its owner, if nothing else is by now."""

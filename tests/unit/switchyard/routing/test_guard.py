@@ -1,6 +1,6 @@
 """What the guard refuses before SQL, and what it lets through, on real SQLite connections."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from reporting.models import AnalyticsReport
-from switchyard.routing import allow_writes, violations
+from switchyard.routing import allow_writes
 from switchyard.routing.errors import (
     CrossOwnerQueryError,
     MisplacedWriteError,
@@ -26,19 +26,6 @@ from switchyard.routing.errors import (
 from switchyard.routing.guard import guard
 
 pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics", "legacy"], transaction=True)
-
-
-@pytest.fixture
-def seen() -> Iterator[list[tuple[str, str]]]:
-    """Return the violations that were sent, as (kind, alias)."""
-    sent: list[tuple[str, str]] = []
-
-    def note(*, kind: str, alias: str, **_kwargs: Any) -> None:
-        sent.append((kind, alias))
-
-    violations.connect(note)
-    yield sent
-    violations.disconnect(note)
 
 
 def run(alias: str, sql: str) -> None:
