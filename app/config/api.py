@@ -21,7 +21,7 @@ from pydantic_core import from_json
 from config import problems
 from config.authentication import holds_token, is_staff
 from config.openapi import complete
-from switchyard.routing import owner_of_app, replicated_by
+from switchyard.routing.topology.ownership import owner_of_app, replicated_by
 
 APPS = ("accounts", "analytics", "reporting", "legacy")
 DOCUMENTATION = frozenset({"openapi-json", "openapi-view"})

@@ -11,14 +11,16 @@ class SwitchyardConfig(AppConfig):
     verbose_name = "Switchyard"
 
     def ready(self) -> None:
-        from switchyard.routing import cascades, connections, guard, stale_saves, transactions  # noqa: PLC0415 - needs the loaded apps
-        from switchyard.routing.checks import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.checks_databases import check_servers  # noqa: PLC0415 - as above
+        from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - as above
+        from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
+        from switchyard.routing.connections import calls, guard, transactions, wrapper  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing.orm import cascades, stale_saves  # noqa: PLC0415 - needs the loaded apps
         from switchyard.telemetry import decisions, queries, violations  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
         checks.register(check_servers, checks.Tags.database)
-        connections.install()
+        wrapper.install()
+        calls.install()
         guard.install()
         cascades.install()
         stale_saves.install()

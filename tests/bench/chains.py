@@ -12,8 +12,8 @@ from tests.bench.pair import variables
 from tests.bench.results import SMALL, Result, at_most
 from tests.bench.rounds import environment
 from tests.bench.serving import Client, served
-from tests.integration.faults import delayed
-from tests.integration.servers import Servers
+from tests.support.faults import delayed
+from tests.support.servers import Servers
 
 CHAINS = {"switchyard": 200} if SMALL else {"switchyard": 10_000, "guide": 2_000, "multidb": 2_000}
 READS = 5

@@ -47,9 +47,9 @@ WORKLOADS: dict[str, Callable[[], object]] = {
 }
 
 if settings.STACK == "switchyard":
-    from switchyard.routing import state
-    from switchyard.routing.positions.postgresql import Lsn
-    from switchyard.routing.servers import Replica, set_of
+    from switchyard.positions.postgresql import Lsn
+    from switchyard.routing.session import context
+    from switchyard.routing.topology.replication import Replica, set_of
 
     # SQLite's replicas are in step and owe nothing; judged as PostgreSQL's they cost what those cost.
     group = set_of("default")
@@ -59,14 +59,14 @@ if settings.STACK == "switchyard":
     @contextmanager
     def in_request() -> Iterator[Decide]:
         """A request that carries no token."""
-        with state.within(state.request()), read() as decide:
+        with context.within(context.request()), read() as decide:
             yield decide
 
     @contextmanager
     def owing(lsn: int, **last: str) -> Iterator[Decide]:
         """A request that carries a token, with the replica that was read last where there are several."""
-        ledger = state.owing({"default": Lsn("1", 1, lsn)}, last)
-        with state.within(state.request(ledger=ledger)), read() as decide:
+        ledger = context.owing({"default": Lsn("1", 1, lsn)}, last)
+        with context.within(context.request(ledger=ledger)), read() as decide:
             yield decide
 
     WORKLOADS |= {

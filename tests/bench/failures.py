@@ -17,8 +17,8 @@ from tests.bench.reading import reading
 from tests.bench.results import SMALL, Result, at_most, finish
 from tests.bench.rounds import environment
 from tests.bench.serving import Client, served
-from tests.integration.faults import cut_off, promoted, rebuild, rebuilt_from_another_system
-from tests.integration.servers import Servers
+from tests.support.faults import cut_off, promoted, rebuild, rebuilt_from_another_system
+from tests.support.servers import Servers
 
 OURS = "switchyard"
 READS = 300 if SMALL else 4_000  # of each way to fail, at least

@@ -18,7 +18,7 @@ from io import BytesIO
 import docker
 from docker.errors import APIError, BuildError, ContainerError, DockerException
 from tests.bench.results import ROOT
-from tests.integration.engine import LABEL
+from tests.support.engine import LABEL
 
 IMAGE = "python:3.13-slim"
 _DOCKERFILE = f"""

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bench.results import SMALL, Result, at_most, finish
-from tests.integration.service import Service, embedded_environ, running
+from tests.support.service import Service, embedded_environ, running
 
 BAR = 120.0  # MB of 1,000,000 bytes that a worker may hold
 GROWTH = 8.0  # MB between the last two samples: the heaps of 8 threads settle, and which worker gets which is chance

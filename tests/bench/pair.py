@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from tests.bench.results import ROOT
 from tests.bench.rounds import environment
-from tests.integration.engine import UnavailableError
-from tests.integration.servers import Servers, network_of_servers
-from tests.integration.vendors import POSTGRESQL
+from tests.support.engine import UnavailableError
+from tests.support.servers import Servers, network_of_servers
+from tests.support.vendors import POSTGRESQL
 
 KNOWN = "known"  # the key of the row that nobody changes
 VALUE = 2

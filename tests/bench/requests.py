@@ -12,7 +12,7 @@ from tests.bench.pair import direct, primary_with, variables
 from tests.bench.results import SMALL, Result, at_most, finish
 from tests.bench.rounds import STACKS, Contender, contenders, environment, in_turn, ratio
 from tests.bench.trips import counted_trips
-from tests.integration.servers import Servers
+from tests.support.servers import Servers
 
 GET_BAR, REQUEST_BAR, TRIPS_BAR = 1.01, 1.03, 1.0
 ROUNDS, CALLS = (200, 10) if SMALL else (3_000, 10)

@@ -18,8 +18,8 @@ from tests.bench.results import ROOT, SMALL, Result, at_least, at_most, finish
 from tests.bench.rounds import environment
 from tests.bench.scenarios import HEADER_ONLY, OUTSIDE, SCENARIOS
 from tests.bench.serving import Client, served
-from tests.integration.faults import delayed
-from tests.integration.servers import Servers
+from tests.support.faults import delayed
+from tests.support.servers import Servers
 
 OURS = "switchyard"
 PAIRS = {OURS: 60 if SMALL else 10_000, "guide": 20 if SMALL else 1_000, "multidb": 20 if SMALL else 1_000}

@@ -17,17 +17,17 @@ from pathlib import Path
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
-from tests.integration.engine import UnavailableError
-from tests.integration.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
-from tests.integration.servers import Servers, four_servers, network_of_servers
-from tests.integration.vendors import MARIADB
-from tests.integration.watching import declared, judged
-from tests.written import write_migrations
+from tests.support.connected import connected
+from tests.support.engine import UnavailableError
+from tests.support.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
+from tests.support.servers import Servers, four_servers, network_of_servers
+from tests.support.vendors import MARIADB
+from tests.support.watching import declared, judged
+from tests.support.written import write_migrations
 
 from config.databases import topology
-from switchyard.routing import refresher
-from switchyard.routing.state import task, within
+from switchyard.routing.monitor import monitor
+from switchyard.routing.session.context import task, within
 
 __all__ = ["write_migrations"]  # a fixture for test_migrate.py
 
@@ -59,7 +59,7 @@ def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session", autouse=True)
 def _judged_by_nobody() -> None:
     """Let tests begin to judge servers: a module that makes the application has, when imported, on other databases."""
-    refresher.stop()
+    monitor.stop()
 
 
 @pytest.fixture(scope="session")

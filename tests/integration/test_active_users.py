@@ -2,8 +2,8 @@
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.integration.servers import Servers
-from tests.joins import cases, check_same_as_join
+from tests.support.joins import cases, check_same_as_join
+from tests.support.servers import Servers
 
 pytestmark = pytest.mark.docker
 

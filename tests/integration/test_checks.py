@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
-from tests.integration.containers import PASSWORDS
-from tests.integration.engine import UnavailableError
-from tests.integration.servers import Servers, network_of_servers
-from tests.integration.vendors import MYSQL, ROOT_PASSWORD
+from tests.support.connected import connected
+from tests.support.containers import PASSWORDS
+from tests.support.engine import UnavailableError
+from tests.support.servers import Servers, network_of_servers
+from tests.support.vendors import MYSQL, ROOT_PASSWORD
 
 from config.databases import topology
-from switchyard.routing.checks_databases import check_servers
+from switchyard.routing.checks.databases import check_servers
 
 pytestmark = pytest.mark.docker
 

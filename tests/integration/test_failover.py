@@ -12,16 +12,16 @@ from django.conf import settings
 from django.db import OperationalError, connections, transaction
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
-from tests.integration import faults
-from tests.integration.containers import until
-from tests.integration.servers import Servers
-from tests.integration.watching import declared, judged
+from tests.support import faults
+from tests.support.containers import until
+from tests.support.servers import Servers
+from tests.support.watching import declared, judged
 
 from accounts.models import User
 from legacy.models import Customer
 from switchyard.routing import allow_writes
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
-from switchyard.routing.servers import set_of
+from switchyard.routing.topology.replication import set_of
 
 pytestmark = pytest.mark.docker
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
-from tests.integration.containers import PASSWORDS, until
-from tests.integration.faults import (
+from tests.support.containers import PASSWORDS, until
+from tests.support.faults import (
     cut_off,
     delayed,
     promoted,
@@ -19,8 +19,8 @@ from tests.integration.faults import (
     rebuilt_from_another_system,
     recovery_conflict,
 )
-from tests.integration.servers import Servers
-from tests.integration.switchboard import Switchboard, switchboard
+from tests.support.servers import Servers
+from tests.support.switchboard import Switchboard, switchboard
 
 pytestmark = pytest.mark.docker
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.db.models import Model, QuerySet
-from tests.integration.servers import Servers
+from tests.support.servers import Servers
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from switchyard.routing import allow_writes
-from switchyard.routing.state import request, within
+from switchyard.routing.session.context import request, within
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("writable")]
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connections
-from tests.integration.servers import Servers
-from tests.integration.sides import NEW, OLD, Side, both, side
-from tests.integration.vendors import ROOT_PASSWORD
+from tests.support.servers import Servers
+from tests.support.sides import NEW, OLD, Side, both, side
+from tests.support.vendors import ROOT_PASSWORD
 
-from switchyard.routing import refresher, without_stickiness
+from switchyard.routing import without_stickiness
+from switchyard.routing.monitor import monitor
 from switchyard.testing import assert_queries, replica_lag
 
 pytestmark = pytest.mark.docker
@@ -27,7 +28,7 @@ def by_admin(side: Side) -> Iterator[Side]:
         connections[alias].close()
         side.rows.using(alias).exists()  # Django asks MySQL once what it is
     yield side
-    assert not refresher.running()
+    assert not monitor.running()
 
 
 def test_pause__until_it_catches_up(by_admin: Side) -> None:
@@ -61,7 +62,7 @@ def test_pause__by_a_user_who_may_not(side: Side) -> None:
     with replica_lag() as lag, pytest.raises(PermissionError, match=r"user 'app' lacks (EXECUTE|REPLICATION)"):
         lag.pause(side.replica)
 
-    assert not refresher.running()
+    assert not monitor.running()
 
 
 def test_delay__parts_of_a_second(by_admin: Side) -> None:

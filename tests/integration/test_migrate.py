@@ -11,9 +11,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
 from tests.integration.conftest import APP, environment, manage
-from tests.integration.servers import Servers
+from tests.support.connected import connected
+from tests.support.servers import Servers
 
 from config.databases import topology
 from switchyard.migrations import alone, pending

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.engine import UnavailableError
-from tests.integration.servers import MYSQL, POSTGRESQL, network_of_servers
-from tests.integration.vendors import ROOT_PASSWORD
+from tests.support.engine import UnavailableError
+from tests.support.servers import MYSQL, POSTGRESQL, network_of_servers
+from tests.support.vendors import ROOT_PASSWORD
 from tests.unit.switchyard.testing.ownproject import DJANGO, ORDERS, PYTEST, databases, passed
 
 pytestmark = pytest.mark.docker

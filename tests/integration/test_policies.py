@@ -13,9 +13,9 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections, models, transaction
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
-from tests.integration.servers import Servers, until
-from tests.kinds import OTHER, Kind, Special, made
+from tests.support.connected import connected
+from tests.support.kinds import OTHER, Kind, Special, made
+from tests.support.servers import Servers, until
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent

@@ -6,10 +6,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.integration.containers import until
-from tests.integration.servers import Servers
+from tests.support.containers import until
+from tests.support.servers import Servers
 
-from switchyard.routing.positions import Dialect, dialect_of
+from switchyard.positions import Dialect, dialect_of
 
 pytestmark = pytest.mark.docker
 

@@ -4,8 +4,8 @@ import MySQLdb
 import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError, connections
-from tests.integration.servers import Servers
-from tests.integration.sides import NEW, OLD, Side, both, side
+from tests.support.servers import Servers
+from tests.support.sides import NEW, OLD, Side, both, side
 
 from switchyard.routing import read_only, use_primary
 from switchyard.testing import assert_queries

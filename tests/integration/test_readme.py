@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration.service import embedded_environ, running
+from tests.support.service import embedded_environ, running
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.integration.conftest import APP, environment, manage
-from tests.integration.servers import Servers
+from tests.support.servers import Servers
 
 pytestmark = pytest.mark.docker
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.integration.service import APP, Service, embedded_environ, free_port, running
+from tests.support.service import APP, Service, embedded_environ, free_port, running
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from config.api import api
 from config.wsgi import application
 from legacy.models import Customer
 from reporting.services import report_create
-from switchyard.routing import allow_writes, owner_of
+from switchyard.routing import allow_writes
+from switchyard.routing.topology.ownership import owner_of
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError, connections
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
-from tests.integration.servers import Servers
+from tests.support.connected import connected
+from tests.support.servers import Servers
 
 from config.databases import topology
 

@@ -14,19 +14,20 @@ from django.conf import settings
 from django.db import connections, router
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
-from tests.integration.containers import until
-from tests.integration.faults import delayed
-from tests.integration.servers import Servers
-from tests.integration.switchboard import Switchboard, switchboard
+from tests.support.connected import connected
+from tests.support.containers import until
+from tests.support.faults import delayed
+from tests.support.servers import Servers
+from tests.support.switchboard import Switchboard, switchboard
 
 from accounts.models import User
 from config.databases import topology
-from switchyard.routing import read_only, refresher, set_of
-from switchyard.routing.carrying import carried, received
-from switchyard.routing.servers import shared
-from switchyard.routing.state import request, task, within
-from switchyard.routing.token import decode
+from switchyard.routing import read_only
+from switchyard.routing.monitor import monitor
+from switchyard.routing.session.context import request, task, within
+from switchyard.routing.session.token import decode
+from switchyard.routing.session.transfer import carried, received
+from switchyard.routing.topology.replication import set_of, shared
 
 pytestmark = pytest.mark.docker
 
@@ -130,13 +131,13 @@ def working(board: Switchboard) -> Iterator[Worker]:
     """Yield threads that read by way of the board, once both standbys are known to share it."""
     made = Worker()
     with board.leading_to(*BOTH):
-        refresher.start()
+        monitor.start()
         try:
             until(lambda: len(known()) == len(BOTH) and "replica" in shared, "both servers are known")
             yield made
         finally:
             made.close()
-            refresher.stop()
+            monitor.stop()
             connections.close_all()
 
 
@@ -229,7 +230,7 @@ def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard)
 def test_shared_alias__a_server_in_anothers_place(board: Switchboard) -> None:
     """One that is behind is not read before it has what the one before has shown, to clients that carry nothing."""
     worker = Worker()
-    refresher.start()
+    monitor.start()
     try:
         until(lambda: len(known()) == 1, "the standby is known")
         before = worker.read(Client())
@@ -245,7 +246,7 @@ def test_shared_alias__a_server_in_anothers_place(board: Switchboard) -> None:
             there = worker.read(Client())
     finally:
         worker.close()
-        refresher.stop()
+        monitor.stop()
         connections.close_all()
 
     assert before.standby

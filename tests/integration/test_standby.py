@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from tests.integration.containers import PASSWORDS, until
-from tests.integration.engine import UnavailableError
-from tests.integration.servers import Servers, network_of_servers
-from tests.integration.vendors import POSTGRESQL
+from tests.support.containers import PASSWORDS, until
+from tests.support.engine import UnavailableError
+from tests.support.servers import Servers, network_of_servers
+from tests.support.vendors import POSTGRESQL
 
 pytestmark = pytest.mark.docker
 

@@ -15,11 +15,11 @@ from django.db import connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import ExecStatus
-from tests.integration.servers import Servers
-from tests.orm_reads import texts_of
+from tests.support.orm_reads import texts_of
+from tests.support.servers import Servers
 
-from switchyard.routing import classify
-from switchyard.routing.functions import harmless_of, load_harmless, may_write
+from switchyard.routing.monitor.volatile_functions import harmless_of, load_harmless, may_write
+from switchyard.sql.classifier import classify
 
 pytestmark = pytest.mark.docker
 SETTINGS = settings(

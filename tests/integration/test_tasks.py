@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.test import override_settings
-from tests.integration.servers import Servers
-from tests.queued import QUEUE
+from tests.support.queued import QUEUE
+from tests.support.servers import Servers
 
 pytest.importorskip("django.tasks", reason="Django 6.0 brings it.")
 
 from django.tasks import task_backends
-from tests.integration.containers import until
+from tests.support.containers import until
 
 from accounts.models import User
-from switchyard.routing import refresher, set_of
-from switchyard.routing.state import task, within
+from switchyard.routing.monitor import monitor
+from switchyard.routing.session.context import task, within
+from switchyard.routing.topology.replication import set_of
 
 pytestmark = pytest.mark.docker
 
@@ -35,15 +36,15 @@ async def found_async(name: str) -> str:
 @pytest.fixture
 def watched(real_databases: Servers) -> Iterator[Servers]:
     """The servers, judged, and tasks that are queued."""
-    path = "switchyard.routing.tasks.PositionBackend"
+    path = "switchyard.routing.contrib.tasks.PositionBackend"
     tasks = {"default": {"BACKEND": path, "OPTIONS": {"BACKEND": QUEUE}}}
     with override_settings(TASKS=tasks):
-        refresher.start()
+        monitor.start()
         try:
             until(lambda: set_of("default").replicas[0].position is not None, "the standby is judged")
             yield real_databases
         finally:
-            refresher.stop()
+            monitor.stop()
 
 
 def ordered(function: Any, *args: Any) -> Any:

@@ -16,7 +16,7 @@ from django.contrib.auth.models import Permission
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
-from tests.integration.servers import Servers
+from tests.support.servers import Servers
 
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer

@@ -11,9 +11,10 @@ from django.views.decorators.http import require_safe
 
 from switchyard.conf import conf
 from switchyard.console.volume import volumes
-from switchyard.routing import replicated_by, set_of
-from switchyard.routing.rules import RULES
-from switchyard.routing.table import route_table
+from switchyard.routing.selection.route_table import route_table
+from switchyard.routing.selection.rules import RULES
+from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.topology.replication import set_of
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from functools import cache
 from django.db import connections
 
 from switchyard.migrations import pending
-from switchyard.routing import replicated_by
-from switchyard.telemetry.queries import exempt
+from switchyard.routing.connections.calls import exempt
+from switchyard.routing.topology.ownership import replicated_by
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from django.db import connections
 from switchyard.conf import conf
 from switchyard.health.checks import AliasCheck, states
 from switchyard.health.probes import State
-from switchyard.routing import replicated_by, replication_set
+from switchyard.routing.topology.ownership import replicated_by, replication_set
 
 REMEMBERED = 1.5  # seconds
 

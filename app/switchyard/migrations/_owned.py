@@ -19,7 +19,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
-from switchyard.routing import owner_of_app, replicated_by
+from switchyard.routing.topology.ownership import owner_of_app, replicated_by
 
 
 def owns(alias: str, app_label: str) -> bool:

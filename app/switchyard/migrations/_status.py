@@ -4,7 +4,7 @@ from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from switchyard.migrations._owned import OwnedLoader, owns
-from switchyard.routing import replicated_by
+from switchyard.routing.topology.ownership import replicated_by
 
 
 def pending(alias: str) -> list[str]:

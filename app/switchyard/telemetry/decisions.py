@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from switchyard.routing import Decision
-from switchyard.routing.tally import tally
+from switchyard.routing.decision import Decision, tally
 from switchyard.telemetry import counters, families
 
 

@@ -2,7 +2,8 @@
 
 from django.db import connections
 
-from switchyard.routing import RULES, app_labels
+from switchyard.routing.selection.rules import RULES
+from switchyard.routing.topology.tables import app_labels
 from switchyard.telemetry.layout import OTHER, Axis, Family, Layout
 
 QUERIES = "switchyard_queries_total"

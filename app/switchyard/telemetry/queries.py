@@ -1,82 +1,79 @@
-"""Count what goes through Django's connections: the hook between Django and the drivers.
+"""Count each call into a driver: its number, its seconds and its errors."""
 
-Counted from the moment a connection is set up: what Django itself sends to set it up or to see whether it still lives
-is not, no more than what goes round Django's cursors (`connection.connection.cursor()`).
-"""
-
+from bisect import bisect_left
 from typing import Any
-from weakref import WeakSet
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 
 from switchyard.conf import conf
+from switchyard.routing.connections import calls
+from switchyard.routing.topology.tables import app_of
+from switchyard.sql import Statement
 from switchyard.telemetry import counters, families
-from switchyard.telemetry.cursors import counted
-from switchyard.telemetry.recorder import Recorder
+from switchyard.telemetry.counters import Counters
+from switchyard.telemetry.layout import OTHER
 
-_exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
+_installed: list[calls.CallObserver] = []
 
 
 def install() -> None:
-    """Open the counters, and count on every connection that is opened from now on.
+    """Open the counters, and count every call from now on. A second call changes nothing.
 
-    A second call changes nothing: Django calls `ready()` again where INSTALLED_APPS is overridden, as tests do.
+    Django calls `ready()` again where INSTALLED_APPS is overridden, as tests do.
     """
     try:
-        hook = Hook(counters.start(families.layout(), conf.metrics_dir))
+        opened = counters.start(families.layout(), conf.metrics_dir)
     except OSError as error:
         raise ImproperlyConfigured(
             f"SWITCHYARD['METRICS_DIR'] = {conf.metrics_dir!r} cannot be used: {error.strerror}."
             " Name a directory that this user may write, or leave it out to count in each process alone."
         ) from error
-    connection_created.connect(hook.attach, weak=False, dispatch_uid="switchyard.telemetry.queries")
+    while _installed:
+        calls.remove_observer(_installed.pop())
+    _installed.append(CallCounter(opened))
+    calls.add_observer(_installed[0])
 
 
-def exempt(connection: BaseDatabaseWrapper) -> None:
-    """Leave out what this connection does: health checks ask on their own account. Call it before it connects."""
-    _exempt.add(connection)
+class CallCounter:
+    """Counts calls: at their begin, so that a killed process has counted them; seconds and errors at their end."""
 
+    def __init__(self, to: Counters) -> None:
+        self._cells = to.cells
+        self._layout = to.layout
+        self._columns: dict[tuple[str, str, str], tuple[int, int]] = {}
 
-class Hook:
-    """Brings connections and counters together."""
+    def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
+        """Count the call."""
+        queries, _ = self._columns_of(alias, vendor, statement)
+        self._cells()[queries] += 1.0
 
-    def __init__(self, to: counters.Counters) -> None:
-        self._counters = to
-        # One class for each driver's cursor and alias, however many threads open connections.
-        self._classes: dict[tuple[type, str], type] = {}
+    def call_ended(
+        self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
+    ) -> None:
+        """Count the seconds of the call, and its error. A closed generator has none."""
+        _, duration = self._columns_of(alias, vendor, statement)
+        cells = self._cells()  # not kept from the beginning: another thread may close a generator
+        cells[duration + bisect_left(families.BUCKETS, seconds)] += 1.0
+        cells[duration + len(families.BUCKETS) + 1] += seconds
+        if error is not None and not isinstance(error, GeneratorExit):
+            sqlstate: Any = getattr(error, "sqlstate", None)
+            cells[self.error_column(alias, vendor, type(error), sqlstate)] += 1.0
 
-    def attach(self, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
-        """Count from now on what this connection, just set up, does; once, however often it reconnects."""
-        if connection in _exempt:
-            return
-        cursors = vars(connection).get("_switchyard_cursors")
-        if cursors is None:
-            cursors = vars(connection)["_switchyard_cursors"] = CountedCursors(connection, self)
-            connection.create_cursor = cursors  # type: ignore[method-assign]
-        cursors.counted_connection = connection.connection
+    def error_column(self, alias: str, vendor: str, error: type[BaseException], sqlstate: str | None) -> int:
+        """Return the column that counts errors of this class and state."""
+        name = next((cls.__name__ for cls in error.__mro__ if cls.__name__ in families.SQLSTATE_CLASSES), OTHER)
+        state = sqlstate[:2] if sqlstate else families.NO_SQLSTATE
+        known = (*families.SQLSTATE_CLASSES[name], families.NO_SQLSTATE)
+        labels = name, state if state in known else OTHER
+        return self._layout.column(families.ERRORS, (alias, vendor), labels)
 
-    def cursor_class(self, driver_cursor: type, connection: BaseDatabaseWrapper) -> type:
-        """Return the class that counts what such a cursor does on this alias."""
-        key = driver_cursor, connection.alias
-        if key not in self._classes:
-            recorder = Recorder(self._counters, connection.alias, connection.vendor)
-            self._classes[key] = counted(driver_cursor, recorder, connection.vendor)
-        return self._classes[key]
-
-
-class CountedCursors:
-    """Makes the cursors of one Django connection, in the place of its `create_cursor`."""
-
-    def __init__(self, connection: BaseDatabaseWrapper, hook: Hook) -> None:
-        self._connection = connection
-        self._create = connection.create_cursor
-        self._hook = hook
-        self.counted_connection: Any = None  # the driver's own; a new one is being set up while they differ
-
-    def __call__(self, name: str | None = None) -> Any:
-        cursor = self._create(name)
-        if self._connection.connection is self.counted_connection:
-            cursor.__class__ = self._hook.cursor_class(type(cursor), self._connection)
-        return cursor
+    def _columns_of(self, alias: str, vendor: str, statement: Statement) -> tuple[int, int]:
+        app = app_of(statement)
+        key = alias, statement.operation, app
+        columns = self._columns.get(key)
+        if columns is None:
+            columns = self._columns[key] = (
+                self._layout.column(families.QUERIES, alias, statement.operation, app),
+                self._layout.column(families.DURATION, (alias, vendor), statement.operation),
+            )
+        return columns

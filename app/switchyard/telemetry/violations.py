@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from switchyard.routing import rejected, violations
+from switchyard.routing import violations
+from switchyard.routing.session.transfer import rejected
 from switchyard.telemetry import counters, families
 
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from switchyard.routing.state import task, within
+from switchyard.routing.session.context import task, within
 from switchyard.testing.lag import ReplicaLag
 from switchyard.testing.lag import replica_lag as _replica_lag
 from switchyard.testing.mirrors import shared_mirrors

@@ -10,17 +10,19 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from math import inf
-from typing import Any, NamedTuple, Self, cast
-from unittest import mock
+from typing import NamedTuple, Self, cast
 
 from django.db import connections
 
-from switchyard.routing import ReplicationSet, Statement, carrying, refresher, replicated_by, set_of
-from switchyard.routing.positions import Answer, Dialect, Position
-from switchyard.routing.positions.postgresql import Lsn
-from switchyard.routing.servers import SHARES, Sample, keeps_positions
-from switchyard.routing.state import task, within
-from switchyard.telemetry import recorder
+from switchyard.positions import Answer, Position
+from switchyard.positions.postgresql import Lsn
+from switchyard.routing.connections import calls
+from switchyard.routing.monitor import monitor
+from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.session.context import task, within
+from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.topology.replication import SHARES, ReplicationSet, Sample, keeps_positions, set_of
+from switchyard.sql.classifier import Statement
 from switchyard.testing.standby import Standby
 
 
@@ -52,9 +54,9 @@ class ReplicaLag:
         return self._held[alias]
 
     def _real(self, alias: str, owner: str) -> Standby:
-        if not refresher.running():
-            refresher.start()
-            self._ends.callback(refresher.stop)
+        if not monitor.running():
+            monitor.start()
+            self._ends.callback(monitor.stop)
         standby = Standby(alias, owner)
         self._ends.callback(standby.restore)
         return standby
@@ -132,30 +134,27 @@ class Simulated:
 
 
 class _Owner:
-    """The owner of simulated replicas, as its own sample and dialect: its position is the time of the last write."""
+    """The owner of simulated replicas, as its own sample: its position is the time of the last write."""
 
-    begun_at = inf  # what was written is known at once
+    begun_at = inf  # every write is known at once
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
         self._written = _now()
-        self._wrote, self._dialect_of = vars(recorder)["wrote"], vars(carrying)["dialect_of"]
 
     @property
     def answer(self) -> Answer:
         return Answer("simulated", follows=False, writable=True, position=self._written)
 
-    def written(self, _cursor: Any) -> Position:
-        return self._written
+    def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
+        """Do nothing: a call has written when it ends."""
 
-    def wrote(self, alias: str, statement: Statement) -> None:
-        if alias == self._alias:
+    def call_ended(
+        self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
+    ) -> None:
+        """Move the position if the owner may have written."""
+        if alias == self._alias and may_write(statement, alias):
             self._written = _now()
-        self._wrote(alias, statement)
-
-    def dialect_of(self, vendor: str, driver_connection: Any) -> Dialect:
-        is_simulated = driver_connection is connections[self._alias].connection
-        return cast(Dialect, self if is_simulated else self._dialect_of(vendor, driver_connection))
 
 
 @contextmanager
@@ -163,13 +162,11 @@ def _simulating(group: ReplicationSet) -> Iterator[None]:
     owner = _Owner(group.owner)
     group.sample = cast(Sample, owner)
     group.publish(each._replace(position=_IN_STEP) for each in group.replicas)
+    calls.add_observer(owner)
     try:
-        with (
-            mock.patch.object(recorder, "wrote", owner.wrote),
-            mock.patch.object(carrying, "dialect_of", owner.dialect_of),
-        ):
-            yield
+        yield
     finally:
+        calls.remove_observer(owner)
         group.forget()
         group.look()
 

@@ -26,8 +26,10 @@ from django.db.backends.base.creation import BaseDatabaseCreation
 from django.db.backends.signals import connection_created
 from django.db.backends.utils import debug_transaction
 
-from switchyard.routing import classify, refresher, replicated_by, set_of, text_of
-from switchyard.routing.servers import SHARES
+from switchyard.routing.monitor import monitor
+from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.topology.replication import SHARES, set_of
+from switchyard.sql.classifier import classify, text_of
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def shared_mirrors() -> Iterator[None]:
     Nobody judges the servers any more: a test module that makes the application when it is imported, before there are
     test databases, has started that.
     """
-    refresher.stop()
+    monitor.stop()
     create_connection = connections.create_connection
     set_as_test_mirror = BaseDatabaseCreation.set_as_test_mirror
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connections
 
-from switchyard.routing import classify, text_of
+from switchyard.sql.classifier import classify, text_of
 
 
 @contextmanager

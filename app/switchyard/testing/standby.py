@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 
-from switchyard.routing import Replica, set_of
-from switchyard.routing.asking import own_connection
-from switchyard.routing.positions import Dialect, dialect_of, mariadb, mysql, postgresql
+from switchyard.positions import Dialect, dialect_of, mariadb, mysql, postgresql
+from switchyard.routing.monitor.probe import own_connection
+from switchyard.routing.topology.replication import Replica, set_of
 
 _DEADLINE = 60.0  # seconds for all that was written to be replayed
 # What servers say to a user who may not: PostgreSQL's state, MySQL's and MariaDB's numbers.

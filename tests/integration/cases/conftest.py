@@ -1,8 +1,8 @@
 """What the cases share: both vendors, a row that owner and replica have, and clients of the service."""
 
 import pytest
-from tests.integration.servers import Servers
-from tests.integration.watching import SIDES, Edge, Side, others
+from tests.support.servers import Servers
+from tests.support.watching import SIDES, Edge, Side, others
 
 from accounts.models import User
 

@@ -5,8 +5,8 @@ from django.apps.registry import Apps
 from django.db import models
 from django.db.models import Exists, OuterRef
 from django.db.models.signals import post_delete
-from tests.integration.servers import Servers
-from tests.integration.watching import NOON, others
+from tests.support.servers import Servers
+from tests.support.watching import NOON, others
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent

@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from tests.integration.containers import until
-from tests.integration.servers import Servers
-from tests.integration.watching import Side, others
+from tests.support.containers import until
+from tests.support.servers import Servers
+from tests.support.watching import Side, others
 
 pytestmark = pytest.mark.docker
 

@@ -22,18 +22,18 @@ from tests.integration.cases.test_writes import (
     test_case_6__write_to_the_replica,
 )
 from tests.integration.conftest import manage
-from tests.integration.containers import until
-from tests.integration.faults import promoted
-from tests.integration.servers import Servers
 from tests.integration.test_migrate import OWNED, TABLES
 from tests.integration.test_replicas_command import replicas
-from tests.integration.vendors import ROOT_PASSWORD
-from tests.integration.watching import NEW, OLD, SIDES, Side
+from tests.support.containers import until
+from tests.support.faults import promoted
+from tests.support.servers import Servers
+from tests.support.vendors import ROOT_PASSWORD
+from tests.support.watching import NEW, OLD, SIDES, Side
 
+from switchyard.positions import mariadb
 from switchyard.routing import RoutingError, read_only
-from switchyard.routing.checks_databases import check_servers
-from switchyard.routing.positions import mariadb
-from switchyard.routing.state import current
+from switchyard.routing.checks.databases import check_servers
+from switchyard.routing.session.context import current
 from switchyard.testing import replica_lag
 
 __all__ = [

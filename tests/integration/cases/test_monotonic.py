@@ -7,15 +7,15 @@ from threading import Event
 
 import pytest
 from django.db import connections
-from tests.decided import recorded
-from tests.integration.containers import until
-from tests.integration.faults import delayed
-from tests.integration.servers import Servers
-from tests.integration.watching import Edge, others
+from tests.support.containers import until
+from tests.support.decided import recorded
+from tests.support.faults import delayed
+from tests.support.servers import Servers
+from tests.support.watching import Edge, others
 
 from accounts.models import User
-from switchyard.routing import set_of
-from switchyard.routing.middleware import COOKIE
+from switchyard.routing.contrib.middleware import COOKIE
+from switchyard.routing.topology.replication import set_of
 
 pytestmark = pytest.mark.docker
 

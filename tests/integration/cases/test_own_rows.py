@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
-from tests.integration.servers import Servers
-from tests.integration.watching import NEW, NOON, OLD, SIDES, Side, others
+from tests.support.servers import Servers
+from tests.support.watching import NEW, NOON, OLD, SIDES, Side, others
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent

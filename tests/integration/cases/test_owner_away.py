@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.test import override_settings
-from tests.integration.containers import until
-from tests.integration.servers import Servers
-from tests.integration.watching import OLD, Edge, Side, others
+from tests.support.containers import until
+from tests.support.servers import Servers
+from tests.support.watching import OLD, Edge, Side, others
 
 from accounts.models import User
-from switchyard.routing import set_of
 from switchyard.routing.errors import OwnerUnavailableError
+from switchyard.routing.topology.replication import set_of
 
 pytestmark = pytest.mark.docker
 

@@ -12,17 +12,17 @@ import pytest
 from django.db import OperationalError, connections
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
-from tests.integration import faults
-from tests.integration.containers import until
-from tests.integration.servers import Servers
-from tests.integration.switchboard import Switchboard, switchboard
-from tests.integration.vendors import POSTGRESQL
-from tests.integration.watching import OLD, SIDES, Edge, Side, declared, judged, others
+from tests.support import faults
+from tests.support.containers import until
+from tests.support.servers import Servers
+from tests.support.switchboard import Switchboard, switchboard
+from tests.support.vendors import POSTGRESQL
+from tests.support.watching import OLD, SIDES, Edge, Side, declared, judged, others
 
 from accounts.models import User
-from switchyard.routing import Replica, set_of
 from switchyard.routing.errors import OwnerUnavailableError
-from switchyard.routing.state import task, within
+from switchyard.routing.session.context import task, within
+from switchyard.routing.topology.replication import Replica, set_of
 
 pytestmark = pytest.mark.docker
 

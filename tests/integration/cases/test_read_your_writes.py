@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
-from tests.decided import recorded
-from tests.integration.containers import until
-from tests.integration.servers import Servers
-from tests.integration.watching import NEW, OLD, Edge, Side, counted
+from tests.support.containers import until
+from tests.support.decided import recorded
+from tests.support.servers import Servers
+from tests.support.watching import NEW, OLD, Edge, Side, counted
 
-from switchyard.routing import set_of
-from switchyard.routing.middleware import COOKIE, HEADER
-from switchyard.routing.token import Line, encode
+from switchyard.routing.contrib.middleware import COOKIE, HEADER
+from switchyard.routing.session.token import Line, encode
+from switchyard.routing.topology.replication import set_of
 from switchyard.testing import assert_queries
 
 OTHER_SERVER = "00000000-0000-0000-0000-000000000007"

@@ -15,15 +15,15 @@ from typing import NamedTuple
 import pytest
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
-from tests.integration import faults
-from tests.integration.containers import until
-from tests.integration.servers import Servers
-from tests.integration.switchboard import Switchboard, switchboard
-from tests.integration.watching import SIDES, Edge, Side, counted, declared, judged, others
+from tests.support import faults
+from tests.support.containers import until
+from tests.support.servers import Servers
+from tests.support.switchboard import Switchboard, switchboard
+from tests.support.watching import SIDES, Edge, Side, counted, declared, judged, others
 
 from accounts.models import User
-from switchyard.routing import set_of
-from switchyard.routing.state import task, within
+from switchyard.routing.session.context import task, within
+from switchyard.routing.topology.replication import set_of
 
 pytestmark = pytest.mark.docker
 

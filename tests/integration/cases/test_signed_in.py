@@ -18,14 +18,14 @@ from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.forms import modelform_factory
 from django.test import override_settings
-from tests.integration.servers import Servers
-from tests.integration.watching import NEW, NOON, OLD, Edge, Side, others
+from tests.support.servers import Servers
+from tests.support.watching import NEW, NOON, OLD, Edge, Side, others
 
 from accounts.models import User
 from legacy.models import Customer, Order
-from switchyard.routing.middleware import COOKIE
-from switchyard.routing.owners import owner_of_app
-from switchyard.routing.state import request, within
+from switchyard.routing.contrib.middleware import COOKIE
+from switchyard.routing.session.context import request, within
+from switchyard.routing.topology.ownership import owner_of_app
 from switchyard.testing import assert_queries
 
 pytestmark = pytest.mark.docker

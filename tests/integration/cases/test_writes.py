@@ -5,8 +5,8 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connections, transaction
-from tests.integration.servers import Servers
-from tests.integration.watching import NEW, NOON, Side
+from tests.support.servers import Servers
+from tests.support.watching import NEW, NOON, Side
 
 from legacy.models import Customer
 from switchyard.routing import RoutingError, allow_writes, violations

@@ -1,7 +1,7 @@
 """Users over HTTP."""
 
 import pytest
-from tests.client import api_client
+from tests.support.client import api_client
 
 from accounts.models import User
 from switchyard.testing import assert_queries

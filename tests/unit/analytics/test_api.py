@@ -4,7 +4,7 @@ import datetime as dt
 from urllib.parse import quote
 
 import pytest
-from tests.client import api_client
+from tests.support.client import api_client
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import InterfaceError, OperationalError, connections
 from django.test import Client
-from tests.client import api_client
+from tests.support.client import api_client
 
 from accounts.models import User
 from config.api import compose

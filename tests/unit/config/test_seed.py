@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer, Order
-from switchyard.routing import allow_writes, owner_of
+from switchyard.routing import allow_writes
+from switchyard.routing.topology.ownership import owner_of
 from switchyard.testing import assert_queries
 
 everywhere = pytest.mark.django_db(databases=["default", "analytics", "legacy"])

@@ -3,10 +3,11 @@
 import datetime as dt
 
 import pytest
-from tests.client import api_client
+from tests.support.client import api_client
 
 from legacy.models import Customer, Order
-from switchyard.routing import allow_writes, owner_of
+from switchyard.routing import allow_writes
+from switchyard.routing.topology.ownership import owner_of
 from switchyard.testing import assert_queries
 
 pytestmark = pytest.mark.django_db(databases=["legacy"])

@@ -3,7 +3,7 @@
 import datetime as dt
 
 import pytest
-from tests.client import api_client
+from tests.support.client import api_client
 
 from analytics.models import AnalyticsEvent
 from reporting.models import AnalyticsReport

@@ -8,7 +8,8 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
 from switchyard.migrations import OwnedExecutor, alone, make_room, owns, swapped, wait_for_server, without_time_limits
-from switchyard.routing import allow_writes, owner_of_app, replicated_by
+from switchyard.routing import allow_writes
+from switchyard.routing.topology.ownership import owner_of_app, replicated_by
 
 
 class Command(migrate.Command):

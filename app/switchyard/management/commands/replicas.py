@@ -14,8 +14,8 @@ from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table
 
-from switchyard.routing import refresher
-from switchyard.routing.inspection import Server, servers
+from switchyard.routing.monitor import monitor
+from switchyard.routing.monitor.server_status import Server, servers
 
 _ANSWERS = 3.0  # seconds for the first answers; who has given none by then is down
 _AGAIN = 0.5  # seconds from one table to the next
@@ -79,13 +79,13 @@ class Command(BaseCommand):
 @contextmanager
 def _watching() -> Iterator[None]:
     """Ask the servers in this block. What changes is in the table, and said nowhere else."""
-    refresher.logger.disabled = True
-    refresher.start()
+    monitor.logger.disabled = True
+    monitor.start()
     try:
         yield
     finally:
-        refresher.stop()
-        refresher.logger.disabled = False
+        monitor.stop()
+        monitor.logger.disabled = False
 
 
 def _first() -> list[Server]:
@@ -93,7 +93,7 @@ def _first() -> list[Server]:
     deadline = time.monotonic() + _ANSWERS
     while not all(server.known for server in servers()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(2 * refresher.ROUND)  # so that the last answer is judged with all others
+    time.sleep(2 * monitor.ROUND)  # so that the last answer is judged with all others
     return servers()
 
 

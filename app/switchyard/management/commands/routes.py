@@ -10,10 +10,10 @@ from django.db.models import Model
 from rich.console import Console
 from rich.table import Table
 
-from switchyard.routing.explain import explain_route
-from switchyard.routing.owners import replicated_by
-from switchyard.routing.rules import RULES
-from switchyard.routing.table import Route, route_table
+from switchyard.routing.selection.explain import explain_route
+from switchyard.routing.selection.route_table import Route, route_table
+from switchyard.routing.selection.rules import RULES
+from switchyard.routing.topology.ownership import replicated_by
 
 # Wide enough for any name: a pipe or a file has no width to fit in.
 _UNLIMITED = 10_000

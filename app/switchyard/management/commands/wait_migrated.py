@@ -8,7 +8,7 @@ from django.db import DatabaseError, connections
 
 from switchyard.conf import conf
 from switchyard.migrations import migrating, pending
-from switchyard.routing import replicas_of
+from switchyard.routing.topology.ownership import replicas_of
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 from django.core.exceptions import FieldError
 from hypothesis import HealthCheck, given, settings
-from tests.joins import cases, check_same_as_join
+from tests.support.joins import cases, check_same_as_join
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent

@@ -19,7 +19,7 @@ from django.db import connections
 from django.test import Client
 from health_check.exceptions import ServiceUnavailable
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
+from tests.support.connected import connected
 
 from config.databases import topology
 from switchyard.health import readiness, views

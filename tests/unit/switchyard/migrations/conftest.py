@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
-from tests.connected import connected
-from tests.written import write_migrations
+from tests.support.connected import connected
+from tests.support.written import write_migrations
 
 from config.databases import topology
 

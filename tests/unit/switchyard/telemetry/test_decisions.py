@@ -10,9 +10,13 @@ from django.db.utils import ConnectionRouter
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
-from switchyard.routing import RULES, Replica, decide, set_of, state, use_primary, use_replica
-from switchyard.routing.state import within
-from switchyard.routing.tally import decision
+from switchyard.routing import use_primary, use_replica
+from switchyard.routing.decision import decision
+from switchyard.routing.selection.rules import RULES
+from switchyard.routing.selection.select import decide
+from switchyard.routing.session import context
+from switchyard.routing.session.context import within
+from switchyard.routing.topology.replication import Replica, set_of
 from switchyard.telemetry import counters, decisions, families, snapshot
 
 STACKED = ConnectionRouter(("switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"))
@@ -52,7 +56,7 @@ def down() -> Iterator[None]:
 )
 def test_decisions__stacked_routers(model: type[Model], read: tuple[str, ...]) -> None:
     """A read is one decision, though two routers are asked; a write is another."""
-    with counting() as counts, within(state.request()):
+    with counting() as counts, within(context.request()):
         STACKED.db_for_read(model)
         STACKED.db_for_read(model)
         STACKED.db_for_write(model)
@@ -63,7 +67,7 @@ def test_decisions__stacked_routers(model: type[Model], read: tuple[str, ...]) -
 
 def test_decisions__no_fit_replica() -> None:
     """The read that the first router leaves to the second one is counted once, with its reason."""
-    with counting() as counts, within(state.request()), down():
+    with counting() as counts, within(context.request()), down():
         STACKED.db_for_read(User)
         STACKED.db_for_read(User, instance=User(pk=1))
 

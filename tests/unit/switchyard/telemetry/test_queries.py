@@ -24,11 +24,11 @@ from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from switchyard.routing import RoutingError
+from switchyard.routing.connections.calls import exempt
 from switchyard.telemetry import counters, snapshot
 from switchyard.telemetry.counters import current
 from switchyard.telemetry.families import DURATION, ERRORS, QUERIES, VIOLATIONS
-from switchyard.telemetry.queries import exempt, install
-from switchyard.telemetry.recorder import Recorder
+from switchyard.telemetry.queries import CallCounter, install
 
 Counts = dict[tuple[str, ...], int]
 
@@ -237,9 +237,7 @@ def test_errors__of_a_call(connection: BaseDatabaseWrapper) -> None:
 def test_error_column__of_a_class_and_a_state(error: Exception, labels: tuple[str, str]) -> None:
     """PostgreSQL's classes are told apart where a class of error has several; the rest is "other"."""
     counters = current()
-    recorder = Recorder(counters, "default", "sqlite")
-
-    column = recorder.error_column(type(error), getattr(error, "sqlstate", None))
+    column = CallCounter(counters).error_column("default", "sqlite", type(error), getattr(error, "sqlstate", None))
 
     assert column == counters.layout.column(ERRORS, ("default", "sqlite"), labels)
 

@@ -3,9 +3,11 @@
 import pytest
 
 from accounts.models import User
-from switchyard.routing import classify, decide, set_of
-from switchyard.routing.state import current, is_process
-from switchyard.telemetry import recorder
+from switchyard.routing.connections.calls import Call
+from switchyard.routing.selection.select import decide
+from switchyard.routing.session.context import current, is_process
+from switchyard.routing.topology.replication import set_of
+from switchyard.sql.classifier import classify
 from switchyard.testing import ReplicaLag
 from switchyard.testing.fixtures import _fresh_routing_state, replica_lag
 
@@ -22,7 +24,8 @@ def test_fixture__pause_and_catch_up(replica_lag: ReplicaLag) -> None:
     """What was written is read from the owner until the replica catches up."""
     replica_lag.pause()
     before = read_from()
-    recorder.wrote("default", WRITE)
+    with Call("default", "sqlite", WRITE):
+        pass
     paused = read_from()
     replica_lag.catch_up()
 

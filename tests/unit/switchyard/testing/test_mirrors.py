@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from django.db import connections
-from tests.connected import connected
+from tests.support.connected import connected
 from tests.unit.switchyard.testing.ownproject import DJANGO, ORDERS, PYTEST, databases, passed
 
-from switchyard.routing import refresher
+from switchyard.routing.monitor import monitor
 from switchyard.testing.mirrors import SHARES, Mirror, shared_mirrors
 
 MEMORY = {"ENGINE": "django.db.backends.sqlite3", "NAME": "never-used"}
@@ -58,9 +58,9 @@ def test_shared_mirrors__undone_afterwards() -> None:
 
 def test_shared_mirrors__judged_before() -> None:
     """What was started before there were test databases ends: it judges other servers than the tests use."""
-    refresher.start()
+    monitor.start()
     with connected(PAIR), shared_mirrors():
-        judged = refresher.running()
+        judged = monitor.running()
 
     assert not judged
 

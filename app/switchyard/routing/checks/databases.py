@@ -1,0 +1,110 @@
+"""What is wrong with DATABASES for routing, and with what the servers keep: numbered system checks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from switchyard.conf import conf
+from switchyard.positions import mariadb, mysql
+from switchyard.positions.registry import dialect_of
+from switchyard.routing.topology.ownership import replicas_of
+from switchyard.routing.topology.replication import keeps_positions
+
+_PSYCOPGS = 4  # `pool: True` is psycopg's own size
+
+# Whether the server keeps positions, and what to set there if not. PostgreSQL always does.
+_KEEPS: dict[Any, tuple[str, str]] = {
+    mysql: ("SELECT @@global.gtid_mode = 'ON'", "gtid_mode=ON and enforce_gtid_consistency=ON"),
+    mariadb: ("SELECT @@global.log_bin", "log_bin"),
+}
+
+
+def check_servers(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Return what is wrong with the servers of these aliases: one query on each owner that has replicas.
+
+    Tagged as a check of databases, so that it runs only for the aliases of `check --database` and `migrate`.
+    """
+    asked = [alias for alias in databases or () if replicas_of(alias) and keeps_positions(alias)]
+    return [message for alias in asked for message in _without_positions(alias)]
+
+
+def _without_positions(alias: str) -> Iterator[CheckMessage]:
+    with connections[alias].cursor() as cursor:
+        dialect = dialect_of(connections[alias].vendor, connections[alias].connection)
+        if dialect not in _KEEPS:
+            return
+        question, remedy = _KEEPS[dialect]
+        cursor.execute(question)
+        if not cursor.fetchone()[0]:
+            yield Warning(
+                f"The server of '{alias}' keeps no positions: nobody can tell what its replicas have replayed.",
+                hint=f"Set {remedy} on the server. Until then what a client wrote on '{alias}' it reads there.",
+                id="switchyard.W005",
+            )
+
+
+def _atomic_requests() -> Iterator[CheckMessage]:
+    for alias in connections:
+        if alias != DEFAULT_DB_ALIAS and connections.settings[alias]["ATOMIC_REQUESTS"]:
+            yield Error(
+                f"DATABASES['{alias}']['ATOMIC_REQUESTS'] opens a transaction on '{alias}' in every request, "
+                "whatever it is about: each needs that server, and writes beside another transaction.",
+                hint=f"Leave it out, and open transaction.atomic(using='{alias}') in the views that write there.",
+                id="switchyard.E010",
+            )
+
+
+def _persistent_pools() -> Iterator[CheckMessage]:
+    for alias in connections:
+        settings = connections.settings[alias]
+        if settings["OPTIONS"].get("pool") and settings["CONN_MAX_AGE"] != 0:
+            yield Error(
+                f"DATABASES['{alias}'] has a pool and CONN_MAX_AGE = {settings['CONN_MAX_AGE']}: Django refuses that.",
+                hint="Leave CONN_MAX_AGE out: the pool keeps the connections.",
+                id="switchyard.E013",
+            )
+
+
+def _small_pools() -> Iterator[CheckMessage]:
+    for alias in connections:
+        pool = connections.settings[alias]["OPTIONS"].get("pool")
+        size = _size(pool) if pool else inf
+        if conf.threads is not None and size < conf.threads:
+            yield Warning(
+                f"The pool of '{alias}' has {size} connections for {conf.threads} threads: some will wait for one, and "
+                "fail when the pool's time is up.",
+                hint=f"Set DATABASES['{alias}']['OPTIONS']['pool']['max_size'] to {conf.threads} or more, or run fewer "
+                "threads and say so in SWITCHYARD['THREADS'].",
+                id="switchyard.W002",
+            )
+
+
+def _size(pool: Any) -> int:
+    given = pool if isinstance(pool, Mapping) else {}
+    size: int = given.get("max_size") or given.get("min_size", _PSYCOPGS)
+    return size
+
+
+def _wrong_max_lag() -> Iterator[CheckMessage]:
+    given = conf.max_lags
+    replicas = {alias for aliases in conf.replicas.values() for alias in aliases}
+    for alias, seconds in given.items() if isinstance(given, Mapping) else [("", given)]:
+        at = f"SWITCHYARD['MAX_LAG']['{alias}']" if alias else "SWITCHYARD['MAX_LAG']"
+        if alias and alias not in replicas:
+            yield Error(
+                f"{at} is about no replica, so it changes nothing.",
+                hint=f"Name one of: {', '.join(sorted(replicas)) or 'REPLICAS, which names none'}.",
+                id="switchyard.E014",
+            )
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            yield Error(
+                f"{at} is {seconds!r}, which is no time that a replica may be behind.",
+                hint="Write seconds, more than 0: 30 is the default.",
+                id="switchyard.E014",
+            )
+
+
+CHECKS = (_atomic_requests, _persistent_pools, _small_pools, _wrong_max_lag)

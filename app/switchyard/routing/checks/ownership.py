@@ -1,0 +1,160 @@
+"""What is wrong with OWNERS, REPLICAS and the routers, seen before anything runs: numbered system checks."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from switchyard.conf import POLICIES, conf
+from switchyard.routing.checks import databases, middleware, relations
+from switchyard.routing.policies import CHOICES
+from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
+from switchyard.routing.topology.tables import is_owned
+
+
+def check_routing(**_kwargs: Any) -> list[CheckMessage]:
+    """Return everything that is wrong; a check is bound to Django in `SwitchyardConfig.ready()`."""
+    tables = (CHECKS, databases.CHECKS, relations.CHECKS, middleware.CHECKS)
+    return [message for table in tables for check in table for message in check()]
+
+
+def _unowned_apps() -> Iterator[CheckMessage]:
+    for app in apps.get_app_configs():
+        if any(app.get_models()) and not is_owned(app.label):
+            yield Error(
+                f"App '{app.label}' has models and no owner.",
+                hint=f"Add '{app.label}': '<alias>' to SWITCHYARD['OWNERS'], or remove '{app.name}' from "
+                "INSTALLED_APPS.",
+                id="switchyard.E001",
+            )
+
+
+def _unknown_owners() -> Iterator[CheckMessage]:
+    for label, owner in conf.owners.items():
+        if owner not in connections:
+            yield Error(
+                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which is no alias.",
+                hint=f"Add '{owner}' to DATABASES, or give '{label}' to one of: {_aliases()}.",
+                id="switchyard.E002",
+            )
+
+
+def _unknown_replicas() -> Iterator[CheckMessage]:
+    for alias in dict.fromkeys((*conf.replicas, *_replicas())):
+        if alias not in connections:
+            yield Error(
+                f"SWITCHYARD['REPLICAS'] names '{alias}', which is no alias.",
+                hint=f"Add '{alias}' to DATABASES, or take it out of REPLICAS. Aliases: {_aliases()}.",
+                id="switchyard.E003",
+            )
+
+
+def _replicas_of_replicas() -> Iterator[CheckMessage]:
+    for alias in dict.fromkeys(_replicas()):
+        if conf.replicas.get(alias):
+            yield Error(
+                f"'{alias}' is a replica in SWITCHYARD['REPLICAS'] and has replicas itself.",
+                hint=f"List the replicas of '{alias}' under the owner whose rows they hold in the end.",
+                id="switchyard.E004",
+            )
+
+
+def _owning_replicas() -> Iterator[CheckMessage]:
+    replicas = set(_replicas())
+    for label, owner in conf.owners.items():
+        if owner in replicas:
+            yield Error(
+                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which is a replica: it cannot be written.",
+                hint=f"Give '{label}' to the owner that '{owner}' replicates, or take '{owner}' out of REPLICAS.",
+                id="switchyard.E005",
+            )
+
+
+def _router_order() -> Iterator[CheckMessage]:
+    routers = [
+        import_string(router) if isinstance(router, str) else type(router) for router in settings.DATABASE_ROUTERS
+    ]
+    classes = [next((own for own in (PrimaryReplicaRouter, AppRouter) if issubclass(r, own)), None) for r in routers]
+    if PrimaryReplicaRouter in classes and AppRouter in classes[: classes.index(PrimaryReplicaRouter)]:
+        yield Error(
+            "AppRouter stands before PrimaryReplicaRouter in DATABASE_ROUTERS and always answers: no replica is read.",
+            hint="Put 'switchyard.routing.PrimaryReplicaRouter' first.",
+            id="switchyard.E006",
+        )
+
+
+def _shared_replicas() -> Iterator[CheckMessage]:
+    for alias in dict.fromkeys(_replicas()):
+        owners = [owner for owner, replicas in conf.replicas.items() if alias in replicas]
+        if len(owners) > 1:
+            yield Error(
+                f"SWITCHYARD['REPLICAS'] lists '{alias}' under more than one owner: {', '.join(owners)}.",
+                hint=f"Leave '{alias}' under the owner that its server replicates.",
+                id="switchyard.E007",
+            )
+
+
+def _misnamed_owners() -> Iterator[CheckMessage]:
+    for key, aliases in (("READ_ONLY", conf.read_only), ("OPTIONAL", conf.optional)):
+        for alias in sorted(aliases - (set(connections) - set(_replicas()))):
+            yield Error(
+                f"SWITCHYARD['{key}'] names '{alias}', which is no owner, so it changes nothing.",
+                hint=f"Name an alias of DATABASES that is no replica, or take '{alias}' out of {key}.",
+                id="switchyard.E008",
+            )
+
+
+def _wrong_policies() -> Iterator[CheckMessage]:
+    labels = {"*", *(model._meta.label_lower for model in apps.get_models())}
+    for key, value in conf.policies.items():
+        if key not in POLICIES:
+            yield _wrong_policy(f"['{key}'] is no policy", f"Policies: {', '.join(POLICIES)}")
+            continue
+        by_label = value if isinstance(value, Mapping) and key == "stale_save" else {"*": value}
+        for label, policy in by_label.items():
+            at = f"['{key}']" if by_label is not value else f"['{key}']['{label}']"
+            if label.lower() not in labels:
+                yield _wrong_policy(f"{at} names no model", "Write 'app_label.ModelName', or '*' for all others")
+            if policy not in CHOICES:
+                yield _wrong_policy(f"{at} is {policy!r}", f"Choose one of: {', '.join(CHOICES)}")
+
+
+def _wrong_policy(what: str, hint: str) -> CheckMessage:
+    return Error(f"SWITCHYARD['POLICIES']{what}.", hint=f"{hint}.", id="switchyard.E009")
+
+
+def _unmirrored_replicas() -> Iterator[CheckMessage]:
+    for owner, replicas in conf.replicas.items():
+        for alias in replicas:
+            if alias in connections and connections.settings[alias]["TEST"]["MIRROR"] != owner:
+                yield Warning(
+                    f"In tests the replica '{alias}' would get an empty database of its own.",
+                    hint=f"Set DATABASES['{alias}']['TEST'] = {{'MIRROR': '{owner}'}}.",
+                    id="switchyard.W001",
+                )
+
+
+def _replicas() -> list[str]:
+    return [alias for replicas in conf.replicas.values() for alias in replicas]
+
+
+def _aliases() -> str:
+    return ", ".join(sorted(connections))
+
+
+CHECKS = (
+    _unowned_apps,
+    _unknown_owners,
+    _unknown_replicas,
+    _replicas_of_replicas,
+    _owning_replicas,
+    _router_order,
+    _shared_replicas,
+    _misnamed_owners,
+    _wrong_policies,
+    _unmirrored_replicas,
+)

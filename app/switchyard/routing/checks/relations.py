@@ -1,0 +1,59 @@
+"""Which models' relations no database can hold, because the two sides have different owners: numbered system checks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error
+from django.db.models import Model
+
+from switchyard.routing.topology.ownership import owner_of, owner_of_app
+from switchyard.routing.topology.tables import is_owned
+
+_TOGETHER = ("auth", "contenttypes")
+
+
+def _relations_across() -> Iterator[CheckMessage]:
+    for model in apps.get_models():
+        for field in _relations(model):
+            if model._meta.app_label == "auth" and field.related_model._meta.app_label == "contenttypes":
+                continue  # said below
+            here, there = owner_of(model), owner_of(field.related_model)
+            if here != there:
+                other = field.related_model._meta.label
+                yield Error(
+                    f"{model._meta.label}.{field.name} relates to {other}, which is owned by '{there}' and not by "
+                    f"'{here}': no constraint, join or cascade reaches there.",
+                    hint=f"Keep the key of {other} in a plain field and ask for its rows with rows_by_key() of "
+                    "switchyard.crossdb, or give both apps one owner in SWITCHYARD['OWNERS'].",
+                    obj=field,
+                    id="switchyard.E011",
+                )
+
+
+def _relations(model: type[Model]) -> Iterator[Any]:
+    """Yield the model's own fields, generic ones too, that relate owned models."""
+    if model._meta.swapped or not is_owned(model._meta.app_label):
+        return
+    options = model._meta
+    for field in (*options.local_fields, *options.local_many_to_many, *options.private_fields):
+        other = field.related_model if field.is_relation else None
+        if (
+            isinstance(other, type) and issubclass(other, Model) and is_owned(other._meta.app_label)
+        ):  # else it is a name that Django complains of
+            yield field
+
+
+def _parted_django_apps() -> Iterator[CheckMessage]:
+    if all(apps.is_installed(f"django.contrib.{label}") and is_owned(label) for label in _TOGETHER):
+        auth, contenttypes = (owner_of_app(label) for label in _TOGETHER)
+        if auth != contenttypes:
+            yield Error(
+                f"SWITCHYARD['OWNERS'] gives 'auth' to '{auth}' and 'contenttypes' to '{contenttypes}': a permission "
+                "belongs to a content type, and none could be made.",
+                hint=f"Give both to '{auth}', or both to '{contenttypes}'.",
+                id="switchyard.E012",
+            )
+
+
+CHECKS = (_relations_across, _parted_django_apps)

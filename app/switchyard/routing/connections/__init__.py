@@ -1,0 +1,1 @@
+"""Where Django's connections are hooked: opening, cursors, guards, failover and transactions."""

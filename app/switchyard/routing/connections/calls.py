@@ -1,0 +1,127 @@
+"""One call into a driver: the session learns whether it wrote, observers learn all about it.
+
+Observed from the moment a connection is set up. Not observed: Django's connection set-up and health checks, and queries
+sent on the raw driver connection (`connection.connection.cursor()`).
+"""
+
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from switchyard.routing.connections.cursors import reporting_cursor
+from switchyard.routing.monitor import monitor
+from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.session.tracking import record_read, record_write
+from switchyard.sql import Statement, classify, text_of
+
+_exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
+
+
+class CallObserver(Protocol):
+    """Somebody who is told of each call into a driver."""
+
+    def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
+        """Take note of a call before the driver runs it: a process may be killed inside the call."""
+        ...
+
+    def call_ended(
+        self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
+    ) -> None:
+        """Take note of the end of a call; `error` is the exception of the driver, None without one."""
+        ...
+
+
+_observers: tuple[CallObserver, ...] = ()
+
+
+def add_observer(observer: CallObserver) -> None:
+    """Tell the observer of each call from now on."""
+    global _observers  # noqa: PLW0603 - replaced as a whole, because other threads iterate over it
+    _observers = (*_observers, observer)
+
+
+def remove_observer(observer: CallObserver) -> None:
+    """Tell the observer of no more calls."""
+    global _observers  # noqa: PLW0603 - as above
+    _observers = tuple(each for each in _observers if each is not observer)
+
+
+def install() -> None:
+    """Observe the calls of every connection that is opened from now on. A second call changes nothing."""
+    connection_created.connect(_attach, dispatch_uid="switchyard.routing.connections.calls")
+
+
+def exempt(connection: BaseDatabaseWrapper) -> None:
+    """Leave the calls of this connection unobserved, as health checks are. Call it before the connection opens."""
+    _exempt.add(connection)
+
+
+class Call:
+    """The block in which the driver runs one call."""
+
+    __slots__ = ("_alias", "_began_at", "_statement", "_vendor")
+
+    def __init__(self, alias: str, vendor: str, statement: Statement) -> None:
+        self._alias = alias
+        self._vendor = vendor
+        self._statement = statement
+        for observer in _observers:
+            observer.call_began(alias, vendor, statement)
+        self._began_at = perf_counter()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        seconds = perf_counter() - self._began_at
+        alias, statement = self._alias, self._statement
+        for observer in _observers:
+            observer.call_ended(alias, self._vendor, statement, seconds, error)
+        # After a failed call, too: a commit whose answer was lost is a commit.
+        if may_write(statement, alias):
+            record_write(alias, statement)
+        elif record_read(alias):
+            monitor.ensure_running()
+
+
+class _Cursors:
+    """Makes the cursors of one connection, in the place of its `create_cursor`."""
+
+    # One class for each driver's cursor and alias, however many threads open connections.
+    _classes: dict[tuple[type, str], type] = {}  # noqa: RUF012 - shared on purpose
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        self._create = connection.create_cursor
+        self.observed: Any = None  # the driver's connection; a new one is being set up while they differ
+
+    def __call__(self, name: str | None = None) -> Any:
+        cursor = self._create(name)
+        if self._connection.connection is self.observed:
+            cursor.__class__ = self._cursor_class(type(cursor))
+        return cursor
+
+    def _cursor_class(self, driver_cursor: type) -> type:
+        alias, vendor = self._connection.alias, self._connection.vendor
+        if (driver_cursor, alias) not in self._classes:
+
+            def begin(query: Any, cursor: Any) -> Call:
+                return Call(alias, vendor, classify(text_of(query, cursor), vendor))
+
+            self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, vendor)
+        return self._classes[driver_cursor, alias]
+
+
+def _attach(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
+    """Observe the connection, just set up; once, however often it reconnects."""
+    if connection in _exempt:
+        return
+    cursors = vars(connection).get("_switchyard_cursors")
+    if cursors is None:
+        cursors = vars(connection)["_switchyard_cursors"] = _Cursors(connection)
+        connection.create_cursor = cursors  # type: ignore[method-assign]
+    cursors.observed = connection.connection

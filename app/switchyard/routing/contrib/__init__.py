@@ -1,0 +1,1 @@
+"""Routing for what surrounds the ORM: middleware, sign-in, background tasks. Settings name these modules."""

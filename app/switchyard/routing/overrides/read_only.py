@@ -1,0 +1,151 @@
+"""A transaction in which nothing is written, on a replica: for views and reports that only read.
+
+Its reads see one snapshot (REPEATABLE READ), and its server refuses what no guard sees. Once begun it does not move: an
+error of the replica's is then the caller's, and a long one may be cancelled by what a PostgreSQL standby replays.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from types import TracebackType
+from typing import Any, NamedTuple, cast
+
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import atomic
+
+from switchyard.routing.connection_state import has_open_transaction
+from switchyard.routing.connections.failover import gave_up
+from switchyard.routing.connections.server_identity import would_stray
+from switchyard.routing.selection.select import fell_back, replica_for
+from switchyard.routing.session.context import current, pop, push
+from switchyard.routing.topology.ownership import replicated_by, replication_set
+from switchyard.routing.topology.replication import SHARES, set_of
+
+
+class Statements(NamedTuple):
+    """What makes a server hold a transaction read-only."""
+
+    before: str = ""
+    first: str = ""
+    after: str = ""
+
+
+_SET = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_BY_VENDOR = {
+    "postgresql": Statements(first=_SET),
+    "mysql": Statements(before=_SET),  # for the next one: inside a transaction it is an error
+    "sqlite": Statements(before="PRAGMA query_only = ON", after="PRAGMA query_only = OFF"),
+}
+_NOT_CALLS = (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
+
+
+class read_only:  # noqa: N801 - used as a function, like the other overrides
+    """Read one owner's rows in a read-only transaction, in a block or in a function; `with` gives its alias.
+
+    With no alias it is on a replica of the default alias that has what this client wrote, or on the owner if there is
+    none. A named replica is taken as late as it is; it is the owner only while the replica is unfit. Rows that must
+    never be stale (PRIMARY_ONLY) and those of other owners are read where they always are. ORM and raw writes on the
+    owner are refused. Around a view it takes the place of the transaction that ATOMIC_REQUESTS would open on the owner.
+
+    Inside a transaction that is open on that alias already, and on a mirror in tests, it is a part of the
+    transaction: writes are refused by the guard then, and not by the server.
+    """
+
+    def __init__(self, alias: str | None = None) -> None:
+        self._alias = alias
+
+    @property
+    def _owner(self) -> str:
+        alias = self._alias or DEFAULT_DB_ALIAS
+        return replicated_by(alias) or alias
+
+    def __enter__(self) -> str:
+        owner = self._owner
+        alias = _begin(self._where(owner), owner)
+        state = current()
+        push(state.over(held={**state.held, owner: alias}, frozen=state.frozen | {owner}))
+        return alias
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        alias = current().held[self._owner]
+        pop()
+        connection = connections[alias]
+        try:
+            atomic(using=alias).__exit__(kind, error, at)
+        finally:
+            if not has_open_transaction(connection) and connection.connection is not None:
+                _run(connection, _statements(connection).after)
+
+    def __call__[F: Callable[..., Any]](self, function: F) -> F:
+        if any(holds(function) for holds in _NOT_CALLS):
+            raise TypeError(
+                f"read_only() cannot hold {function}: Django has no transactions in async code, and one"
+                " around a generator would be open in its caller too. Move the reads into a plain function, decorate"
+                " that, and call it there (from async code by sync_to_async)."
+            )
+
+        @wraps(function)
+        def in_block(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        # What Django's `non_atomic_requests` sets.
+        left_out: set[str] = getattr(function, "_non_atomic_requests", set())
+        vars(in_block)["_non_atomic_requests"] = left_out.union(replication_set(self._owner))
+        return cast(F, in_block)
+
+    def _where(self, owner: str) -> str:
+        state, group = current(), set_of(owner)
+        if owner in state.held:
+            return state.held[owner]
+        if self._alias is not None:
+            if self._alias == owner or any(each.alias == self._alias for each in group.fit):
+                return self._alias
+        elif (replica := replica_for(group, state.ledger)) is not None and not would_stray(replica):
+            if len(group.replicas) > 1:
+                state.ledger.last.setdefault(owner, replica)
+            return replica
+        if group.replicas:
+            fell_back(owner, state, "pinned" if self._alias is None and group.fit else "down")
+        return owner
+
+
+def _begin(alias: str, owner: str) -> str:
+    """Begin the transaction; on the owner if the replica cannot. Return where."""
+    connection = connections[alias]
+    nested = has_open_transaction(connection)
+    try:
+        _begin_on(connection)
+    except (OperationalError, InterfaceError) as error:
+        if alias == owner or nested:
+            raise
+        gave_up(connection, error)
+        fell_back(owner, current(), "down")
+        _begin_on(connections[owner])
+        return owner
+    return alias
+
+
+def _begin_on(connection: BaseDatabaseWrapper) -> None:
+    statements = Statements() if has_open_transaction(connection) else _statements(connection)
+    _run(connection, statements.before)
+    block = atomic(using=connection.alias)
+    block.__enter__()
+    try:
+        _run(connection, statements.first)
+    except BaseException as error:
+        block.__exit__(type(error), error, error.__traceback__)
+        raise
+
+
+def _statements(connection: BaseDatabaseWrapper) -> Statements:
+    if SHARES in connection.settings_dict:  # the session is the owner's
+        return Statements()
+    return _BY_VENDOR.get(connection.vendor, Statements())
+
+
+def _run(connection: BaseDatabaseWrapper, statement: str) -> None:
+    if statement:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)

@@ -1,0 +1,1 @@
+"""How a read is decided: the rules, the routers that apply them, and their explanation. No I/O."""

@@ -1,0 +1,76 @@
+"""Which alias answers for which app. Pure look-ups: what costs I/O lives in replicas.py."""
+
+from functools import cache
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.db.models import Model
+
+from switchyard.conf import conf
+
+
+@cache
+def owner_of_app(app_label: str) -> str:
+    """Return the alias that the app's rows are written to.
+
+    Raises ImproperlyConfigured for an app that no entry of OWNERS names.
+    """
+    owner = conf.owners.get(app_label) or conf.owners.get("*")
+    if owner is None:
+        raise ImproperlyConfigured(
+            f"App '{app_label}' has no owner. Add it to SWITCHYARD['OWNERS'], or remove it from INSTALLED_APPS."
+        )
+    return owner
+
+
+def owner_of(model: type[Model]) -> str:
+    """Return the alias that the model's rows are written to; raise as `owner_of_app` does.
+
+    Not cached by model: migrations render model classes by the thousand.
+    """
+    return owner_of_app(app_of_rows(model))
+
+
+def app_of_rows(model: type[Model]) -> str:
+    """Return the app label of the model's rows: a proxy's are those of its concrete model, whatever app it is in."""
+    # The database cache asks the routers with a class of its own, which has not all that a model has.
+    return (getattr(model._meta, "concrete_model", None) or model)._meta.app_label
+
+
+@cache
+def replicas_of(owner: str) -> tuple[str, ...]:
+    """Return the aliases that replicate the owner, in the order of REPLICAS."""
+    return tuple(conf.replicas.get(owner, ()))
+
+
+@cache
+def replicated_by(alias: str) -> str | None:
+    """Return the owner that the alias is a replica of, None when it is no replica."""
+    return next((owner for owner, replicas in conf.replicas.items() if alias in replicas), None)
+
+
+def replication_set(owner: str) -> tuple[str, ...]:
+    """Return the owner and its replicas: the aliases that hold the same rows."""
+    return (owner, *replicas_of(owner))
+
+
+@cache
+def is_read_only(alias: str) -> bool:
+    """Tell whether the alias is an owner that refuses writes outside `allow_writes()`."""
+    return alias in conf.read_only
+
+
+@cache
+def is_primary_only(app_label: str) -> bool:
+    """Tell whether the app's rows are always read from their owner."""
+    return app_label in conf.primary_only
+
+
+def _forget(*, setting: str, **_kwargs: Any) -> None:
+    if setting == "SWITCHYARD":
+        for look_up in (owner_of_app, replicas_of, replicated_by, is_read_only, is_primary_only):
+            look_up.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="switchyard.routing.topology.ownership")

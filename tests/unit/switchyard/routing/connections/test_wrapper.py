@@ -1,0 +1,173 @@
+"""What every connection is, and what becomes of one that cannot be opened, on SQLite files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connections, transaction
+from pytest_django.plugin import DjangoDbBlocker
+from tests.support.connected import connected
+
+from config.databases import topology
+from switchyard.routing.connections import failover
+from switchyard.routing.connections.failover import fall_back
+from switchyard.routing.connections.guard import guard
+from switchyard.routing.connections.wrapper import Routed, install
+from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
+from switchyard.routing.topology.replication import Replica, set_of, shared
+
+
+@pytest.fixture
+def files(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+    """Return the entries of aliases on files of their own; the replica's is where no file can be."""
+    databases = topology({}, data_dir=tmp_path).databases
+    databases["replica"] = {**databases["replica"], "NAME": str(tmp_path / "absent" / "file"), "OPTIONS": {}}
+    with django_db_blocker.unblock(), connected(databases):
+        install()
+        run("default", "CREATE TABLE place (name text)")
+        run("default", "INSERT INTO place VALUES ('default')")
+        yield databases
+
+
+def run(alias: str, sql: str) -> list[tuple[Any, ...]]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def test_install__again() -> None:
+    """A second call changes nothing, for connections made before and after it."""
+    install()
+    before = connections["replica"]
+    create = connections.create_connection
+    install()
+
+    assert connections["replica"] is before
+    assert connections.create_connection is create
+    assert type(connections.create_connection("replica")).__mro__.count(Routed) == 1
+
+
+def test_install__guarded_before_open() -> None:
+    """A connection has its guard first and fall-back next before it is opened: it may never be."""
+    install()
+
+    assert connections.create_connection("replica").execute_wrappers[:2] == [guard, fall_back]
+
+
+def test_copy() -> None:
+    """A copy is of the backend's own class: a probe asks the server itself."""
+    install()
+    connection = connections.create_connection("replica")
+
+    assert isinstance(connection, Routed)
+    assert not isinstance(connection.copy(), Routed)
+
+
+def test_cursor__replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
+    """Its reads are the owner's, of any number from one cursor."""
+    assert run("replica", "SELECT name FROM place") == [("default",)]
+    with connections["replica"].cursor() as cursor:
+        for _ in range(2):
+            cursor.execute("SELECT name FROM place")
+            assert list(cursor) == [("default",)]
+
+
+@pytest.mark.parametrize("before", ["", "SELECT 1"])
+def test_cursor__write_on_a_replica_that_cannot_be_opened(before: str, files: dict[str, Any]) -> None:
+    """It is refused, and never reaches the owner, not from a cursor that has read there either."""
+    with connections["replica"].cursor() as cursor:
+        if before:
+            cursor.execute(before)
+        with pytest.raises(ReplicaWriteError):
+            cursor.execute("DELETE FROM place")
+
+    assert run("default", "SELECT count(*) FROM place") == [(1,)]
+
+
+def test_cursor__transaction_on_a_replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
+    """It raises: a transaction never moves."""
+    with pytest.raises(OperationalError, match="unable to open"), transaction.atomic("replica"):
+        run("replica", "SELECT name FROM place")
+
+
+def test_cursor__executemany_on_a_replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
+    """It raises: what it was given may be used up."""
+    with connections["replica"].cursor() as cursor, pytest.raises(OperationalError, match="unable to open"):
+        cursor.executemany("SELECT %s", iter([(1,)]))
+
+
+def test_cursor__alias_that_is_no_replica(files: dict[str, Any]) -> None:
+    """It raises as ever."""
+    connections.settings["analytics"]["NAME"] = connections.settings["replica"]["NAME"]
+    connections.settings["analytics"]["OPTIONS"] = {}
+
+    with pytest.raises(OperationalError, match="unable to open"):
+        run("analytics", "SELECT 1")
+
+
+def test_cursor__replica_known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is tried, which could hang."""
+    group = set_of("default")
+    monkeypatch.setattr(group, "replicas", (Replica("replica", "down"),))
+    monkeypatch.setattr(group, "fit", ())
+    monkeypatch.setattr(connections["replica"], "get_new_connection", lambda _params: pytest.fail("was tried"))
+
+    assert run("replica", "SELECT name FROM place") == [("default",)]
+
+
+@pytest.mark.parametrize("reason", ["down", "standby", "read_only", "superseded"])
+def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writes are refused before SQL, without a host; its reads, too, where they would hang."""
+    monkeypatch.setattr(set_of("default"), "refusal", reason)
+
+    with pytest.raises(OwnerUnavailableError, match=r"^'default' cannot be used: its [a-z]") as refused:
+        run("default", "DELETE FROM place")
+    if reason == "down":
+        with pytest.raises(OwnerUnavailableError):
+            run("default", "SELECT name FROM place")
+    else:
+        assert run("default", "SELECT name FROM place") == [("default",)]
+
+    assert refused.value.refusal == reason
+
+
+def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is tried, for a transaction either."""
+    connections["default"].close()
+    monkeypatch.setattr(set_of("default"), "refusal", "down")
+    monkeypatch.setattr(connections["default"], "get_new_connection", lambda _params: pytest.fail("was tried"))
+
+    with pytest.raises(OwnerUnavailableError), transaction.atomic("default"):
+        run("default", "DELETE FROM place")
+
+
+def test_owner__known_to_be_down_with_an_open_connection(
+    files: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction is refused before the server is asked for it; afterwards one is opened as ever."""
+    connection = connections["default"]
+    run("default", "SELECT name FROM place")
+    with monkeypatch.context() as patch:
+        patch.setattr(set_of("default"), "refusal", "down")
+        patch.setattr(connection, "_set_autocommit", lambda _on: pytest.fail("was asked"))
+        with pytest.raises(OwnerUnavailableError):
+            transaction.atomic("default").__enter__()
+
+    assert not connection.in_atomic_block
+    with transaction.atomic("default"):
+        assert run("default", "SELECT name FROM place") == [("default",)]
+
+
+def test_cursor__server_that_may_lack_what_was_seen(
+    files: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reads are the owner's, and nothing is said against the replica; a write is refused as ever."""
+    connections["replica"].settings_dict["NAME"] = str(tmp_path / "replica")
+    monkeypatch.setitem(shared, "replica", 0.0)
+    monkeypatch.setattr(failover, "strays", lambda connection: connection.alias == "replica")
+
+    assert run("replica", "SELECT name FROM place") == [("default",)]
+    assert set_of("default").replicas[0].fit
+    with pytest.raises(ReplicaWriteError):
+        run("replica", "DELETE FROM place")

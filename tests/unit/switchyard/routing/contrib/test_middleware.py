@@ -1,0 +1,481 @@
+"""The middleware gives each request its own state, and the client what it owes."""
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
+from typing import Any
+
+import pytest
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.auth.models import Group
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.urls import include, path
+from tests.support.published import at, lagging, replayed
+
+from accounts.models import User
+from switchyard.routing import RoutingMiddleware, allow_writes, use_primary, use_replica
+from switchyard.routing.contrib.middleware import COOKIE, HEADER
+from switchyard.routing.errors import AllowWritesError
+from switchyard.routing.selection.select import decide
+from switchyard.routing.session import transfer
+from switchyard.routing.session.context import State, current, is_process
+from switchyard.routing.session.token import Line, decode, encode
+from switchyard.routing.session.tracking import record_write
+from switchyard.routing.topology.replication import ReplicationSet
+from switchyard.sql.classifier import classify
+
+REQUESTS = 10_000
+INSERT = classify("INSERT INTO accounts_user (id) VALUES (1)", "postgresql")
+
+
+@pytest.fixture
+def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReplicationSet]:
+    """A replica at 4 of an owner at 9."""
+    monkeypatch.setattr(transfer, "_asked", lambda _owner: at(9))
+    with lagging("replica") as group:
+        replayed(group, replica=4)
+        yield group
+
+
+def token(lsn: int) -> str:
+    return encode([Line("default", at(lsn))])
+
+
+def asking(method: str = "GET", *, cookie: str | None = None, header: str | None = None) -> HttpRequest:
+    request: HttpRequest = RequestFactory().generic(method, "/", headers={} if header is None else {HEADER: header})
+    if cookie is not None:
+        request.COOKIES[COOKIE] = cookie
+    return request
+
+
+def answer(view: Callable[[HttpRequest], HttpResponseBase], request: HttpRequest) -> HttpResponseBase:
+    response = RoutingMiddleware(view)(request)
+    assert isinstance(response, HttpResponseBase)
+    assert is_process(current())
+    return response
+
+
+def reading(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"{decide(User).alias} {decide(User).rule}")
+
+
+def writing(_request: HttpRequest) -> HttpResponse:
+    record_write("default", INSERT)
+    return HttpResponse()
+
+
+def allowing(_request: HttpRequest) -> HttpResponse:
+    with allow_writes("legacy", reason="a view's"):
+        return HttpResponse()
+
+
+async def allowing_async(request: HttpRequest) -> HttpResponse:
+    return allowing(request)
+
+
+def test_routing_middleware__a_view_that_allows_writes() -> None:
+    """It is refused, and after the request the thread may allow them again."""
+    with pytest.raises(AllowWritesError):
+        RoutingMiddleware(allowing)(HttpRequest())
+
+    assert allowing(HttpRequest()).status_code == 200
+
+
+def test_routing_middleware__an_async_view_that_allows_writes() -> None:
+    """It is refused as well, and after the request the task may allow them again."""
+
+    async def asked() -> int:
+        with pytest.raises(AllowWritesError):
+            await RoutingMiddleware(allowing_async)(HttpRequest())  # type: ignore[misc]  # async in, async out
+        return (await allowing_async(HttpRequest())).status_code
+
+    assert asyncio.run(asked()) == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "alias"),
+    [("GET", "replica"), ("HEAD", "replica"), ("OPTIONS", "replica"), ("TRACE", "replica")]
+    + [(method, "default") for method in ("POST", "PUT", "PATCH", "DELETE", "PROPFIND")],
+)
+def test_routing_middleware__methods(group: ReplicationSet, method: str, alias: str) -> None:
+    """What may write reads its owner; a method that nobody knows may write."""
+    found: list[str] = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        found.append(decide(User).alias)
+        return HttpResponse()
+
+    answer(view, asking(method))
+
+    assert found == [alias]
+
+
+def test_routing_middleware__nothing_owed(group: ReplicationSet) -> None:
+    """A response that changes nothing sets no cookie, no header, and varies by nothing."""
+    response = answer(reading, asking())
+
+    assert response.content == b"replica default"  # type: ignore[attr-defined]  # an HttpResponse
+    assert not response.cookies
+    assert not response.has_header(HEADER)
+    assert not response.has_header("Vary")
+
+
+def test_routing_middleware__a_write(group: ReplicationSet) -> None:
+    """The client gets the position in a cookie that no script reads, and in a header."""
+    response = answer(writing, asking("POST"))
+    cookie = response.cookies[COOKIE]
+
+    assert decode(cookie.value) == [Line("default", at(9))]
+    assert response.headers[HEADER] == cookie.value
+    assert response.headers["Vary"] == "Cookie"
+    assert cookie["httponly"]
+    assert cookie["secure"]
+    assert (cookie["samesite"], cookie["path"], cookie["max-age"], cookie["expires"]) == ("Lax", "/", "", "")
+
+
+@override_settings(SESSION_COOKIE_SECURE=False, SESSION_COOKIE_PATH="/app/", SESSION_COOKIE_DOMAIN="example.com")
+def test_routing_middleware__the_cookies_place() -> None:
+    """It goes where the session's cookie goes, when it is set and when it is deleted."""
+    with lagging("replica") as group, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "_asked", lambda _owner: at(9))
+        set_there = answer(writing, asking("POST")).cookies[COOKIE]
+        replayed(group, replica=9)
+        deleted = answer(reading, asking(cookie=token(5))).cookies[COOKIE]
+
+    for cookie in (set_there, deleted):
+        assert (cookie["path"], cookie["domain"], cookie["samesite"]) == ("/app/", "example.com", "Lax")
+    assert not set_there["secure"]
+
+
+@pytest.mark.parametrize("carrier", ["cookie", "header"])
+def test_routing_middleware__a_client_that_owes(group: ReplicationSet, carrier: str) -> None:
+    """Its reads go to the owner until the replica has come so far, and the owner's position is carried on."""
+    waiting = answer(reading, asking(**{carrier: token(5)}))
+    replayed(group, replica=5)
+    passed = answer(reading, asking(**{carrier: token(5)}))
+
+    assert waiting.content == b"default pinned"  # type: ignore[attr-defined]  # an HttpResponse
+    assert decode(waiting.headers[HEADER]) == [Line("default", at(9))]
+    assert passed.content == b"replica default"  # type: ignore[attr-defined]  # as above
+
+
+def test_routing_middleware__nothing_changed(group: ReplicationSet) -> None:
+    """A request that read nothing hands on nothing: the client has it."""
+    response = answer(lambda _request: HttpResponse(), asking(cookie=token(5)))
+
+    assert not response.cookies
+    assert not response.has_header(HEADER)
+
+
+@pytest.mark.parametrize("text", [token(5), "forged", ""])
+def test_routing_middleware__a_cookie_that_says_nothing_more(group: ReplicationSet, text: str) -> None:
+    """It is deleted, once all replicas have passed it or where it is none of ours; no header is answered to."""
+    replayed(group, replica=5)
+    response = answer(reading, asking(cookie=text))
+
+    assert response.cookies[COOKIE]["max-age"] == 0
+    assert response.headers["Vary"] == "Cookie"
+    assert not response.has_header(HEADER)
+
+
+def test_routing_middleware__a_header_that_says_nothing_more(group: ReplicationSet) -> None:
+    """It is answered by an empty one, and no cookie is deleted that the client never sent."""
+    replayed(group, replica=5)
+    response = answer(reading, asking(header=token(5)))
+
+    assert response.headers[HEADER] == ""
+    assert not response.cookies
+
+
+def test_routing_middleware__a_view_that_fails() -> None:
+    """The error goes on, and nothing stays in force."""
+
+    def failing(_request: HttpRequest) -> HttpResponse:
+        use_primary().__enter__()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        RoutingMiddleware(failing)(asking())
+
+    assert is_process(current())
+
+
+def test_routing_middleware__a_file() -> None:
+    """It is left to the server's own way of sending files."""
+    content = io.BytesIO(b"content")
+    response = answer(lambda _request: FileResponse(content), asking())
+
+    assert response.file_to_stream is content  # type: ignore[attr-defined]  # a FileResponse
+
+
+@pytest.mark.django_db(databases=["default"])  # closing a response looks after the connections
+def test_routing_middleware__a_streaming_body(group: ReplicationSet) -> None:
+    """It is made in the request's state, and closed in it."""
+    frames: list[State] = []
+
+    def body() -> Iterator[str]:
+        try:
+            frames.append(current())
+            yield decide(User).alias
+            yield "!"
+        finally:
+            frames.append(current())
+
+    def view(_request: HttpRequest) -> StreamingHttpResponse:
+        frames.append(current())
+        return StreamingHttpResponse(body())
+
+    response = answer(view, asking("POST"))
+    assert isinstance(response, StreamingHttpResponse)
+    parts = [(part, is_process(current())) for part in response]
+    response.close()
+
+    assert parts == [(b"default", True), (b"!", True)]
+    assert len(frames) == 3
+    assert len(set(frames)) == 1
+
+
+async def seen(_request: HttpRequest, object_id: str) -> HttpResponse:
+    return HttpResponse(decide(User).alias)
+
+
+def seen_sync(_request: HttpRequest, object_id: str = "") -> HttpResponse:
+    return HttpResponse(decide(User).alias)
+
+
+ADMIN = (
+    [
+        path("user/<path:object_id>/change/", seen_sync),
+        path("user/<path:object_id>/async/", seen),
+        path("user/", seen_sync),
+    ],
+    "admin",
+)
+
+
+class Site(AdminSite):
+    """Asks nobody who they are."""
+
+    def has_permission(self, _request: HttpRequest) -> bool:
+        return True
+
+
+class Listed(ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
+    """Its pages say where users are read."""
+
+    list_display = ("pk", "name")
+
+    def changelist_view(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
+        return seen_sync(request)
+
+    add_view = changelist_view  # type: ignore[assignment]
+
+
+class Edited(Listed):
+    """Its list is edited in place."""
+
+    list_display = ("pk", "email")
+    list_editable = ("email",)
+
+
+SITE = Site()
+SITE.register(Group, Listed)
+SITE.register(User, Edited)
+URLS = (
+    path("admin/", include(ADMIN)),
+    path("object/<path:object_id>/", seen_sync),
+    path("site/", SITE.urls),
+    path("else/accounts_user_changelist/", seen_sync, name="accounts_user_changelist"),
+)
+ALONE = override_settings(
+    ROOT_URLCONF=URLS, MIDDLEWARE=["switchyard.routing.RoutingMiddleware"], ALLOWED_HOSTS=["testserver"]
+)
+PAGES = [
+    ("/admin/user/1/change/", b"default"),
+    ("/admin/user/1/async/", b"default"),
+    ("/admin/user/", b"replica"),
+    ("/object/1/", b"replica"),
+    ("/site/accounts/user/", b"default"),
+    ("/site/accounts/user/add/", b"replica"),
+    ("/site/auth/group/", b"replica"),
+    ("/else/accounts_user_changelist/", b"replica"),
+]
+
+
+@pytest.mark.parametrize(("page", "alias"), PAGES)
+def test_process_view__pages_of_the_admin(page: str, alias: bytes) -> None:
+    """A page of one object and a list that is edited read the owner, or people edit stale rows; others do not."""
+    with ALONE:
+        assert Client().get(page).content == alias
+
+    assert is_process(current())
+
+
+@pytest.mark.parametrize(("page", "alias"), PAGES)
+def test_process_view__on_asgi(page: str, alias: bytes) -> None:
+    """The same where the middleware is async and the view is either."""
+
+    async def get() -> tuple[bytes, bool]:
+        response = await AsyncClient().get(page)
+        return response.content, is_process(current())
+
+    with ALONE:
+        assert asyncio.run(get()) == (alias, True)
+
+
+def test_routing_middleware__async(group: ReplicationSet) -> None:
+    """A write in an async view is handed on, and a client that owes nothing causes no trip to a thread."""
+
+    async def writing_async(request: HttpRequest) -> HttpResponse:
+        return writing(request)
+
+    async def reading_async(request: HttpRequest) -> HttpResponse:
+        return reading(request)
+
+    async def both() -> tuple[HttpResponse, HttpResponse]:
+        return await called(writing_async, asking("POST")), await called(reading_async, asking())
+
+    wrote_there, read_there = asyncio.run(both())
+
+    assert decode(wrote_there.cookies[COOKIE].value) == [Line("default", at(9))]
+    assert read_there.content == b"replica default"
+    assert not read_there.cookies
+
+
+async def called(view: Callable[[HttpRequest], Awaitable[HttpResponseBase]], request: HttpRequest) -> Any:
+    response = RoutingMiddleware(view)(request)
+    assert isinstance(response, Awaitable)
+    return await response
+
+
+class Own:
+    """What one request of many is to see: its own token and its own override, and nobody else's."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.prefers = ("", "primary", "replica")[number % 3]
+        self.asked = asking("POST" if number % 2 else "GET", cookie=token(number + 5))  # the replica is at 4
+
+    def override(self) -> Any:
+        return {"primary": use_primary, "replica": use_replica}[self.prefers]()
+
+    def check(self, prefers: str) -> None:
+        frame = current()
+        assert frame.ledger.owed == {"default": at(self.number + 5)}
+        assert (frame.in_request, frame.unsafe, frame.prefers) == (True, bool(self.number % 2), prefers)
+
+    def through(self) -> Iterator[None]:
+        """Look before an override, in it and after it; others go on in between."""
+        self.check("")
+        yield
+        if self.prefers:
+            with self.override():
+                self.check(self.prefers)
+                yield
+                self.check(self.prefers)
+        else:
+            yield
+        self.check("")
+
+
+def test_leaks__threads(group: ReplicationSet) -> None:
+    """Requests that are inside each other's views, by turns in each thread, see their own state only."""
+    together = 8
+    barrier = threading.Barrier(together)
+
+    def serve(first: int) -> None:
+        for number in range(first, REQUESTS, together):
+            own = Own(number)
+
+            def view(_request: HttpRequest, own: Own = own) -> HttpResponse:
+                for _ in own.through():
+                    barrier.wait(30)
+                return HttpResponse()
+
+            answer(view, own.asked)
+
+    with ThreadPoolExecutor(together) as pool:
+        for served in [pool.submit(serve, first) for first in range(together)]:
+            served.result()
+
+
+def test_leaks__tasks(group: ReplicationSet) -> None:
+    """Requests that take turns on one event loop see their own state only."""
+
+    async def serve(number: int) -> None:
+        own = Own(number)
+
+        async def view(_request: HttpRequest) -> HttpResponse:
+            for _ in own.through():
+                await asyncio.sleep(0)
+            return HttpResponse()
+
+        before = current()
+        await called(view, own.asked)
+        assert current() is before
+
+    async def serve_all() -> None:
+        for numbers in batched(range(REQUESTS), 100, strict=True):
+            await asyncio.gather(*map(serve, numbers))
+        assert is_process(current())
+
+    asyncio.run(serve_all())
+
+
+@pytest.mark.django_db(databases=["default"])  # as above
+def test_leaks__streaming_bodies(group: ReplicationSet) -> None:
+    """Bodies that are sent by turns in one thread, and broken off, are each made in their own request's state."""
+
+    def body(own: Own) -> Iterator[bytes]:
+        for _ in own.through():
+            yield b"."
+
+    for numbers in batched(range(REQUESTS), 50, strict=True):
+        responses = []
+        for number in numbers:
+            own = Own(number)
+            responses.append(answer(lambda _request, own=own: StreamingHttpResponse(body(own)), own.asked))  # type: ignore[misc]
+        bodies = [iter(response) for response in responses]  # type: ignore[arg-type]  # they stream
+        for sent in bodies:
+            assert next(sent) == b"."
+        assert is_process(current())
+        for sent in bodies[::2]:
+            assert list(sent) == [b"."]
+        assert is_process(current())
+        for response in responses:
+            response.close()
+        assert is_process(current())
+
+
+def test_leaks__async_streaming_bodies(group: ReplicationSet) -> None:
+    """The same for bodies that are made on an event loop, all by one task."""
+
+    async def body(own: Own) -> AsyncIterator[bytes]:
+        for _ in own.through():
+            await asyncio.sleep(0)
+            yield b"."
+
+    async def serve(numbers: tuple[int, ...]) -> None:
+        bodies = []
+        for number in numbers:
+            own = Own(number)
+            response = RoutingMiddleware(lambda _request, own=own: StreamingHttpResponse(body(own)))(own.asked)  # type: ignore[misc]
+            assert isinstance(response, StreamingHttpResponse)
+            bodies.append(aiter(response))
+        for sent in bodies:
+            assert await anext(sent) == b"."
+        assert is_process(current())
+        for sent in bodies:
+            assert [part async for part in sent] == [b"."]
+        assert is_process(current())
+
+    async def serve_all() -> None:
+        for numbers in batched(range(REQUESTS), 50, strict=True):
+            await serve(numbers)
+
+    asyncio.run(serve_all())

@@ -1,0 +1,112 @@
+"""The `Server-Timing` header: where one request's queries went, and by which rules."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection, router
+from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
+from tests.support.decided import recorded
+
+from accounts.models import User
+from legacy.models import Customer
+from switchyard.conf import conf
+from switchyard.routing import RoutingMiddleware
+from switchyard.routing.contrib.server_timing import HEADER, Timing, _clock
+
+ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["replica"]}, "SERVER_TIMING": True}
+
+
+@pytest.fixture(autouse=True)
+def own_tally() -> Iterator[None]:
+    """Let no test count as another one did."""
+    with recorded():
+        yield
+    if _clock in connection.execute_wrappers:
+        connection.execute_wrappers.remove(_clock)
+
+
+def asks(request: HttpRequest) -> HttpResponse:
+    for _ in range(2):
+        list(User.objects.all())
+    list(Customer.objects.all())
+    return HttpResponse()
+
+
+def routes(request: HttpRequest) -> HttpResponse:
+    router.db_for_write(User)
+    return HttpResponse(headers={HEADER: "cache;dur=2"})
+
+
+async def routes_async(request: HttpRequest) -> HttpResponse:
+    await sync_to_async(router.db_for_write)(User)
+    return HttpResponse()
+
+
+def silent(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+def told(view: Any) -> str | None:
+    """Return the header of the view's response."""
+    with override_settings(SWITCHYARD=ON):
+        asked = HttpRequest()
+        asked.method = "GET"
+        response: Any = RoutingMiddleware(view)(asked)
+        if asyncio.iscoroutine(response):
+            response = asyncio.run(response)
+    header: str | None = response.headers.get(HEADER)
+    return header
+
+
+@pytest.mark.django_db(databases=["default", "replica", "legacy"])
+def test_server_timing__by_alias() -> None:
+    """Each alias has its decisions by rule, and the milliseconds of its queries."""
+    header = str(told(asks))
+
+    assert (
+        re.sub(r"\d+\.\d{3}", "0.1", header) == 'db-legacy;desc="1 owner";dur=0.1, db-replica;desc="2 default";dur=0.1'
+    )
+    assert "dur=0.000" not in header
+
+
+def test_server_timing__no_query() -> None:
+    """A request that asked no database says nothing."""
+    assert told(silent) is None
+
+
+def test_server_timing__off() -> None:
+    """It is not there unless it is asked for."""
+    assert not conf.server_timing
+
+
+def test_server_timing__beside_anothers() -> None:
+    """What the project's own code says there stays."""
+    assert told(routes) == 'cache;dur=2, db-default;desc="1 write";dur=0.000'
+
+
+def test_server_timing__async() -> None:
+    """An async view's decisions are its own, also those of its threads."""
+    assert told(routes_async) == 'db-default;desc="1 write";dur=0.000'
+
+
+def test_server_timing__after_a_request() -> None:
+    """What no request asks for is nobody's, and the next request begins with nothing."""
+    told(routes)
+    router.db_for_write(User)
+
+    assert told(silent) is None
+
+
+def test_timing__an_alias_that_is_no_token() -> None:
+    """The header stays one that browsers can read."""
+    timing = Timing()
+    timing.rules["my db"]["default"] += 3
+    timing.rules["my db"]["pinned"] += 1
+    timing.seconds["my db"] += 0.0123
+
+    assert timing.header() == 'db-my_db;desc="3 default, 1 pinned";dur=12.300'

@@ -1,0 +1,17 @@
+"""Pools of connections. What renewing one does is shown in tests/integration/cases/test_owner_away.py."""
+
+import pytest
+from django.db import connections
+
+from switchyard.routing.monitor.pools import renew
+
+
+@pytest.mark.django_db(databases=["default"])
+def test_renew__no_pool() -> None:
+    """An alias without a pool keeps its connection."""
+    connections["default"].ensure_connection()
+    before = connections["default"].connection
+    renew("default")
+
+    assert connections["default"].connection is before
+    assert connections["default"].is_usable()

@@ -1,0 +1,333 @@
+"""Overrides: they nest, restore what was, and hold in threads and tasks that they were made in."""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from switchyard.routing import allow_writes, use_primary, use_replica, without_stickiness
+from switchyard.routing.errors import AllowWritesError, violations
+from switchyard.routing.session import context
+from switchyard.routing.session.context import current, is_process, within, writes_allowed
+
+
+def prefers() -> str:
+    return current().prefers
+
+
+def test_override__nested_and_left_by_an_error() -> None:
+    """The inner block leaves the outer one in force, and the outer one leaves nothing."""
+    with pytest.raises(ZeroDivisionError), use_primary():  # noqa: PT012 - the state between the blocks is the point
+        with use_replica():
+            assert prefers() == "replica"
+            with use_primary():
+                assert prefers() == "primary"
+            assert prefers() == "replica"
+        assert prefers() == "primary"
+        raise ZeroDivisionError
+
+    assert is_process(current())
+    assert prefers() == ""
+
+
+def test_override__one_object_entered_twice() -> None:
+    """A block object can be entered again inside itself."""
+    block = use_primary()
+    with block, block:
+        assert prefers() == "primary"
+
+    assert prefers() == ""
+
+
+def test_override__each_changes_its_own() -> None:
+    """What one asks for does not take back what another did."""
+    with use_replica(), without_stickiness(), allow_writes("legacy", reason="a test"):
+        found = current()
+
+    assert (found.prefers, found.sticky, found.writable) == ("replica", False, frozenset({"legacy"}))
+    assert current().sticky
+
+
+def test_override__decorated_function() -> None:
+    """It asks while it runs, and keeps its name."""
+
+    @use_primary()
+    def decorated(number: int) -> tuple[int, str]:
+        return number, prefers()
+
+    assert (decorated(3), decorated.__name__, prefers()) == ((3, "primary"), "decorated", "")
+
+
+def test_override__decorated_function_that_calls_itself() -> None:
+    """Each call leaves what it found."""
+
+    @use_primary()
+    def decorated(depth: int) -> list[str]:
+        return [*(decorated(depth - 1) if depth else []), prefers()]
+
+    assert decorated(2) == ["primary"] * 3
+    assert is_process(current())
+
+
+def test_override__decorated_coroutine() -> None:
+    """It holds across `await`, and not for a task that runs meanwhile."""
+
+    async def both() -> tuple[str, str]:
+        entered, done = asyncio.Event(), asyncio.Event()
+
+        @use_primary()
+        async def decorated() -> str:
+            entered.set()
+            await done.wait()
+            return prefers()
+
+        async def other() -> str:
+            await entered.wait()
+            try:
+                return prefers()
+            finally:
+                done.set()
+
+        assert inspect.iscoroutinefunction(decorated)
+        first, second = await asyncio.gather(decorated(), other())
+        return first, second
+
+    assert asyncio.run(both()) == ("primary", "")
+
+
+def test_override__decorated_generator() -> None:
+    """Each step asks; its consumer does not, not even when it leaves early."""
+    steps: list[str] = []
+
+    @use_replica()
+    def decorated() -> Iterator[int]:
+        try:
+            for number in range(5):
+                steps.append(prefers())
+                yield number
+        finally:
+            steps.append(prefers())
+
+    outside = [prefers() for _ in decorated()]
+    early = decorated()
+    next(early)
+    with use_primary():
+        between = prefers()
+        next(early)
+        early.close()  # type: ignore[attr-defined]  # a generator's
+
+    assert steps == ["replica"] * 9
+    assert outside == [""] * 5
+    assert between == "primary"
+    assert is_process(current())
+
+
+def test_override__decorated_generator_that_fails() -> None:
+    """The error is the consumer's, without the override."""
+
+    @use_primary()
+    def decorated() -> Iterator[int]:
+        yield 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(decorated())
+
+    assert is_process(current())
+
+
+def test_override__two_generators_in_turns() -> None:
+    """Neither takes the other's override away, in whatever order they end."""
+
+    @use_primary()
+    def primary() -> Iterator[str]:
+        while True:
+            yield prefers()
+
+    @use_replica()
+    def replica() -> Iterator[str]:
+        while True:
+            yield prefers()
+
+    first, second = primary(), replica()
+    found = [next(first), next(second), prefers(), next(first), next(second), prefers()]
+    first.close()  # type: ignore[attr-defined]  # a generator's
+    found.append(next(second))
+    second.close()  # type: ignore[attr-defined]  # as above
+
+    assert found == ["primary", "replica", "", "primary", "replica", "", "replica"]
+    assert is_process(current())
+
+
+def test_override__a_block_inside_a_decorated_generator() -> None:
+    """It holds from step to step, and its consumer has neither of the two."""
+    steps: list[str] = []
+
+    @use_primary()
+    def decorated() -> Iterator[int]:
+        with use_replica():
+            for number in range(2):
+                steps.append(prefers())
+                yield number
+        steps.append(prefers())
+
+    outside = [prefers() for _ in decorated()]
+
+    assert steps == ["replica", "replica", "primary"]
+    assert outside == [""] * 2
+    assert is_process(current())
+
+
+def test_allow_writes__decorated_generator_inside_a_request() -> None:
+    """It is refused at its first step."""
+
+    @allow_writes("legacy", reason="tidy up")
+    def decorated() -> Iterator[int]:
+        yield 1
+
+    with within(context.request()), pytest.raises(AllowWritesError):
+        list(decorated())
+
+
+def test_override__decorated_async_generator() -> None:
+    """Each step asks, also one that awaits; its consumer does not."""
+    steps: list[str] = []
+
+    @use_replica()
+    async def decorated() -> AsyncIterator[int]:
+        try:
+            for number in range(3):
+                await asyncio.sleep(0)
+                steps.append(prefers())
+                yield number
+        finally:
+            steps.append(prefers())
+
+    async def consume() -> list[str]:
+        outside = [prefers() async for _ in decorated()]
+        early = decorated()
+        await anext(early)
+        await early.aclose()  # type: ignore[attr-defined]  # a generator's
+        return [*outside, prefers()]
+
+    assert asyncio.run(consume()) == [""] * 4
+    assert steps == ["replica"] * 6
+
+
+def test_override__one_object_in_many_threads() -> None:
+    """Each thread enters and leaves it for itself."""
+    block, found, barrier = use_primary(), [], threading.Barrier(8)
+
+    def enter(*, enters: bool) -> None:
+        barrier.wait()
+        for _ in range(200):
+            if enters:
+                with block:
+                    found.append((prefers(), "primary"))
+            found.append((prefers(), ""))
+
+    threads = [threading.Thread(target=enter, kwargs={"enters": bool(number % 2)}) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 8 * 200 + 4 * 200
+    assert all(seen == expected for seen, expected in found)
+
+
+def test_override__one_object_in_many_tasks() -> None:
+    """Tasks that take turns inside it leave each other's state alone."""
+    block = use_primary()
+
+    async def enter(*, enters: bool) -> list[str]:
+        seen = []
+        for _ in range(20):
+            if enters:
+                with block:
+                    await asyncio.sleep(0)
+                    seen.append(prefers())
+            await asyncio.sleep(0)
+            seen.append(prefers())
+        return seen
+
+    async def all_of_them() -> list[list[str]]:
+        return await asyncio.gather(*(enter(enters=bool(number % 2)) for number in range(20)))
+
+    found = asyncio.run(all_of_them())
+
+    assert found == [["", *[""] * 19], ["primary", ""] * 20] * 10
+
+
+def test_override__a_child_task_that_outlives_it() -> None:
+    """The task keeps what was asked for where it was made."""
+
+    async def outlived() -> tuple[str, str]:
+        left = asyncio.Event()
+
+        async def child() -> str:
+            await left.wait()
+            return prefers()
+
+        with use_primary():
+            task = asyncio.create_task(child())
+            await asyncio.sleep(0)
+        left.set()
+        return prefers(), await task
+
+    assert asyncio.run(outlived()) == ("", "primary")
+
+
+def test_override__shares_the_ledger() -> None:
+    """What is owed inside is owed outside."""
+    with within(context.request()) as frame, without_stickiness(), use_replica():
+        assert current().ledger is frame.ledger
+
+
+def test_allow_writes__nested() -> None:
+    """Each block adds its alias and takes away only what it added."""
+    with allow_writes("a", reason="a test"):
+        with allow_writes("b", reason="a test"), allow_writes("a", reason="a test"):
+            assert (writes_allowed("a"), writes_allowed("b")) == (True, True)
+        assert (writes_allowed("a"), writes_allowed("b")) == (True, False)
+
+    assert not writes_allowed("a")
+
+
+def test_allow_writes__inside_a_request() -> None:
+    """It is refused with its reason in the error, counted, and leaves nothing in force."""
+    counted: list[str] = []
+
+    def count(*, kind: str, alias: str, **_: object) -> None:
+        counted.append(f"{kind} {alias}")
+
+    violations.connect(count)
+    with within(context.request()):
+        with pytest.raises(AllowWritesError, match=r'"tidy up"\)` was refused inside a request'):
+            allow_writes("legacy", reason="tidy up").__enter__()
+        assert not writes_allowed("legacy")
+    violations.disconnect(count)
+
+    assert counted == ["legacy_write legacy"]
+
+
+def test_allow_writes__inside_an_override_of_a_request() -> None:
+    """It is refused there as well."""
+    with within(context.request()), use_primary(), pytest.raises(AllowWritesError):
+        allow_writes("legacy", reason="tidy up").__enter__()
+
+
+def test_allow_writes__in_a_task() -> None:
+    """A task is out of any request's reach."""
+    with within(context.task()), allow_writes("legacy", reason="a test"):
+        assert writes_allowed("legacy")
+
+
+def test_request__begins_and_ends_without_overrides() -> None:
+    """What was in force outside is not in force in the request, and is again after it."""
+    with use_primary(), allow_writes("a", reason="a test"):
+        with within(context.request()):
+            assert (prefers(), writes_allowed("a")) == ("", False)
+        assert (prefers(), writes_allowed("a")) == ("primary", True)

@@ -1,0 +1,119 @@
+"""`manage.py routes`: the table of models, for people and for programs."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError, OutputWrapper
+from django.db import router
+from django.db.models import Model
+from django.test import override_settings
+from tests.support.decided import recorded
+
+from accounts.models import User
+from switchyard.management.commands.routes import Command
+from switchyard.routing.session.context import task, within
+from switchyard.routing.topology.tables import app_labels, app_of
+from switchyard.sql.classifier import classify
+
+
+def routes(*arguments: str, **options: bool) -> str:
+    """Return what the command prints."""
+    printed = StringIO()
+    call_command("routes", *arguments, stdout=printed, **options)
+    return printed.getvalue()
+
+
+def by_model() -> dict[str, dict[str, str]]:
+    """Return the routes by their model's label."""
+    return {route["model"]: route for route in json.loads(routes("--json"))}
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("accounts.User", ("replica", "default", "default", "default")),
+        ("analytics.AnalyticsEvent", ("analytics", "analytics", "analytics", "owner")),
+        ("legacy.Order", ("legacy", "legacy", "legacy", "owner")),
+        ("sessions.Session", ("default", "default", "default", "primary_only")),
+    ],
+)
+def test_routes__as_json(model: str, expected: tuple[str, ...]) -> None:
+    """Each model has its aliases and the rule that decided."""
+    route = by_model()[model]
+
+    assert (route["read"], route["write"], route["migrate"], route["rule"]) == expected
+
+
+class Elsewhere:
+    """A router of a project's own."""
+
+    def db_for_read(self, model: type[Model], **hints: object) -> str:
+        return "legacy"
+
+
+def test_routes__a_router_of_the_projects() -> None:
+    """The table says what the installed routers say, and names the one that overrules the rules."""
+    stacked = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
+
+    with override_settings(DATABASE_ROUTERS=[Elsewhere(), *stacked]):
+        route = by_model()["accounts.User"]
+
+    assert (route["read"], route["write"], route["rule"]) == ("legacy", "default", "Elsewhere")
+
+
+def test_routes__no_trace() -> None:
+    """A table to look at is no query's decision, and nobody owes anything for it."""
+    with within(task()) as state, recorded() as decisions:
+        routes()
+        decided = router.db_for_read(User)
+
+    assert [decision.alias for decision in decisions] == [decided]
+    assert (state.ledger.owed, state.ledger.last) == ({}, {})
+
+
+def test_routes__of_one_model() -> None:
+    """Every rule that was asked is there with its answer, and what is known about each replica."""
+    printed = routes("accounts.User")
+
+    assert "accounts.User is read from 'replica' by rule 'default': a fit replica of the owner." in printed
+    assert "pinned: no (" in printed
+    assert "default: replica (" in printed
+    assert "replica 'replica': fit" in printed
+
+
+def test_routes__of_no_model() -> None:
+    """A name that no model has is an error that says what is wanted."""
+    with pytest.raises(CommandError, match=r"'accounts.Usr' is no model: give app_label.ModelName"):
+        routes("accounts.Usr")
+
+
+def test_routes__for_people() -> None:
+    """One line a model, whole however long, and the rules explained; no colour where no terminal is."""
+    printed = routes()
+
+    assert "│ accounts.User_user_permissions │ replica" in printed
+    assert "default: a fit replica of the owner" in printed
+    assert "\x1b[" not in printed
+
+
+def test_routes__in_colour() -> None:
+    """Colour is there when asked for."""
+    assert "\x1b[32mreplica" in routes(force_color=True)
+
+
+def test_routes__help() -> None:
+    """The help names every rule."""
+    text = " ".join(Command(OutputWrapper(StringIO())).create_parser("manage.py", "routes").format_help().split())
+
+    assert "in_transaction: a transaction is open on the owner" in text
+
+
+def test_app_of__known_and_unknown_tables() -> None:
+    """The first known table names the app; the labels are a closed set."""
+    statement = classify('SELECT 1 FROM nothing JOIN "orders" ON 1 = 1 JOIN "customers" ON 1 = 1', "sqlite")
+
+    assert app_of(statement) == "legacy"
+    assert app_of(classify("SELECT 1", "sqlite")) == "other"
+    assert {"accounts", "analytics", "legacy", "other"} <= set(app_labels())
