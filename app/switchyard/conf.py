@@ -50,15 +50,15 @@ class Conf:
         """App labels whose rows are always read from their owner: a lagging session read signs people out."""
         return frozenset(self._values.get("PRIMARY_ONLY", _NEVER_STALE))
 
-    def max_lag(self, alias: str) -> float:
+    def max_lag_seconds_of(self, alias: str) -> float:
         """Seconds that the replica may be behind before it is read no more, even by those who owe nothing."""
-        given = self.max_lags
+        given = self.max_lag_seconds
         return given.get(alias, _MAX_LAG) if isinstance(given, Mapping) else given
 
     @property
-    def max_lags(self) -> float | Mapping[str, float]:
+    def max_lag_seconds(self) -> float | Mapping[str, float]:
         """The seconds of all replicas, or of each by its alias."""
-        given: float | Mapping[str, float] = self._values.get("MAX_LAG", _MAX_LAG)
+        given: float | Mapping[str, float] = self._values.get("MAX_LAG_SECONDS", _MAX_LAG)
         return given
 
     @property
@@ -73,9 +73,9 @@ class Conf:
         return bool(self._values.get("SERVER_TIMING", False))
 
     @property
-    def harmless_functions(self) -> frozenset[str]:
+    def read_only_functions(self) -> frozenset[str]:
         """Names, without schema, of functions of the project's own that write nothing."""
-        return frozenset(name.lower() for name in self._values.get("HARMLESS_FUNCTIONS", ()))
+        return frozenset(name.lower() for name in self._values.get("READ_ONLY_FUNCTIONS", ()))
 
     @property
     def policies(self) -> Mapping[str, str | Mapping[str, str]]:

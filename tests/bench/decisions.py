@@ -49,24 +49,27 @@ WORKLOADS: dict[str, Callable[[], object]] = {
 if settings.STACK == "switchyard":
     from switchyard.positions.postgresql import Lsn
     from switchyard.routing.session import context
-    from switchyard.routing.topology.replication import Replica, set_of
+    from switchyard.routing.session.consistency import consistency_from
+    from switchyard.routing.topology.replication import Replica, replication_set
 
     # SQLite's replicas are in step and owe nothing; judged as PostgreSQL's they cost what those cost.
-    group = set_of("default")
-    group.in_step = False
-    group.publish(Replica(alias, position=Lsn("1", 1, 200)) for alias in settings.SWITCHYARD["REPLICAS"]["default"])
+    group = replication_set("default")
+    group.replace_snapshot(lag_free=False)
+    group.replace_snapshot(
+        Replica(alias, position=Lsn("1", 1, 200)) for alias in settings.SWITCHYARD["REPLICAS"]["default"]
+    )
 
     @contextmanager
     def in_request() -> Iterator[Decide]:
         """A request that carries no token."""
-        with context.within(context.request()), read() as decide:
+        with context.activate(context.request_context()), read() as decide:
             yield decide
 
     @contextmanager
     def owing(lsn: int, **last: str) -> Iterator[Decide]:
         """A request that carries a token, with the replica that was read last where there are several."""
-        ledger = context.owing({"default": Lsn("1", 1, lsn)}, last)
-        with context.within(context.request(ledger=ledger)), read() as decide:
+        ledger = consistency_from({"default": Lsn("1", 1, lsn)}, last)
+        with context.activate(context.request_context(consistency=ledger)), read() as decide:
             yield decide
 
     WORKLOADS |= {
@@ -75,5 +78,5 @@ if settings.STACK == "switchyard":
         "owing a covered position": partial(owing, 100),
         "owing a position to come": partial(owing, 300),
     }
-    if len(group.replicas) > 1:
-        WORKLOADS["having read the second best"] = partial(owing, 100, default=group.fit[-1].alias)
+    if len(group.snapshot.replicas) > 1:
+        WORKLOADS["having read the second best"] = partial(owing, 100, default=group.snapshot.eligible[-1].alias)

@@ -27,7 +27,7 @@ from tests.support.written import write_migrations
 
 from config.databases import topology
 from switchyard.routing.monitor import monitor
-from switchyard.routing.session.context import task, within
+from switchyard.routing.session.context import activate, task_context
 
 __all__ = ["write_migrations"]  # a fixture for test_migrate.py
 
@@ -83,7 +83,7 @@ def real_databases(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_pat
     servers.caught_up()
     databases = topology(servers.environ(), data_dir=tmp_path).databases
     # A frame of its own, so that no test owes what another one wrote.
-    with django_db_blocker.unblock(), connected(databases), within(task()):
+    with django_db_blocker.unblock(), connected(databases), activate(task_context()):
         yield servers
 
 
@@ -126,7 +126,7 @@ def watched(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: P
     mysql_pair.clean()
     for alias in ("replica", "legacyreplica"):
         mysql_pair.caught_up(alias)
-    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, READ_ONLY=[]), judged(), within(task()):
+    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, READ_ONLY=[]), judged(), activate(task_context()):
         yield mysql_pair
 
 
@@ -136,5 +136,5 @@ def watched_two(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_p
     two_standbys.clean()
     for alias in ("replica", "replica2"):
         two_standbys.caught_up(alias)
-    with django_db_blocker.unblock(), declared(two_standbys, tmp_path), judged(), within(task()):
+    with django_db_blocker.unblock(), declared(two_standbys, tmp_path), judged(), activate(task_context()):
         yield two_standbys

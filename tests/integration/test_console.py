@@ -89,7 +89,7 @@ def test_console__routes(page: Page) -> None:
     """Every model is there with the aliases it is read from and written to, and the rule."""
     sign_in(page)
 
-    assert row(page, "Routes", "accounts.User") == ["replica", "default", "default", "default"]
+    assert row(page, "Routes", "accounts.User") == ["replica", "default", "default", "replica"]
     assert row(page, "Routes", "sessions.Session") == ["default", "default", "default", "primary_only"]
 
 

@@ -21,7 +21,7 @@ from accounts.models import User
 from legacy.models import Customer
 from switchyard.routing import allow_writes
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.topology.replication import replication_set
 
 pytestmark = pytest.mark.docker
 
@@ -127,11 +127,11 @@ def databases(request: pytest.FixtureRequest, watched: Servers) -> Iterator[Serv
 
 
 def unfit(owner: str = "default") -> Callable[[], bool]:
-    return lambda: not set_of(owner).fit
+    return lambda: not replication_set(owner).snapshot.eligible
 
 
 def fit(owner: str = "default") -> Callable[[], bool]:
-    return lambda: bool(set_of(owner).fit)
+    return lambda: bool(replication_set(owner).snapshot.eligible)
 
 
 FAULTS = ["stopped", "killed", "paused"]
@@ -189,11 +189,14 @@ def test_failover__several_away(with_two: Servers) -> None:
 
     with readers.reading():
         with with_two.killed("replica"):
-            until(lambda: [each.alias for each in set_of("default").fit] == ["replica2"], "one is left")
+            until(
+                lambda: [each.alias for each in replication_set("default").snapshot.eligible] == ["replica2"],
+                "one is left",
+            )
             with with_two.paused("replica2"):
                 until(unfit(), "none is left")
                 time.sleep(1)
-        until(lambda: len(set_of("default").fit) == 2, "both are back")
+        until(lambda: len(replication_set("default").snapshot.eligible) == 2, "both are back")
 
     print(f"several: {readers.count} reads, slowest {readers.slowest:.2f} s")
     assert readers.errors == []
@@ -281,7 +284,7 @@ def test_failover__owner_away(fault: str, watched: Servers, client: Client) -> N
     assert client.get("/api/users", headers=headers).status_code == 200
 
     with getattr(watched, fault)("default"):
-        until(lambda: set_of("default").refusal == "down", "the owner is known to be down")
+        until(lambda: replication_set("default").snapshot.unavailable_reason == "down", "the owner is known to be down")
         begun = time.monotonic()
         written = client.post("/api/users", {"username": "bob"}, content_type="application/json", headers=headers)
         read = client.get("/api/users", headers=headers)
@@ -292,7 +295,7 @@ def test_failover__owner_away(fault: str, watched: Servers, client: Client) -> N
     assert (written.status_code, written.headers["Retry-After"]) == (503, "1")
     assert read.status_code == 200
     assert took < 1
-    until(lambda: not set_of("default").refusal, "the owner is back")
+    until(lambda: not replication_set("default").snapshot.unavailable_reason, "the owner is back")
     connections["default"].close_if_unusable_or_obsolete()  # as at the begin of a request
     assert (
         client.post("/api/users", {"username": "bob"}, content_type="application/json", headers=headers).status_code

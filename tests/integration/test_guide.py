@@ -16,7 +16,7 @@ from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from switchyard.routing import allow_writes
-from switchyard.routing.session.context import request, within
+from switchyard.routing.session.context import activate, request_context
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("writable")]
 
@@ -195,7 +195,7 @@ def test_guide__read_by_the_routers(real_databases: Servers) -> None:
         make(alias, "ada").save()
     real_databases.caught_up()
 
-    with within(request()):  # of a client that wrote nothing
+    with activate(request_context()):  # of a client that wrote nothing
         read = {alias: model._default_manager.get()._state.db for alias, (model, _, _) in ROWS.items()}
 
     assert read == {"default": "replica", "analytics": "analytics", "legacy": "legacy"}

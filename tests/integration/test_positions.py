@@ -9,7 +9,7 @@ import pytest
 from tests.support.containers import until
 from tests.support.servers import Servers
 
-from switchyard.positions import Dialect, dialect_of
+from switchyard.positions import Dialect, dialect_for
 
 pytestmark = pytest.mark.docker
 
@@ -21,7 +21,7 @@ def asking(servers: Servers, alias: str) -> Iterator[tuple[Any, Dialect]]:
     """Yield a cursor of the server's, and the way to ask it."""
     vendor = "postgresql" if servers.by_alias[alias].vendor.scheme == "postgresql" else "mysql"
     with closing(servers.admin(alias)) as connection, closing(connection.cursor()) as cursor:
-        yield cursor, dialect_of(vendor, connection)
+        yield cursor, dialect_for(vendor, connection)
 
 
 @pytest.mark.parametrize("alias", ["default", "legacy"])
@@ -29,14 +29,14 @@ def test_written__between_two_answers(servers: Servers, alias: str) -> None:
     """It is behind nothing that was there before, and ahead of nothing that is there afterwards."""
     servers.ask(alias, *MAKE)
     with asking(servers, alias) as (cursor, dialect):
-        before = dialect.ask(cursor).position
-        written = dialect.written(cursor)
-        after = dialect.ask(cursor).position
+        before = dialect.status(cursor).position
+        written = dialect.current_position(cursor)
+        after = dialect.status(cursor).position
 
     assert before is not None
     assert after is not None
-    assert written.covers(before)
-    assert after.covers(written)
+    assert written.includes(before)
+    assert after.includes(written)
 
 
 def test_written__a_new_segment(servers: Servers) -> None:
@@ -49,15 +49,15 @@ def test_written__a_new_segment(servers: Servers) -> None:
 
         def at_a_header() -> Any:
             servers.ask("default", *MAKE, "SELECT pg_switch_wal()")
-            place, written = inserted(), dialect.written(cursor)
+            place, written = inserted(), dialect.current_position(cursor)
             return written if place == inserted() and place.endswith("000028") else None  # else the server wrote itself
 
         while (written := at_a_header()) is None:
             pass
 
         def replayed() -> bool:
-            position = dialect.ask(replica).position
-            return position is not None and position.covers(written)
+            position = dialect.status(replica).position
+            return position is not None and position.includes(written)
 
         until(replayed, f"the standby has {written.text()}", seconds=5)
 
@@ -67,4 +67,4 @@ def test_written__a_new_segment(servers: Servers) -> None:
 def test_written__on_a_standby(servers: Servers) -> None:
     """The server itself refuses to say what it has written: nothing."""
     with asking(servers, "replica") as (cursor, dialect), pytest.raises(psycopg.Error, match="recovery is in progress"):
-        dialect.written(cursor)
+        dialect.current_position(cursor)

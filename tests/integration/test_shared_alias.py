@@ -24,10 +24,10 @@ from accounts.models import User
 from config.databases import topology
 from switchyard.routing import read_only
 from switchyard.routing.monitor import monitor
-from switchyard.routing.session.context import request, task, within
+from switchyard.routing.session.context import activate, request_context, task_context
 from switchyard.routing.session.token import decode
-from switchyard.routing.session.transfer import carried, received
-from switchyard.routing.topology.replication import set_of, shared
+from switchyard.routing.session.transfer import accept_tokens, issue_token
+from switchyard.routing.topology.replication import replication_set, shared_aliases
 
 pytestmark = pytest.mark.docker
 
@@ -58,19 +58,19 @@ class Client:
         self.token = ""
 
     def read(self) -> Seen:
-        ledger, _ = received((self.token,))
-        with within(request(ledger=ledger)):
+        ledger, _ = accept_tokens((self.token,))
+        with activate(request_context(consistency=ledger)):
             with connections[router.db_for_read(User)].cursor() as cursor:
                 cursor.execute(READ, [self.name])
                 seen = Seen(*cursor.fetchone())
-            self.token = carried(ledger)
+            self.token = issue_token(ledger)
         return seen
 
     def write(self) -> None:
-        ledger, _ = received((self.token,))
-        with within(request(unsafe=True, ledger=ledger)):
+        ledger, _ = accept_tokens((self.token,))
+        with activate(request_context(unsafe_method=True, consistency=ledger)):
             User.objects.create(username=self.name)
-            self.token = carried(ledger)
+            self.token = issue_token(ledger)
 
 
 class Worker:
@@ -119,7 +119,7 @@ def board(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: P
         environ = {key: value for key, value in two_standbys.environ().items() if "REPLICA2" not in key}
         given = topology({**environ, **board.environ()}, data_dir=tmp_path)
         chosen = {**settings.SWITCHYARD, "OWNERS": given.owners, "REPLICAS": given.replicas}
-        with connected(given.databases), override_settings(SWITCHYARD=chosen), within(task()):
+        with connected(given.databases), override_settings(SWITCHYARD=chosen), activate(task_context()):
             User.objects.create(username="clock", last_name="0")
             for alias in BOTH:
                 two_standbys.caught_up(alias)
@@ -133,7 +133,7 @@ def working(board: Switchboard) -> Iterator[Worker]:
     with board.leading_to(*BOTH):
         monitor.start()
         try:
-            until(lambda: len(known()) == len(BOTH) and "replica" in shared, "both servers are known")
+            until(lambda: len(known()) == len(BOTH) and "replica" in shared_aliases, "both servers are known")
             yield made
         finally:
             made.close()
@@ -155,12 +155,12 @@ def owed(client: Client) -> Any:
 
 def is_there(position: Any) -> bool:
     """Tell whether a standby is known to have the position."""
-    return any(each.has(position) for each in set_of("default").behind.values())
+    return any(each.caught_up_to(position) for each in replication_set("default").snapshot.by_server.values())
 
 
 def known() -> list[str]:
     """Return the standbys that are asked and fit."""
-    return [server for server, replica in set_of("default").behind.items() if replica.fit]
+    return [server for server, replica in replication_set("default").snapshot.by_server.items() if replica.fit]
 
 
 def test_shared_alias__chains(worker: Worker, board: Switchboard) -> None:
@@ -208,8 +208,8 @@ def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard)
     """It is begun where all that the client wrote is seen: it does not move."""
 
     def read(client: Client) -> tuple[bool, bool]:
-        ledger, _ = received((client.token,))
-        with within(request(ledger=ledger)), read_only() as alias, connections[alias].cursor() as cursor:
+        ledger, _ = accept_tokens((client.token,))
+        with activate(request_context(consistency=ledger)), read_only() as alias, connections[alias].cursor() as cursor:
             cursor.execute(READ, [client.name])
             seen = Seen(*cursor.fetchone())
         return seen.exists, seen.standby

@@ -18,7 +18,7 @@ from psycopg.pq import ExecStatus
 from tests.support.orm_reads import texts_of
 from tests.support.servers import Servers
 
-from switchyard.routing.monitor.volatile_functions import harmless_of, load_harmless, may_write
+from switchyard.routing.monitor.volatile_functions import cache_read_only_functions, may_write, read_only_functions_of
 from switchyard.sql.classifier import classify
 
 pytestmark = pytest.mark.docker
@@ -266,10 +266,10 @@ def postgresql(servers: Servers) -> Iterator[psycopg.Connection]:
         for name in WRITERS:
             body = "'INSERT INTO verdict.log VALUES ($1) RETURNING x'"
             connection.execute(f'CREATE FUNCTION "{name}"(int) RETURNS int LANGUAGE sql AS {body}')
-        load_harmless("postgresql", harmless_of(connection.cursor()))
+        cache_read_only_functions("postgresql", read_only_functions_of(connection.cursor()))
         yield connection
         connection.execute("DROP SCHEMA verdict CASCADE")
-        load_harmless("postgresql", ())
+        cache_read_only_functions("postgresql", ())
 
 
 def on_postgresql(connection: psycopg.Connection) -> Run:
@@ -490,7 +490,7 @@ def test_classify__sqlites_verdict(sqlite: sqlite3.Connection) -> None:
 
 def test_harmless_of__aggregates_and_overloads(postgresql: psycopg.Connection) -> None:
     """A name is harmless if nothing that bears it, in any schema and case, is volatile or runs what is."""
-    harmless = harmless_of(postgresql.cursor())
+    harmless = read_only_functions_of(postgresql.cursor())
 
     assert {"quiet", "calm", "jsonb_path_query", "int4pl"} <= harmless
     assert not {"stir", "tidy", "lower", "random", "nextval"} & harmless

@@ -18,8 +18,8 @@ from tests.support.containers import until
 
 from accounts.models import User
 from switchyard.routing.monitor import monitor
-from switchyard.routing.session.context import task, within
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.session.context import activate, task_context
+from switchyard.routing.topology.replication import replication_set
 
 pytestmark = pytest.mark.docker
 
@@ -41,7 +41,7 @@ def watched(real_databases: Servers) -> Iterator[Servers]:
     with override_settings(TASKS=tasks):
         monitor.start()
         try:
-            until(lambda: set_of("default").replicas[0].position is not None, "the standby is judged")
+            until(lambda: replication_set("default").snapshot.replicas[0].position is not None, "the standby is judged")
             yield real_databases
         finally:
             monitor.stop()
@@ -55,7 +55,7 @@ def worked(result: Any) -> Any:
     """Do a queued task as a worker does: in a thread that knows nothing of the order, by its JSON."""
 
     def work() -> Any:
-        with within(task()):
+        with activate(task_context()):
             message = json.loads(json.dumps({"args": result.args, "kwargs": result.kwargs}))
             try:
                 return result.task.call(*message["args"], **message["kwargs"])

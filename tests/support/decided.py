@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from switchyard.routing.decision import Decision, tally
+from switchyard.routing.decision import Decision, decision_counter
 
 
 @contextmanager
 def recorded() -> Iterator[list[Decision]]:
     """Yield a list that grows by every decision that is counted in this block."""
-    before = tally.count, tally.thread
+    before = decision_counter.count, decision_counter.thread_local
     decisions: list[Decision] = []
-    tally.count, tally.thread = decisions.append, SimpleNamespace()
+    decision_counter.count, decision_counter.thread_local = decisions.append, SimpleNamespace()
     try:
         yield decisions
     finally:
-        tally.count, tally.thread = before
+        decision_counter.count, decision_counter.thread_local = before

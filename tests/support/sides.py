@@ -16,7 +16,7 @@ from tests.support.servers import Servers
 from accounts.models import User
 from config.databases import topology
 from legacy.models import Customer
-from switchyard.routing.session.context import task, within
+from switchyard.routing.session.context import activate, task_context
 
 OLD, NEW = "old@example.org", "new@example.org"
 
@@ -47,7 +47,7 @@ def both(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
 @pytest.fixture(params=["default", "legacy"])
 def side(request: pytest.FixtureRequest, both: Servers) -> Iterator[Side]:
     """PostgreSQL or MySQL; what the test owes is its own."""
-    with within(task()):
+    with activate(task_context()):
         if request.param == "default":
             User.objects.create(username="ada", email=OLD)
             side = Side("default", "replica", User.objects)

@@ -20,8 +20,8 @@ from config.databases import topology
 from legacy.models import Customer
 from switchyard.conf import conf
 from switchyard.routing.monitor import monitor
-from switchyard.routing.session.context import State, task, within
-from switchyard.routing.topology.replication import Replica, set_of
+from switchyard.routing.session.context import RoutingContext, activate, task_context
+from switchyard.routing.topology.replication import Replica, replication_set
 from switchyard.telemetry import snapshot
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
@@ -45,17 +45,22 @@ def judged() -> Iterator[None]:
     monitor.start()
     try:
         for owner in conf.replicas:
-            group = set_of(owner)
-            until(lambda group=group: group.sample and len(group.fit) == len(group.replicas), f"'{owner}' is known")
+            group = replication_set(owner)
+            until(
+                lambda group=group: (
+                    group.snapshot.owner_sample and len(group.snapshot.eligible) == len(group.snapshot.replicas)
+                ),
+                f"'{owner}' is known",
+            )
         yield
     finally:
         monitor.stop()
         connections.close_all()
 
 
-def others() -> AbstractContextManager[State]:
+def others() -> AbstractContextManager[RoutingContext]:
     """Do what is done in this block as somebody else: this test owes nothing for it."""
-    return within(task())
+    return activate(task_context())
 
 
 class Edge(Client):
@@ -107,7 +112,7 @@ class Side:
 
     def judged(self) -> Replica:
         """Return what is known about the replica."""
-        return set_of(self.owner).replicas[0]
+        return replication_set(self.owner).snapshot.replicas[0]
 
 
 SIDES = {

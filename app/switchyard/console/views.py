@@ -11,14 +11,14 @@ from django.views.decorators.http import require_safe
 
 from switchyard.conf import conf
 from switchyard.console.volume import volumes
-from switchyard.routing.selection.route_table import route_table
+from switchyard.routing.selection.explain import route_table
 from switchyard.routing.selection.rules import RULES
 from switchyard.routing.topology.ownership import replicated_by
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.topology.replication import replication_set
 
 
 @dataclass(frozen=True)
-class Alias:
+class AliasRow:
     """An alias as the page shows it: no host, no user, no database name."""
 
     name: str
@@ -28,9 +28,9 @@ class Alias:
     apps: tuple[str, ...]
 
 
-def _alias(name: str) -> Alias:
+def _alias(name: str) -> AliasRow:
     owner = replicated_by(name)
-    return Alias(
+    return AliasRow(
         name=name,
         vendor=connections[name].display_name,
         role=f"replica of {owner}" if owner else "primary",
@@ -40,7 +40,9 @@ def _alias(name: str) -> Alias:
 
 
 def _replica_state(name: str, owner: str) -> str:
-    return next(replica.reason or "fit" for replica in set_of(owner).replicas if replica.alias == name)
+    return next(
+        replica.unfit_reason or "fit" for replica in replication_set(owner).snapshot.replicas if replica.alias == name
+    )
 
 
 @never_cache

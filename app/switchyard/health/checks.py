@@ -8,7 +8,7 @@ from datetime import timedelta
 from health_check.base import HealthCheck  # type: ignore[import-untyped]  # the package has no types
 from health_check.exceptions import ServiceUnavailable  # type: ignore[import-untyped]  # as above
 
-from switchyard.health.probes import DEADLINE, State, probe_of
+from switchyard.health.probes import DEADLINE, AliasState, probe_of
 
 
 @dataclass
@@ -24,17 +24,17 @@ class AliasCheck(HealthCheck):  # type: ignore[misc]  # as above
         try:
             state = await asyncio.wait_for(asyncio.wrap_future(self.ask()), DEADLINE)
         except TimeoutError:
-            state = State.DOWN
-        if state is not State.UP:
+            state = AliasState.DOWN
+        if state is not AliasState.UP:
             raise ServiceUnavailable(f"{self.alias} is {state}")
 
-    def ask(self) -> "Future[State]":
+    def ask(self) -> "Future[AliasState]":
         """Return the state to come, for callers without an event loop."""
         return probe_of(self.alias).ask()
 
 
-def states(checks: list[AliasCheck]) -> dict[str, State]:
+def states(checks: list[AliasCheck]) -> dict[str, AliasState]:
     """Run the checks side by side; what has not answered within the deadline is down."""
     answers = {check.alias: check.ask() for check in checks}
     wait(answers.values(), timeout=DEADLINE)
-    return {alias: answer.result() if answer.done() else State.DOWN for alias, answer in answers.items()}
+    return {alias: answer.result() if answer.done() else AliasState.DOWN for alias, answer in answers.items()}

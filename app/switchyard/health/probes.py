@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 DEADLINE = 2.0  # seconds
 
 
-class State(StrEnum):
+class AliasState(StrEnum):
     """What is known about an alias; its value is what /readyz says."""
 
     UP = "up"
@@ -35,10 +35,10 @@ class Probe:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._lock = threading.Lock()
-        self._asking: Future[State] | None = None
+        self._asking: Future[AliasState] | None = None
         self._migrated = replicated_by(alias) is not None  # a replica replays what its owner migrates
 
-    def ask(self) -> Future[State]:
+    def ask(self) -> Future[AliasState]:
         """Return the answer to come; that of the question under way, if there is one."""
         with self._lock:
             if self._asking is None or self._asking.done():
@@ -48,14 +48,14 @@ class Probe:
                 threading.Thread(target=self._answer, args=(self._asking,), name=name, daemon=True).start()
             return self._asking
 
-    def _answer(self, answer: Future[State]) -> None:
+    def _answer(self, answer: Future[AliasState]) -> None:
         try:
             answer.set_result(self._state())
         except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each means that nothing answers
             logger.info("Alias '%s' is down: %s.", self.alias, type(error).__name__)
-            answer.set_result(State.DOWN)
+            answer.set_result(AliasState.DOWN)
 
-    def _state(self) -> State:
+    def _state(self) -> AliasState:
         connection = connections.create_connection(self.alias).copy()
         connection.settings_dict["OPTIONS"].pop("pool", None)
         exempt(connection)
@@ -67,7 +67,7 @@ class Probe:
             self._migrated = self._migrated or not pending(self.alias)
         finally:
             connection.close()
-        return State.UP if self._migrated else State.UNMIGRATED
+        return AliasState.UP if self._migrated else AliasState.UNMIGRATED
 
 
 @cache

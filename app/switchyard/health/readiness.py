@@ -10,8 +10,8 @@ from django.db import connections
 
 from switchyard.conf import conf
 from switchyard.health.checks import AliasCheck, states
-from switchyard.health.probes import State
-from switchyard.routing.topology.ownership import replicated_by, replication_set
+from switchyard.health.probes import AliasState
+from switchyard.routing.topology.ownership import owner_and_replicas, replicated_by
 
 REMEMBERED = 1.5  # seconds
 
@@ -24,7 +24,7 @@ class Status(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-def judge(aliases: Mapping[str, State], *, optional: frozenset[str], was_ready: bool) -> Status:
+def judge(aliases: Mapping[str, AliasState], *, optional: frozenset[str], was_ready: bool) -> Status:
     """Return the status that the states of the aliases come to.
 
     Until it was ready once, every required owner must be up, its migrations applied. From then on an owner may be lost
@@ -32,10 +32,10 @@ def judge(aliases: Mapping[str, State], *, optional: frozenset[str], was_ready: 
     """
     required = [alias for alias in aliases if replicated_by(alias) is None and alias not in optional]
     for owner in required:
-        serving = replication_set(owner) if was_ready else (owner,)
-        if all(aliases.get(alias) is not State.UP for alias in serving):
+        serving = owner_and_replicas(owner) if was_ready else (owner,)
+        if all(aliases.get(alias) is not AliasState.UP for alias in serving):
             return Status.UNAVAILABLE
-    return Status.OK if all(state is State.UP for state in aliases.values()) else Status.DEGRADED
+    return Status.OK if all(state is AliasState.UP for state in aliases.values()) else Status.DEGRADED
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Verdict:
     """A status, and the states that it follows from."""
 
     status: Status
-    aliases: Mapping[str, State]
+    aliases: Mapping[str, AliasState]
 
 
 @dataclass

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple, Protocol, Self
 class Position(Protocol):
     """How far an owner has written, or a replica has replayed. Immutable."""
 
-    def covers(self, other: "Position") -> bool:
+    def includes(self, other: "Position") -> bool:
         """Tell whether a server at this position has everything that was there at the other one."""
         ...
 
-    def distance(self, other: "Position") -> int | None:
+    def bytes_behind(self, other: "Position") -> int | None:
         """Return how many bytes of log this position is behind the other, None where the vendor counts none."""
         ...
 
-    def foreign_to(self, other: "Position") -> bool:
+    def different_system(self, other: "Position") -> bool:
         """Tell whether the two can never meet, because they are of different systems."""
         ...
 
@@ -36,11 +36,11 @@ class Position(Protocol):
         ...
 
 
-class Answer(NamedTuple):
+class ServerStatus(NamedTuple):
     """What a server says of itself, in one round trip."""
 
-    server: str  # which server it is; differs for another one behind the same address
-    follows: bool  # it replays another server's writes
+    server_id: str  # which server it is; differs for another one behind the same address
+    is_standby: bool  # it replays another server's writes
     writable: bool  # it would take a write
     position: Position | None  # written on an owner, replayed on a replica; None where the server keeps no positions
 
@@ -48,14 +48,14 @@ class Answer(NamedTuple):
 class Dialect(Protocol):
     """A vendor's way to ask."""
 
-    def ask(self, cursor: Any) -> Answer:
+    def status(self, cursor: Any) -> ServerStatus:
         """Ask the server what it is and how far it has come: one query."""
         ...
 
-    def server(self, cursor: Any) -> str:
+    def server_id(self, cursor: Any) -> str:
         """Return which server it is, as an answer says it: one query, of the cheapest."""
         ...
 
-    def written(self, cursor: Any) -> Position:
+    def current_position(self, cursor: Any) -> Position:
         """Return the owner's position: with everything that was committed before. One query."""
         ...

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple, Self
 
-from switchyard.positions.base import Answer, Position
+from switchyard.positions.base import Position, ServerStatus
 
 _SERVER = "@@server_uuid"
 # Where GTIDs were turned off, those from before are still there.
@@ -15,22 +15,22 @@ SELECT {_SERVER}, @@global.read_only, @@global.super_read_only,
 type _Intervals = tuple[tuple[int, int], ...]
 
 
-class GtidSet(NamedTuple):
+class MySQLGtidSet(NamedTuple):
     """Transactions by source: the server's UUID, with a tag behind it where there is one, and intervals of numbers."""
 
     sources: tuple[tuple[str, _Intervals], ...]
 
-    def covers(self, other: Position) -> bool:
-        if not isinstance(other, GtidSet):
+    def includes(self, other: Position) -> bool:
+        if not isinstance(other, MySQLGtidSet):
             return False
         own = dict(self.sources)
         return all(_contain(own.get(source, ()), intervals) for source, intervals in other.sources)
 
-    def distance(self, other: Position) -> int | None:
+    def bytes_behind(self, other: Position) -> int | None:
         return None
 
-    def foreign_to(self, other: Position) -> bool:
-        return not isinstance(other, GtidSet) or not dict(self.sources).keys() & dict(other.sources).keys()
+    def different_system(self, other: Position) -> bool:
+        return not isinstance(other, MySQLGtidSet) or not dict(self.sources).keys() & dict(other.sources).keys()
 
     def superseded_by(self, other: Position) -> bool:
         return False  # servers have no timeline: one that was superseded has to be read-only
@@ -55,22 +55,22 @@ class GtidSet(NamedTuple):
         return cls(tuple((source, tuple(sorted(intervals))) for source, intervals in sorted(sources.items())))
 
 
-def ask(cursor: Any) -> Answer:
+def status(cursor: Any) -> ServerStatus:
     cursor.execute(_ASK)
     server, read_only, super_read_only, executed = cursor.fetchone()
     # The only sign of a replica that every user may read; one that takes writes counts as promoted.
     fenced = bool(read_only or super_read_only)
-    return Answer(server, fenced, not fenced, GtidSet.parse(executed) if executed else None)
+    return ServerStatus(server, fenced, not fenced, MySQLGtidSet.parse(executed) if executed else None)
 
 
-def server(cursor: Any) -> str:
+def server_id(cursor: Any) -> str:
     cursor.execute(f"SELECT {_SERVER} /* switchyard */")
     return str(cursor.fetchone()[0])
 
 
-def written(cursor: Any) -> Position:
+def current_position(cursor: Any) -> Position:
     # Not only what the server itself wrote: after a change of roles that may be nothing new.
-    position = ask(cursor).position
+    position = status(cursor).position
     if position is None:
         raise ValueError("The server keeps no GTIDs: set gtid_mode=ON.")
     return position

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-BACKUP a
 
 from typing import Any, NamedTuple, Self
 
-from switchyard.positions.base import Answer, Position
+from switchyard.positions.base import Position, ServerStatus
 
 _PAGE_HEADER = 24  # bytes at the start of a page of the log
 _SEGMENT_HEADER = 40  # bytes at the start of a segment
@@ -47,7 +47,7 @@ class Lsn(NamedTuple):
     timeline: int
     lsn: int
 
-    def covers(self, other: Position) -> bool:
+    def includes(self, other: Position) -> bool:
         return (
             isinstance(other, Lsn)
             and self.lsn >= other.lsn
@@ -55,10 +55,10 @@ class Lsn(NamedTuple):
             and self.system == other.system
         )
 
-    def distance(self, other: Position) -> int | None:
+    def bytes_behind(self, other: Position) -> int | None:
         return max(other.lsn - self.lsn, 0) if isinstance(other, Lsn) else None
 
-    def foreign_to(self, other: Position) -> bool:
+    def different_system(self, other: Position) -> bool:
         return not isinstance(other, Lsn) or self.system != other.system
 
     def superseded_by(self, other: Position) -> bool:
@@ -73,21 +73,21 @@ class Lsn(NamedTuple):
         return cls(system, int(timeline), (int(high, 16) << 32) + int(low, 16))
 
 
-def ask(cursor: Any) -> Answer:
+def status(cursor: Any) -> ServerStatus:
     cursor.execute(_ASK)
     server, follows, writable, system, timeline, lsn, page, segment = cursor.fetchone()
     if lsn is None:  # a standby that has not replayed anything yet
-        return Answer(server, follows, writable, None)
+        return ServerStatus(server, follows, writable, None)
     place = int(lsn) if follows else reached(int(lsn), page, segment)
-    return Answer(server, follows, writable, Lsn(system, timeline, place))
+    return ServerStatus(server, follows, writable, Lsn(system, timeline, place))
 
 
-def server(cursor: Any) -> str:
+def server_id(cursor: Any) -> str:
     cursor.execute(f"SELECT {_SERVER} /* switchyard */")
     return str(cursor.fetchone()[0])
 
 
-def written(cursor: Any) -> Position:
+def current_position(cursor: Any) -> Position:
     cursor.execute(_WRITTEN)  # an error of the server where that is a standby
     system, file, lsn, page, segment = cursor.fetchone()
     at = Lsn.parse(f"{system}/{int(file[:8], 16)}/{lsn}")

@@ -1,8 +1,11 @@
-"""Whether a transaction is open on a connection, and which connection this thread has. Pure look-ups, no I/O."""
+"""Whether a transaction is open on a connection. Pure look-ups, no I/O.
 
+`connections[alias]` costs more than all the rest of a routing decision. So the connections on which a transaction may
+be open are kept here for each thread: `RoutedConnection` reports where a transaction begins.
+"""
+
+import threading
 from typing import Any
-
-from django.db import connections
 
 
 def has_open_transaction(connection: Any) -> bool:
@@ -19,29 +22,38 @@ def in_program_transaction(connection: Any) -> bool:
     Transactions that a `TestCase` opened do not count. Django tells them apart in the same way for durable blocks.
     """
     if connection.in_atomic_block:
-        for block in connection.atomic_blocks:  # noqa: SIM110 - `any()` of a generator takes a tenth of a decision
-            if not block._from_testcase:  # noqa: SLF001 - no public name says it
-                return True
-        return False
+        return not all(block._from_testcase for block in connection.atomic_blocks)  # noqa: SLF001 - no public name
     # `get_autocommit()` would open the connection; before it is open `autocommit` says nothing.
     return connection.connection is not None and not connection.autocommit
 
 
-def alias_in_program_transaction(alias: str) -> bool:
-    """Return True if the program has a transaction open on this thread's connection to the alias."""
-    return in_program_transaction(thread_connection(alias))
+class _Transactions(threading.local):
+    """The calling thread's connections on which a transaction may be open; never fewer."""
+
+    def __init__(self) -> None:
+        self.connections: set[Any] = set()
 
 
-def thread_connection(alias: str) -> Any:
-    """Return `connections[alias]`, at a tenth of its cost in a thread without an event loop.
-
-    Asking asgiref's Local takes longer than all the rest of a decision; the thread's own storage lies behind it.
-    https://github.com/django/asgiref/blob/3.13.0/asgiref/local.py
-    """
-    try:
-        return getattr(thread, alias)
-    except AttributeError:
-        return connections[alias]
+_transactions = _Transactions()
 
 
-thread = getattr(connections._connections, "_storage", None)  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+def transaction_begins(connection: Any) -> None:
+    """Report that a transaction begins on the connection, in this thread."""
+    _transactions.connections.add(connection)
+
+
+def transaction_ended(connection: Any) -> None:
+    """Report that no transaction is open on the connection any more."""
+    _transactions.connections.discard(connection)
+
+
+def program_transaction_on(alias: str) -> Any | None:
+    """Return this thread's connection to the alias if the program has a transaction open on it, else None."""
+    if not _transactions.connections:
+        return None
+    for connection in tuple(_transactions.connections):
+        if not has_open_transaction(connection):  # closed inside its transaction: nothing reports that end
+            transaction_ended(connection)
+        elif connection.alias == alias and in_program_transaction(connection):
+            return connection
+    return None

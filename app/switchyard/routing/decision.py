@@ -1,6 +1,6 @@
-"""Decisions as things to count: one object each, that knows where it is counted.
+"""Routing decisions as objects to count: each knows the cell that counts it.
 
-Telemetry puts its counter here; without it nothing is counted.
+Telemetry installs its counter here; without telemetry nothing is counted.
 """
 
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from typing import Any
 
 
 class Decision:
-    """The alias of a read and the name of the rule that chose it. There is one object for each such pair."""
+    """The alias of a read or write, and the name of the rule that chose it. One object for each such pair."""
 
-    __slots__ = ("alias", "column", "left", "rule")
+    __slots__ = ("alias", "index", "may_defer", "rule")
 
     def __init__(self, alias: str, rule: str) -> None:
         self.alias = alias
         self.rule = rule
-        self.left = rule in {"owner", "down"}  # to the next router, where that comes to the same
-        self.column: int | None = None  # of the calling thread's cells; unknown until it was counted once
+        self.may_defer = rule in {"owner", "down"}  # the next router, or Django, may give the same answer
+        self.index: int | None = None  # of its cell in a thread's cells; None before the first count
 
     def __repr__(self) -> str:
         return f"Decision({self.alias!r}, {self.rule!r})"
@@ -30,14 +30,21 @@ def decision(alias: str, rule: str) -> Decision:
     return Decision(alias, rule)
 
 
-class Tally:
-    """The calling thread's cells, for a decision that has its column, and what counts any other."""
+class DecisionCounter:
+    """Counters of routing decisions: a per-thread fast path, and a callback for all other cases."""
 
-    __slots__ = ("count", "thread")
+    __slots__ = ("count", "thread_local")
 
     def __init__(self) -> None:
         self.count: Callable[[Decision], None] = lambda _decision: None
-        self.thread: Any = SimpleNamespace()  # `.cells`, once the thread has some
+        self.thread_local: Any = SimpleNamespace()  # `.cells` of the calling thread, once it counted something
+
+    def add(self, decision: Decision) -> None:
+        """Count the decision."""
+        try:
+            self.thread_local.cells[decision.index] += 1.0
+        except (AttributeError, TypeError):  # the first decision of the thread, or the first of its kind
+            self.count(decision)
 
 
-tally = Tally()
+decision_counter = DecisionCounter()

@@ -42,22 +42,22 @@ class ReplicaLockError(RoutingError):
     kind = "replica_write"
 
 
-class ReadOnlyWriteError(RoutingError):
+class ReadOnlyOwnerWriteError(RoutingError):
     """A {operation} was refused on '{alias}', which SWITCHYARD['READ_ONLY'] names: {sql}.
 
     Outside a request, wrap it in `allow_writes("{alias}", reason=...)`; for good, take '{alias}' off READ_ONLY.
     """
 
-    kind = "legacy_write"
+    kind = "read_only_owner_write"
 
 
-class FrozenWriteError(RoutingError):
+class ReadOnlyBlockWriteError(RoutingError):
     """A {operation} was refused on '{alias}' inside read_only(), which promises that nothing is written: {sql}.
 
     Write it before the block or after it.
     """
 
-    kind = "read_only_write"
+    kind = "read_only_block_write"
 
 
 class AllowWritesError(RoutingError):
@@ -66,7 +66,7 @@ class AllowWritesError(RoutingError):
     Do it in a management command or a task, or take '{alias}' off SWITCHYARD['READ_ONLY'].
     """
 
-    kind = "legacy_write"
+    kind = "read_only_owner_write"
 
 
 class MisplacedWriteError(RoutingError):
@@ -143,7 +143,7 @@ class OwnerUnavailableError(OperationalError):
         super().__init__((type(self).__doc__ or "").format(alias=alias, why=self.WHY[refusal]))
 
 
-def refuse(error: RoutingError) -> RoutingError:
+def record_violation(error: RoutingError) -> RoutingError:
     """Count it and return it, to be raised where it happened."""
     violations.send(sender=type(error), kind=error.kind, alias=error.alias)
     return error

@@ -8,7 +8,7 @@ from django.core.signals import setting_changed
 from django.db.models import Model
 
 from switchyard.conf import POLICIES, conf
-from switchyard.routing.errors import RoutingError, refuse
+from switchyard.routing.errors import RoutingError, record_violation
 
 CHOICES = ("raise", "warn", "allow")
 
@@ -20,12 +20,12 @@ def policy_of(kind: str, model: type[Model] | None = None) -> str:
     return _look_up(kind, (model._meta.concrete_model or model)._meta.label_lower if model else "*")
 
 
-def apply(error: RoutingError, *, model: type[Model] | None = None) -> None:
+def enforce(error: RoutingError, *, model: type[Model] | None = None) -> None:
     """Raise the error, or log it as a warning, or let it pass uncounted, by the policy of its kind."""
     policy = policy_of(error.kind, model)
     if policy == "allow":
         return
-    refuse(error)
+    record_violation(error)
     if policy == "raise":
         raise error
     # Where it happened is what a reader looks for, and no traceback says it.

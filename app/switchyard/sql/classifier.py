@@ -13,13 +13,13 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any, Literal, NamedTuple
 
-from switchyard.sql.function_names import HARMLESS, SYNTAX, SYNTAX_AFTER, WRITING_FUNCTIONS
+from switchyard.sql.function_names import READ_ONLY_FUNCTIONS, SYNTAX, SYNTAX_AFTER, WRITING_FUNCTIONS
 from switchyard.sql.keywords import (
     AFTER_TABLES,
     BEFORE_TABLE,
     CHANGES,
-    HARMLESS_PRAGMAS,
     PAIRS,
+    READ_ONLY_PRAGMAS,
     SET_SCOPES,
     STRENGTH,
     VERBS,
@@ -51,7 +51,7 @@ def classify(sql: str, vendor: str) -> Statement:
     return _remembered(sql, vendor) if len(sql) <= _CACHED_LENGTH else _read(sql, vendor)
 
 
-def text_of(sql: Any, connection: Any) -> str:
+def statement_text(sql: Any, connection: Any) -> str:
     """Return the text of what was given to `execute()`: drivers also take bytes and composed objects."""
     if isinstance(sql, str):
         return sql
@@ -121,7 +121,7 @@ class _Reading:
     """One statement, as far as it was read."""
 
     def __init__(self, vendor: str) -> None:
-        self._vendor = vendor if vendor in HARMLESS else "postgresql"
+        self._vendor = vendor if vendor in READ_ONLY_FUNCTIONS else "postgresql"
         self.verb = self.second = self.previous = ""
         self.schema = ""  # what stands before the dot before this name
         self.tables: list[str] = []
@@ -230,7 +230,7 @@ class _Reading:
     def _is_harmless(self, name: str, quoted: bool) -> bool:
         # PostgreSQL alone tells "LOWER" from lower.
         exact = name if quoted and self._vendor == "postgresql" else name.lower()
-        return exact in HARMLESS[self._vendor]
+        return exact in READ_ONLY_FUNCTIONS[self._vendor]
 
     def _is_syntax(self, word: str) -> bool:
         return word in SYNTAX[self._vendor] or self.previous in SYNTAX_AFTER.get(word, ())
@@ -340,7 +340,7 @@ def _of_explain(reading: _Reading, word: str, following: Token) -> None:
 
 
 def _of_pragma(reading: _Reading, word: str, following: Token) -> None:
-    argued = following in {_OPEN, _EQUALS} and word not in HARMLESS_PRAGMAS
+    argued = following in {_OPEN, _EQUALS} and word not in READ_ONLY_PRAGMAS
     reading.writes = reading.writes or argued or word in WRITING_PRAGMAS
 
 

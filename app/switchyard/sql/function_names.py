@@ -115,7 +115,7 @@ _SQLITE = """
     django_datetime_trunc django_format_dtdelta django_time_diff django_time_extract django_time_trunc
     django_timestamp_diff
 """
-HARMLESS = {
+READ_ONLY_FUNCTIONS = {
     vendor: frozenset(_COMMON.split()) | frozenset(names.split())
     for vendor, names in {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "sqlite": _SQLITE}.items()
 }

@@ -45,7 +45,7 @@ CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"})
 STRENGTH: dict[Operation, int] = {"other": 0, "tx": 1, "read": 2, "write": 3, "ddl": 4}
 
 # SQLite: these take an argument and change the session only, or nothing; others write to the file.
-HARMLESS_PRAGMAS = frozenset(
+READ_ONLY_PRAGMAS = frozenset(
     """
     table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list foreign_key_check
     integrity_check quick_check foreign_keys query_only busy_timeout cache_size temp_store synchronous mmap_size

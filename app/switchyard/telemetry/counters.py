@@ -16,7 +16,7 @@ from switchyard.telemetry.table import Cells, OwnTable
 
 logger = logging.getLogger(__name__)
 
-type Sample = tuple[str, tuple[tuple[str, str], ...]]
+type MetricSample = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Counters:
@@ -47,7 +47,7 @@ class Counters:
             cells = self.thread.cells = self.thread.lease.cells
         return cells
 
-    def samples(self) -> Mapping[Sample, float]:
+    def samples(self) -> Mapping[MetricSample, float]:
         """Return every sample that /metrics shows, summed over all processes that share the directory."""
         return {
             (sample.name, tuple(sample.labels.items())): sample.value
@@ -105,7 +105,7 @@ def current() -> Counters:
     return _current
 
 
-def snapshot() -> Mapping[Sample, float]:
+def snapshot() -> Mapping[MetricSample, float]:
     """Return all that /metrics shows, as (name, ((label, value), ...)) -> number, labels in their documented order.
 
     Sums over all processes that share METRICS_DIR, or of this process without one.

@@ -16,11 +16,11 @@ VIOLATIONS = "switchyard_violations_total"
 BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
-    *("replica_write", "legacy_write", "read_only_write", "misplaced_write", "cross_owner_query"),
+    *("replica_write", "read_only_owner_write", "read_only_block_write", "misplaced_write", "cross_owner_query"),
     *("cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
 )
 WRITE = "write"  # the reason, and the operation, of a decision where to write
-REJECTIONS = ("forged", "foreign", "future")
+REJECTIONS = ("forged", "other_system", "future")
 NO_SQLSTATE = "none"  # of drivers that tell none, and of errors that never reached a server
 SQLSTATE_CLASSES = {  # the classes that an error of this DB-API class is told apart by
     "InterfaceError": (),

@@ -3,14 +3,14 @@
 from typing import Any
 
 from switchyard.routing import violations
-from switchyard.routing.session.transfer import rejected
+from switchyard.routing.session.transfer import token_rejected
 from switchyard.telemetry import counters, families
 
 
 def install() -> None:
     """Count every violation and every rejected position from now on."""
     violations.connect(_count, dispatch_uid="switchyard.telemetry.violations")
-    rejected.connect(_count_rejected, dispatch_uid="switchyard.telemetry.rejected")
+    token_rejected.connect(_count_rejected, dispatch_uid="switchyard.telemetry.rejected")
 
 
 def _count(*, kind: str, alias: str, **_signal: Any) -> None:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from switchyard.routing.session.context import task, within
+from switchyard.routing.session.context import activate, task_context
 from switchyard.testing.lag import ReplicaLag
 from switchyard.testing.lag import replica_lag as _replica_lag
 from switchyard.testing.mirrors import shared_mirrors
@@ -21,7 +21,7 @@ def _mirrors_share() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _fresh_routing_state() -> Iterator[None]:
     """Let no test owe what another one wrote."""
-    with within(task()):
+    with activate(task_context()):
         yield
 
 

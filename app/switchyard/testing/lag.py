@@ -3,7 +3,7 @@
 On a real replica the server itself is told (standby.py), and its rows are as old as they look. A mirror, or a SQLite
 file, is its owner's database: there the lag is routing's alone. What was written after `pause()` is owed, and whoever
 owes it reads the owner, until `catch_up()`; who owes nothing reads the replica, whose rows are never old, and no lag
-makes it unfit (MAX_LAG).
+makes it unfit (MAX_LAG_SECONDS).
 """
 
 import time
@@ -14,14 +14,20 @@ from typing import NamedTuple, Self, cast
 
 from django.db import connections
 
-from switchyard.positions import Answer, Position
+from switchyard.positions import Position, ServerStatus
 from switchyard.positions.postgresql import Lsn
 from switchyard.routing.connections import calls
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.volatile_functions import may_write
-from switchyard.routing.session.context import task, within
+from switchyard.routing.session.context import activate, task_context
 from switchyard.routing.topology.ownership import replicated_by
-from switchyard.routing.topology.replication import SHARES, ReplicationSet, Sample, keeps_positions, set_of
+from switchyard.routing.topology.replication import (
+    SHARES_CONNECTION_OF,
+    ReplicationSet,
+    Sample,
+    replication_set,
+    supports_positions,
+)
 from switchyard.sql.classifier import Statement
 from switchyard.testing.standby import Standby
 
@@ -62,8 +68,8 @@ class ReplicaLag:
         return standby
 
     def _simulated(self, alias: str, owner: str) -> "Simulated":
-        group = set_of(owner)
-        if group.in_step:
+        group = replication_set(owner)
+        if group.snapshot.lag_free:
             self._ends.enter_context(_simulating(group))
         return Simulated(alias, group)
 
@@ -71,12 +77,12 @@ class ReplicaLag:
 @contextmanager
 def replica_lag() -> Iterator[ReplicaLag]:
     """Yield what makes replicas lag; after the block none does, and what it wrote is owed by nobody."""
-    with within(task()), ExitStack() as ends:
+    with activate(task_context()), ExitStack() as ends:
         yield ReplicaLag(ends)
 
 
 def _is_real(alias: str, owner: str) -> bool:
-    return keeps_positions(owner) and SHARES not in connections.settings[alias]
+    return supports_positions(owner) and SHARES_CONNECTION_OF not in connections.settings[alias]
 
 
 class Late(NamedTuple):
@@ -84,13 +90,13 @@ class Late(NamedTuple):
 
     seconds: float
 
-    def covers(self, other: Position) -> bool:
-        return _now(-self.seconds).covers(other)
+    def includes(self, other: Position) -> bool:
+        return _now(-self.seconds).includes(other)
 
-    def distance(self, other: Position) -> int | None:
+    def bytes_behind(self, other: Position) -> int | None:
         return None
 
-    def foreign_to(self, other: Position) -> bool:
+    def different_system(self, other: Position) -> bool:
         return False
 
     def superseded_by(self, other: Position) -> bool:
@@ -127,10 +133,11 @@ class Simulated:
         self._publish(_IN_STEP)
 
     def _publish(self, position: Position) -> None:
-        self._group.publish(
-            each._replace(position=position) if each.alias == self._alias else each for each in self._group.replicas
+        self._group.replace_snapshot(
+            each._replace(position=position) if each.alias == self._alias else each
+            for each in self._group.snapshot.replicas
         )
-        self._group.in_step = all(each.position == _IN_STEP for each in self._group.replicas)
+        self._group.replace_snapshot(lag_free=all(each.position == _IN_STEP for each in self._group.snapshot.replicas))
 
 
 class _Owner:
@@ -143,8 +150,8 @@ class _Owner:
         self._written = _now()
 
     @property
-    def answer(self) -> Answer:
-        return Answer("simulated", follows=False, writable=True, position=self._written)
+    def status(self) -> ServerStatus:
+        return ServerStatus("simulated", is_standby=False, writable=True, position=self._written)
 
     def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
         """Do nothing: a call has written when it ends."""
@@ -160,15 +167,15 @@ class _Owner:
 @contextmanager
 def _simulating(group: ReplicationSet) -> Iterator[None]:
     owner = _Owner(group.owner)
-    group.sample = cast(Sample, owner)
-    group.publish(each._replace(position=_IN_STEP) for each in group.replicas)
+    group.replace_snapshot(owner_sample=cast(Sample, owner))
+    group.replace_snapshot(each._replace(position=_IN_STEP) for each in group.snapshot.replicas)
     calls.add_observer(owner)
     try:
         yield
     finally:
         calls.remove_observer(owner)
-        group.forget()
-        group.look()
+        group.reset()
+        group.detect_shared_storage()
 
 
 def _now(seconds: float = 0.0) -> Lsn:

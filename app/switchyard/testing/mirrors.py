@@ -28,8 +28,8 @@ from django.db.backends.utils import debug_transaction
 
 from switchyard.routing.monitor import monitor
 from switchyard.routing.topology.ownership import replicated_by
-from switchyard.routing.topology.replication import SHARES, set_of
-from switchyard.sql.classifier import classify, text_of
+from switchyard.routing.topology.replication import SHARES_CONNECTION_OF, replication_set
+from switchyard.sql.classifier import classify, statement_text
 
 
 @contextmanager
@@ -46,15 +46,19 @@ def shared_mirrors() -> Iterator[None]:
     def create(alias: str) -> Any:
         wrapper = create_connection(alias)
         # Shared already where blocks are nested: a forked worker of tests has its parent's block around its own.
-        return _shared(wrapper) if SHARES in wrapper.settings_dict and not isinstance(wrapper, Mirror) else wrapper
+        return (
+            _shared(wrapper)
+            if SHARES_CONNECTION_OF in wrapper.settings_dict and not isinstance(wrapper, Mirror)
+            else wrapper
+        )
 
     def set_as_mirror(creation: BaseDatabaseCreation, primary_settings: Any) -> None:
         set_as_test_mirror(creation, primary_settings)
         alias = creation.connection.alias
         if is_mirror(alias):
             _make_anew(alias)
-            owner = connections.settings[alias][SHARES] = connections.settings[alias]["TEST"]["MIRROR"]
-            set_of(owner).look()
+            owner = connections.settings[alias][SHARES_CONNECTION_OF] = connections.settings[alias]["TEST"]["MIRROR"]
+            replication_set(owner).detect_shared_storage()
 
     connections.create_connection = create  # type: ignore[method-assign]
     BaseDatabaseCreation.set_as_test_mirror = set_as_mirror  # type: ignore[assignment, method-assign]
@@ -65,9 +69,9 @@ def shared_mirrors() -> Iterator[None]:
         if connections.create_connection is create:  # else it is called by what came later, and does nothing more
             connections.create_connection = create_connection  # type: ignore[method-assign]
         for alias in connections:
-            if (owner := connections.settings[alias].pop(SHARES, None)) is not None:
+            if (owner := connections.settings[alias].pop(SHARES_CONNECTION_OF, None)) is not None:
                 _make_anew(alias)
-                set_of(owner).look()
+                replication_set(owner).detect_shared_storage()
 
 
 def is_mirror(alias: str) -> bool:
@@ -98,7 +102,7 @@ class Mirror(BaseDatabaseWrapper):
     @property
     def shares_connection_of(self) -> str:
         """The alias whose driver connection this one uses."""
-        alias: str = self.settings_dict[SHARES]
+        alias: str = self.settings_dict[SHARES_CONNECTION_OF]
         return alias
 
     def ensure_connection(self) -> None:
@@ -149,7 +153,7 @@ class Mirror(BaseDatabaseWrapper):
 def _apart(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """Run a mirror's statement so that its owner's transaction does not notice (an execute wrapper)."""
     mirror = context["connection"]
-    if classify(text_of(sql, mirror), mirror.vendor).operation == "tx":
+    if classify(statement_text(sql, mirror), mirror.vendor).operation == "tx":
         return None
     if mirror.vendor != "postgresql" or _is_idle(mirror.connection):
         return execute(sql, params, many, context)

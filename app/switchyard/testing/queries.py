@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connections
 
-from switchyard.sql.classifier import classify, text_of
+from switchyard.sql.classifier import classify, statement_text
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def assert_queries(**expected: int) -> Iterator[None]:
 
     def count(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         connection = context["connection"]
-        text = text_of(sql, connection)
+        text = statement_text(sql, connection)
         if classify(text, connection.vendor).operation != "tx":
             seen[connection.alias].append(text)
         return execute(sql, params, many, context)

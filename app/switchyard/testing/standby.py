@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 
-from switchyard.positions import Dialect, dialect_of, mariadb, mysql, postgresql
-from switchyard.routing.monitor.probe import own_connection
-from switchyard.routing.topology.replication import Replica, set_of
+from switchyard.positions import Dialect, dialect_for, mariadb, mysql, postgresql
+from switchyard.routing.monitor.probe import open_probe_connection
+from switchyard.routing.topology.replication import Replica, replication_set
 
 _DEADLINE = 60.0  # seconds for all that was written to be replayed
 # What servers say to a user who may not: PostgreSQL's state, MySQL's and MariaDB's numbers.
@@ -90,13 +90,13 @@ class Standby:
     def catch_up(self) -> None:
         """Replay everything, and return when the reads of this process know it."""
         with _asking(self._owner) as (cursor, dialect):
-            written = dialect.written(cursor)
+            written = dialect.current_position(cursor)
         with _asking(self._alias) as (cursor, dialect):
             self._tell(cursor, _ORDERS[dialect].resume, dialect)
             if self._is_delayed:
                 self._tell(cursor, _ORDERS[dialect].at_once, dialect)
         self._is_delayed = self._lags = False
-        _until(lambda: any(each.has(written) for each in self._known()), self._alias)
+        _until(lambda: any(each.caught_up_to(written) for each in self._known()), self._alias)
 
     def restore(self) -> None:
         """Let it catch up if it still lags."""
@@ -104,7 +104,7 @@ class Standby:
             self.catch_up()
 
     def _known(self) -> Iterator[Replica]:
-        return (each for each in set_of(self._owner).fit if each.alias == self._alias)
+        return (each for each in replication_set(self._owner).snapshot.eligible if each.alias == self._alias)
 
     def _tell(self, cursor: Any, orders: Iterable[str], dialect: Dialect) -> None:
         try:
@@ -121,8 +121,8 @@ class Standby:
 @contextmanager
 def _asking(alias: str) -> Iterator[tuple[Any, Dialect]]:
     vendor = connections[alias].vendor
-    with closing(own_connection(alias, vendor)) as connection, closing(connection.cursor()) as cursor:
-        yield cursor, dialect_of(vendor, connection)
+    with closing(open_probe_connection(alias, vendor)) as connection, closing(connection.cursor()) as cursor:
+        yield cursor, dialect_for(vendor, connection)
 
 
 def _says(cursor: Any, question: str) -> bool:

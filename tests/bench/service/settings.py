@@ -32,7 +32,7 @@ if not _IS_OURS:
 SWITCHYARD = {
     **SWITCHYARD,
     "OWNERS": {**SWITCHYARD["OWNERS"], "bench": "default"},
-    **({"MAX_LAG": float(os.environ["BENCH_MAX_LAG"])} if "BENCH_MAX_LAG" in os.environ else {}),
+    **({"MAX_LAG_SECONDS": float(os.environ["BENCH_MAX_LAG"])} if "BENCH_MAX_LAG" in os.environ else {}),
 }
 STATIC_ROOT = BASE_DIR / "switchyard" / "static"  # a directory that is there
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False

@@ -15,7 +15,7 @@ from tests.support.watching import Edge, others
 
 from accounts.models import User
 from switchyard.routing.contrib.middleware import COOKIE
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.topology.replication import replication_set
 
 pytestmark = pytest.mark.docker
 
@@ -77,7 +77,7 @@ def test_monotonic__two_standbys(watched_two: Servers, row: User) -> None:
             time.sleep(SECONDS)
             with watched_two.stopped("replica"):
                 time.sleep(SECONDS)
-            until(lambda: len(set_of("default").fit) == 2, "both are back")
+            until(lambda: len(replication_set("default").snapshot.eligible) == 2, "both are back")
             time.sleep(SECONDS)
         finally:
             clients.ended.set()
@@ -105,11 +105,18 @@ def test_monotonic__moved_and_back(watched_two: Servers, row: User) -> None:
         with others():
             User.objects.filter(pk=row.pk).update(first_name="1")
         until(
-            lambda: [each.alias for each in set_of("default").fit if not each.lag_seconds] == ["replica"], "it is known"
+            lambda: (
+                [each.alias for each in replication_set("default").snapshot.eligible if not each.lag_seconds]
+                == ["replica"]
+            ),
+            "it is known",
         )
         first = read()
         with watched_two.stopped("replica"):
-            until(lambda: [each.alias for each in set_of("default").fit] == ["replica2"], "one is left")
+            until(
+                lambda: [each.alias for each in replication_set("default").snapshot.eligible] == ["replica2"],
+                "one is left",
+            )
             moved = [read(), read()]
             owed = edge.cookies[COOKIE].value
     watched_two.caught_up("replica2")

@@ -12,7 +12,7 @@ from tests.support.watching import OLD, Edge, Side, others
 
 from accounts.models import User
 from switchyard.routing.errors import OwnerUnavailableError
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.topology.replication import replication_set
 
 pytestmark = pytest.mark.docker
 
@@ -75,7 +75,7 @@ def test_case_18__a_connection_to_open(watched: Servers, side: Side) -> None:
         with pytest.raises(OwnerUnavailableError):
             side.create("bob")
         took = time.monotonic() - began
-    until(lambda: not set_of(side.owner).refusal, "the owner is back", seconds=20)
+    until(lambda: not replication_set(side.owner).snapshot.unavailable_reason, "the owner is back", seconds=20)
 
     print(f"{side.owner}: {took:.2f}")
     assert took < AT_ONCE
@@ -84,7 +84,7 @@ def test_case_18__a_connection_to_open(watched: Servers, side: Side) -> None:
 def test_case_18__orm(watched: Servers, side: Side, ada: Any) -> None:
     """Once it is known, a write is refused without asking the server, with one clear error; the replica stays fit."""
     with watched.paused(side.owner):
-        until(lambda: set_of(side.owner).refusal == "down", "it is known", seconds=5)
+        until(lambda: replication_set(side.owner).snapshot.unavailable_reason == "down", "it is known", seconds=5)
         began = time.monotonic()
         with pytest.raises(OwnerUnavailableError, match=f"'{side.owner}' cannot be used: its server does not answer"):
             side.create("bob")
@@ -98,7 +98,7 @@ def test_case_18__orm(watched: Servers, side: Side, ada: Any) -> None:
     assert found._state.db == side.replica
     assert took < 0.5
     assert (judged.fit, judged.lag_seconds) == (True, 0.0)  # there is nothing that it has not replayed
-    until(lambda: not set_of(side.owner).refusal, "the owner is back", seconds=20)
+    until(lambda: not replication_set(side.owner).snapshot.unavailable_reason, "the owner is back", seconds=20)
 
 
 def test_case_18__a_pool(watched: Servers) -> None:
@@ -115,8 +115,8 @@ def test_case_18__a_pool(watched: Servers) -> None:
         connections["default"].close()
         pool.wait()
         with watched.stopped("default"):
-            until(lambda: set_of("default").refusal == "down", "it is known")
-        until(lambda: set_of("default").refusal == "", "it is back")
+            until(lambda: replication_set("default").snapshot.unavailable_reason == "down", "it is known")
+        until(lambda: replication_set("default").snapshot.unavailable_reason == "", "it is back")
         User.objects.create(username="after")
         lost = pool.get_stats().get("connections_lost", 0)
     finally:

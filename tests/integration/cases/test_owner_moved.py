@@ -21,8 +21,8 @@ from tests.support.watching import OLD, SIDES, Edge, Side, declared, judged, oth
 
 from accounts.models import User
 from switchyard.routing.errors import OwnerUnavailableError
-from switchyard.routing.session.context import task, within
-from switchyard.routing.topology.replication import Replica, set_of
+from switchyard.routing.session.context import activate, task_context
+from switchyard.routing.topology.replication import Replica, replication_set
 
 pytestmark = pytest.mark.docker
 
@@ -41,7 +41,7 @@ def behind(servers: Servers, owner: str, data_dir: Path) -> Iterator[Switchboard
         switchboard(servers, owner) as board,
         declared(servers, data_dir, board.environ(), READ_ONLY=[]),
         judged(),
-        within(task()),
+        activate(task_context()),
     ):
         yield board
 
@@ -59,7 +59,11 @@ def moving(
 def noticed(owner: str, refusal: str) -> float:
     """Wait until writes are refused for this reason; return how long it took."""
     began = time.monotonic()
-    until(lambda: set_of(owner).refusal == refusal, f"'{owner}' is refused as {refusal}", seconds=10)
+    until(
+        lambda: replication_set(owner).snapshot.unavailable_reason == refusal,
+        f"'{owner}' is refused as {refusal}",
+        seconds=10,
+    )
     took = time.monotonic() - began
     print(f"{owner} {refusal} after {took:.2f} s")
     return took
@@ -67,7 +71,7 @@ def noticed(owner: str, refusal: str) -> float:
 
 def allowed(owner: str) -> None:
     """Wait until the owner may be written again."""
-    until(lambda: not set_of(owner).refusal, f"'{owner}' may be written", seconds=20)
+    until(lambda: not replication_set(owner).snapshot.unavailable_reason, f"'{owner}' may be written", seconds=20)
 
 
 def post_user(name: str) -> int:
@@ -203,7 +207,7 @@ def test_case_19__failover(two_standbys: Servers, django_db_blocker: DjangoDbBlo
 
 def judged_by_alias(alias: str) -> Replica:
     """Return what is known about one of the replicas of `default`."""
-    return next(each for each in set_of("default").replicas if each.alias == alias)
+    return next(each for each in replication_set("default").snapshot.replicas if each.alias == alias)
 
 
 def follow(servers: Servers, alias: str, primary: str) -> None:

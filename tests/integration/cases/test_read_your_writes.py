@@ -16,8 +16,8 @@ from tests.support.servers import Servers
 from tests.support.watching import NEW, OLD, Edge, Side, counted
 
 from switchyard.routing.contrib.middleware import COOKIE, HEADER
-from switchyard.routing.session.token import Line, encode
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.session.token import TokenEntry, encode
+from switchyard.routing.topology.replication import replication_set
 from switchyard.testing import assert_queries
 
 OTHER_SERVER = "00000000-0000-0000-0000-000000000007"
@@ -130,7 +130,7 @@ FUTURE: dict[str, Callable[[Any], Any]] = {
 
 def sampled(side: Side) -> Any:
     """Return the newest sample of the owner."""
-    sample = set_of(side.owner).sample
+    sample = replication_set(side.owner).snapshot.owner_sample
     assert sample is not None
     return sample
 
@@ -143,11 +143,11 @@ def rejected(reason: str) -> Iterator[None]:
     assert counted("switchyard_positions_rejected_total", reason=reason) == before + 1
 
 
-@pytest.mark.parametrize("reason", ["forged", "foreign"])
+@pytest.mark.parametrize("reason", ["forged", "other_system"])
 @pytest.mark.parametrize("carried", ["cookie", "header"])
 def test_token__not_ours(watched: Servers, side: Side, carried: str, reason: str) -> None:
     """A token that nobody here signed, or of another system, is ignored and counted, without a query."""
-    token = encode([Line(side.owner, FOREIGN[side.owner](sampled(side).answer.position))])
+    token = encode([TokenEntry(side.owner, FOREIGN[side.owner](sampled(side).answer.position))])
     if reason == "forged":
         token = ("B" if token[0] == "A" else "A") + token[1:]
     edge = Edge()
@@ -166,7 +166,7 @@ def test_token__not_ours(watched: Servers, side: Side, carried: str, reason: str
 def test_token__future(watched: Servers, side: Side) -> None:
     """A position ahead of the owner is believed until a sample that is taken later does not cover it; then counted."""
     sample = sampled(side)
-    headers = {HEADER: encode([Line(side.owner, FUTURE[side.owner](sample.answer.position))])}
+    headers = {HEADER: encode([TokenEntry(side.owner, FUTURE[side.owner](sample.answer.position))])}
 
     assert read_by(side, Edge(), **headers) == side.owner
     until(lambda: sampled(side).begun_at > sample.begun_at + 0.6, "the owner was asked twice again")

@@ -22,12 +22,12 @@ from tests.support.switchboard import Switchboard, switchboard
 from tests.support.watching import SIDES, Edge, Side, counted, declared, judged, others
 
 from accounts.models import User
-from switchyard.routing.session.context import task, within
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.session.context import activate, task_context
+from switchyard.routing.topology.replication import replication_set
 
 pytestmark = pytest.mark.docker
 
-MAX_LAG = 1.0  # seconds
+MAX_LAG_SECONDS = 1.0
 OPENS = 2.0  # seconds: what is promised is 1, on a machine that does nothing else
 CLOSES = 4.0  # seconds: promised are 2
 
@@ -43,8 +43,8 @@ class Fault(NamedTuple):
 FAULTS = {
     "stopped": Fault(Servers.stopped, "down"),
     "hung": Fault(Servers.paused, "down"),
-    "lagging": Fault(Servers.held_back, "lagging", MAX_LAG + OPENS),
-    "cut_off": Fault(faults.cut_off, "lagging", MAX_LAG + OPENS),
+    "lagging": Fault(Servers.held_back, "lagging", MAX_LAG_SECONDS + OPENS),
+    "cut_off": Fault(faults.cut_off, "lagging", MAX_LAG_SECONDS + OPENS),
     "promoted": Fault(faults.promoted, "promoted"),
 }
 
@@ -53,8 +53,8 @@ FAULTS = {
 def impatient(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
     """The watched servers, where no replica may be further behind than a second."""
     mysql_pair.clean()
-    routing = {"READ_ONLY": [], "MAX_LAG": MAX_LAG}
-    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, **routing), judged(), within(task()):
+    routing = {"READ_ONLY": [], "MAX_LAG_SECONDS": MAX_LAG_SECONDS}
+    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, **routing), judged(), activate(task_context()):
         yield mysql_pair
 
 
@@ -92,7 +92,7 @@ def check(side: Side, fault: AbstractContextManager[None], reason: str, limit: f
             began = time.monotonic()
             with others():
                 side.create("new")
-            until(lambda: side.judged().reason == reason, f"it is {reason}", seconds=10)
+            until(lambda: side.judged().unfit_reason == reason, f"it is {reason}", seconds=10)
             opened = time.monotonic() - began
             with others():
                 assert side.get("new")._state.db == side.owner
@@ -118,7 +118,7 @@ def test_case_17__replica_fails(impatient: Servers, side: Side, fault: str) -> N
 
 def test_case_17__rebuilt_from_another_system(impatient: Servers) -> None:
     """A standby of another system that answers at the replica's address is no replica."""
-    check(SIDES["postgresql"], faults.rebuilt_from_another_system(impatient), "foreign")
+    check(SIDES["postgresql"], faults.rebuilt_from_another_system(impatient), "other_system")
 
 
 @pytest.mark.parametrize(("side", "fault"), [("postgresql", "refusing"), ("postgresql", "silent"), ("mysql", "silent")])
@@ -133,7 +133,7 @@ def test_case_17__address(
         django_db_blocker.unblock(),
         declared(mysql_pair, tmp_path, board.environ(), READ_ONLY=[]),
         judged(),
-        within(task()),
+        activate(task_context()),
     ):
         make: Callable[[], AbstractContextManager[None]] = getattr(Switchboard, fault).__get__(board)
         check(chosen, make(), "down")
@@ -147,7 +147,9 @@ def test_case_17__another_fit_replica(watched_two: Servers) -> None:
         watched_two.caught_up(alias)
 
     with watched_two.stopped("replica"):
-        until(lambda: [each.alias for each in set_of("default").fit] == ["replica2"], "one is left")
+        until(
+            lambda: [each.alias for each in replication_set("default").snapshot.eligible] == ["replica2"], "one is left"
+        )
         found = []
         for _ in range(5):
             with others():

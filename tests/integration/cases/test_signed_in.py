@@ -24,7 +24,7 @@ from tests.support.watching import NEW, NOON, OLD, Edge, Side, others
 from accounts.models import User
 from legacy.models import Customer, Order
 from switchyard.routing.contrib.middleware import COOKIE
-from switchyard.routing.session.context import request, within
+from switchyard.routing.session.context import activate, request_context
 from switchyard.routing.topology.ownership import owner_of_app
 from switchyard.testing import assert_queries
 
@@ -55,9 +55,9 @@ def test_case_7__unique(watched: Servers) -> None:
     with watched.held_back():
         with others():
             User.objects.create(username="ada", password="!")
-        with within(request(unsafe=True)), pytest.raises(ValidationError, match="already exists"):
+        with activate(request_context(unsafe_method=True)), pytest.raises(ValidationError, match="already exists"):
             User(username="ada", password="!").full_clean()
-        with within(request()):
+        with activate(request_context()):
             User(username="ada", password="!").full_clean()
 
 
@@ -67,7 +67,7 @@ def test_case_7__choices(watched: Servers, side: Side) -> None:
     with all_held_back(watched):
         with others():
             parent = side.create("ada")
-        with within(request(unsafe=True)), assert_queries(**{side.owner: 2}):
+        with activate(request_context(unsafe_method=True)), assert_queries(**{side.owner: 2}):
             form = modelform_factory(model, fields=[field])({field: parent.pk})
             chosen = form.fields[field].clean(parent.pk)
             model(**{f"{field}_id": parent.pk}, **values).clean_fields(

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from switchyard.routing.monitor import monitor
-from switchyard.routing.monitor.server_status import Server, servers
+from switchyard.routing.monitor.server_status import ServerReport, server_reports
 
 _ANSWERS = 3.0  # seconds for the first answers; who has given none by then is down
 _AGAIN = 0.5  # seconds from one table to the next
@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = (
-            "state: 'fit'; 'lagging': behind by more than MAX_LAG; 'down': refuses, fails or does not answer; "
+            "state: 'fit'; 'lagging': behind by more than MAX_LAG_SECONDS; 'down': refuses, fails or does not answer; "
             "'conflict': ended a query for replay's sake; 'new': in the place of another server, and not known to have "
             "what that one showed; 'promoted': follows nobody any more; 'foreign', "
             "'superseded', 'empty', 'unmigrated': its rows are not its owner's; of an owner 'down', 'standby', "
@@ -68,11 +68,11 @@ class Command(BaseCommand):
         if code := _exit_code(found):
             sys.exit(code)
 
-    def _as_json(self, found: list[Server], indent: int | None = None) -> None:
+    def _as_json(self, found: list[ServerReport], indent: int | None = None) -> None:
         self.stdout.write(json.dumps([asdict(server) | {"fit": server.fit} for server in found], indent=indent))
         self.stdout.flush()
 
-    def _as_indented_json(self, found: list[Server]) -> None:
+    def _as_indented_json(self, found: list[ServerReport]) -> None:
         self._as_json(found, indent=2)
 
 
@@ -88,27 +88,27 @@ def _watching() -> Iterator[None]:
         monitor.logger.disabled = False
 
 
-def _first() -> list[Server]:
+def _first() -> list[ServerReport]:
     """Return the servers as soon as all are known."""
     deadline = time.monotonic() + _ANSWERS
-    while not all(server.known for server in servers()) and time.monotonic() < deadline:
+    while not all(server.known for server in server_reports()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(2 * monitor.ROUND)  # so that the last answer is judged with all others
-    return servers()
+    time.sleep(2 * monitor.EVALUATION_INTERVAL_SECONDS)  # so that the last answer is judged with all others
+    return server_reports()
 
 
-def _later(*, watch: bool) -> Iterator[list[Server]]:
+def _later(*, watch: bool) -> Iterator[list[ServerReport]]:
     while watch:
         time.sleep(_AGAIN)
-        yield servers()
+        yield server_reports()
 
 
-def _exit_code(found: list[Server]) -> int:
+def _exit_code(found: list[ServerReport]) -> int:
     unfit = [server for server in found if not server.fit]
     return max((1 if server.replica_of else 2 for server in unfit), default=0)
 
 
-def _table(found: list[Server]) -> Table:
+def _table(found: list[ServerReport]) -> Table:
     table = Table(*_COLUMNS)
     for server in found:
         table.add_row(

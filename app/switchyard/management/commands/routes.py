@@ -10,8 +10,7 @@ from django.db.models import Model
 from rich.console import Console
 from rich.table import Table
 
-from switchyard.routing.selection.explain import explain_route
-from switchyard.routing.selection.route_table import Route, route_table
+from switchyard.routing.selection.explain import ModelRoute, explain_route, route_table
 from switchyard.routing.selection.rules import RULES
 from switchyard.routing.topology.ownership import replicated_by
 
@@ -30,7 +29,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.epilog = "Rules, in the order they are asked: " + "; ".join(f"{r.name}: {r.says}" for r in RULES) + "."
+        parser.epilog = (
+            "Rules, in the order they are asked: " + "; ".join(f"{r.name}: {r.description}" for r in RULES) + "."
+        )
         parser.add_argument(
             "model", nargs="?", help="Explain one model instead, app_label.ModelName: each rule asked, each replica."
         )
@@ -51,11 +52,11 @@ class Command(BaseCommand):
     def _explain(self, model: type[Model]) -> None:
         explained = explain_route(model)
         lines = [str(explained)]
-        lines += [f"  {each.rule}: {each.alias or 'no'} ({each.says})" for each in explained.asked]
-        lines += [f"  replica '{each.alias}': {each.reason or 'fit'}" for each in explained.replicas]
+        lines += [f"  {each.rule}: {each.alias or 'no'} ({each.description})" for each in explained.results]
+        lines += [f"  replica '{each.alias}': {each.unfit_reason or 'fit'}" for each in explained.replicas]
         self.stdout.write("\n".join(lines))
 
-    def _show(self, routes: list[Route], *, no_color: bool, force_color: bool) -> None:
+    def _show(self, routes: list[ModelRoute], *, no_color: bool, force_color: bool) -> None:
         terminal = self.stdout.isatty()
         console = Console(
             file=self.stdout,  # type: ignore[arg-type]  # it writes, which is all that rich asks for
@@ -70,7 +71,7 @@ class Command(BaseCommand):
         console.print(table)
         used = {route.rule for route in routes}
         for rule in (rule for rule in RULES if rule.name in used):
-            console.print(f"[bold]{rule.name}[/]: {rule.says}")
+            console.print(f"[bold]{rule.name}[/]: {rule.description}")
 
 
 def _model(label: str) -> type[Model]:

@@ -9,9 +9,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from switchyard.conf import conf
 from switchyard.positions import mariadb, mysql
-from switchyard.positions.registry import dialect_of
+from switchyard.positions.registry import dialect_for
 from switchyard.routing.topology.ownership import replicas_of
-from switchyard.routing.topology.replication import keeps_positions
+from switchyard.routing.topology.replication import supports_positions
 
 _PSYCOPGS = 4  # `pool: True` is psycopg's own size
 
@@ -27,13 +27,13 @@ def check_servers(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> 
 
     Tagged as a check of databases, so that it runs only for the aliases of `check --database` and `migrate`.
     """
-    asked = [alias for alias in databases or () if replicas_of(alias) and keeps_positions(alias)]
+    asked = [alias for alias in databases or () if replicas_of(alias) and supports_positions(alias)]
     return [message for alias in asked for message in _without_positions(alias)]
 
 
 def _without_positions(alias: str) -> Iterator[CheckMessage]:
     with connections[alias].cursor() as cursor:
-        dialect = dialect_of(connections[alias].vendor, connections[alias].connection)
+        dialect = dialect_for(connections[alias].vendor, connections[alias].connection)
         if dialect not in _KEEPS:
             return
         question, remedy = _KEEPS[dialect]
@@ -89,10 +89,10 @@ def _size(pool: Any) -> int:
 
 
 def _wrong_max_lag() -> Iterator[CheckMessage]:
-    given = conf.max_lags
+    given = conf.max_lag_seconds
     replicas = {alias for aliases in conf.replicas.values() for alias in aliases}
     for alias, seconds in given.items() if isinstance(given, Mapping) else [("", given)]:
-        at = f"SWITCHYARD['MAX_LAG']['{alias}']" if alias else "SWITCHYARD['MAX_LAG']"
+        at = f"SWITCHYARD['MAX_LAG_SECONDS']['{alias}']" if alias else "SWITCHYARD['MAX_LAG_SECONDS']"
         if alias and alias not in replicas:
             yield Error(
                 f"{at} is about no replica, so it changes nothing.",

@@ -13,7 +13,7 @@ from switchyard.conf import POLICIES, conf
 from switchyard.routing.checks import databases, middleware, relations
 from switchyard.routing.policies import CHOICES
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
-from switchyard.routing.topology.tables import is_owned
+from switchyard.routing.topology.tables import has_owner
 
 
 def check_routing(**_kwargs: Any) -> list[CheckMessage]:
@@ -24,7 +24,7 @@ def check_routing(**_kwargs: Any) -> list[CheckMessage]:
 
 def _unowned_apps() -> Iterator[CheckMessage]:
     for app in apps.get_app_configs():
-        if any(app.get_models()) and not is_owned(app.label):
+        if any(app.get_models()) and not has_owner(app.label):
             yield Error(
                 f"App '{app.label}' has models and no owner.",
                 hint=f"Add '{app.label}': '<alias>' to SWITCHYARD['OWNERS'], or remove '{app.name}' from "

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error
 from django.db.models import Model
 
 from switchyard.routing.topology.ownership import owner_of, owner_of_app
-from switchyard.routing.topology.tables import is_owned
+from switchyard.routing.topology.tables import has_owner
 
 _TOGETHER = ("auth", "contenttypes")
 
@@ -33,19 +33,19 @@ def _relations_across() -> Iterator[CheckMessage]:
 
 def _relations(model: type[Model]) -> Iterator[Any]:
     """Yield the model's own fields, generic ones too, that relate owned models."""
-    if model._meta.swapped or not is_owned(model._meta.app_label):
+    if model._meta.swapped or not has_owner(model._meta.app_label):
         return
     options = model._meta
     for field in (*options.local_fields, *options.local_many_to_many, *options.private_fields):
         other = field.related_model if field.is_relation else None
         if (
-            isinstance(other, type) and issubclass(other, Model) and is_owned(other._meta.app_label)
+            isinstance(other, type) and issubclass(other, Model) and has_owner(other._meta.app_label)
         ):  # else it is a name that Django complains of
             yield field
 
 
-def _parted_django_apps() -> Iterator[CheckMessage]:
-    if all(apps.is_installed(f"django.contrib.{label}") and is_owned(label) for label in _TOGETHER):
+def _separated_django_apps() -> Iterator[CheckMessage]:
+    if all(apps.is_installed(f"django.contrib.{label}") and has_owner(label) for label in _TOGETHER):
         auth, contenttypes = (owner_of_app(label) for label in _TOGETHER)
         if auth != contenttypes:
             yield Error(
@@ -56,4 +56,4 @@ def _parted_django_apps() -> Iterator[CheckMessage]:
             )
 
 
-CHECKS = (_relations_across, _parted_django_apps)
+CHECKS = (_relations_across, _separated_django_apps)

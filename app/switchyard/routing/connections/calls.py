@@ -16,7 +16,7 @@ from switchyard.routing.connections.cursors import reporting_cursor
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.session.tracking import record_read, record_write
-from switchyard.sql import Statement, classify, text_of
+from switchyard.sql import Statement, classify, statement_text
 
 _exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
@@ -110,7 +110,7 @@ class _Cursors:
         if (driver_cursor, alias) not in self._classes:
 
             def begin(query: Any, cursor: Any) -> Call:
-                return Call(alias, vendor, classify(text_of(query, cursor), vendor))
+                return Call(alias, vendor, classify(statement_text(query, cursor), vendor))
 
             self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, vendor)
         return self._classes[driver_cursor, alias]

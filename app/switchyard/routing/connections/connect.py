@@ -1,7 +1,7 @@
-"""Open a connection, and wait for it no longer than its server is not known to be away.
+"""Open a connection; give up as soon as the monitor marks the server down.
 
-A driver that waits for a hung server to greet is woken by nothing but its own time-out, as its socket is not known yet.
-So it waits in a thread, which lives as long as it must.
+Only the driver's own time-out ends its wait for the greeting of a hung server, because the socket is not known yet. So
+the driver waits in a thread of its own, and the thread ends when the driver gives up.
 """
 
 from collections.abc import Callable
@@ -9,35 +9,36 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import Any
 
-_LOOK = 0.1  # seconds from one look at the server's state to the next
+_CHECK_INTERVAL_SECONDS = 0.1
 
 
-def opened(
-    open_connection: Callable[[], Any], *, away: Callable[[], Exception | None], late: Callable[[Any], Any]
+def connect_unless_down(
+    open_connection: Callable[[], Any], *, down_error: Callable[[], Exception | None], discard: Callable[[Any], Any]
 ) -> Any:
-    """Return what is opened, or raise what opening raises or what `away()` returns meanwhile.
+    """Return the opened connection.
 
-    What is open only then is given to `late()`, to be closed.
+    Raises the error of `open_connection()`, or the error that `down_error()` returns meanwhile. A connection that opens
+    after that goes to `discard()`, to be closed.
     """
     opening: Future[Any] = Future()
 
     def work() -> None:
         try:
             opening.set_result(open_connection())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
             opening.set_exception(error)
 
-    def discard(done: Future[Any]) -> None:
+    def discard_late(done: Future[Any]) -> None:
         if done.exception() is None:
-            late(done.result())
+            discard(done.result())
 
-    Thread(target=work, name="switchyard-opens", daemon=True).start()
+    Thread(target=work, name="switchyard-connect", daemon=True).start()
     while True:
         try:
-            return opening.result(timeout=_LOOK)
+            return opening.result(timeout=_CHECK_INTERVAL_SECONDS)
         except TimeoutError:
             if opening.done():
                 return opening.result()  # done just now, or it was its own error
-            if (error := away()) is not None:
-                opening.add_done_callback(discard)
+            if (error := down_error()) is not None:
+                opening.add_done_callback(discard_late)
                 raise error from None

@@ -14,14 +14,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.guard import refusal
-from switchyard.routing.connections.server_identity import strays
-from switchyard.routing.errors import refuse
+from switchyard.routing.connections.guard import check_statement
+from switchyard.routing.connections.server_identity import may_be_stale
+from switchyard.routing.errors import record_violation
 from switchyard.routing.monitor import monitor
-from switchyard.routing.selection.select import instead_of
+from switchyard.routing.selection.select import fallback_alias
 from switchyard.routing.topology.ownership import replicated_by
-from switchyard.routing.topology.replication import shared
-from switchyard.sql.classifier import classify, text_of
+from switchyard.routing.topology.replication import shared_aliases
+from switchyard.sql.classifier import classify, statement_text
 
 # The server ends, begins or lacks what it needs. Not 57014: that is a time-out of the user's own.
 _STATES = ("08", "57P01", "57P02", "57P03", "57P05", "53100", "53200", "53300", "58")
@@ -37,28 +37,28 @@ _READS = frozenset(
 )
 
 
-def fall_back(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+def retry_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """Run the statement; run it elsewhere if it is a read and its replica is at fault (an execute wrapper).
 
     So too where the connection leads to a server that may not have what the client has seen.
     """
     connection, cursor = context["connection"], context["cursor"]
-    if connection.alias in shared and not many and _may_move(connection, sql) and strays(connection):
-        _move(connection, cursor)
+    if connection.alias in shared_aliases and not many and _may_redirect(connection, sql) and may_be_stale(connection):
+        _redirect(connection, cursor)
         return CursorWrapper.execute(cursor, sql, params)
     try:
         return execute(sql, params, many, context)
     except (OperationalError, InterfaceError) as error:
-        if many or not _is_at_fault(connection, cursor, error) or not _may_move(connection, sql):
+        if many or not _is_at_fault(connection, cursor, error) or not _may_redirect(connection, sql):
             raise
-        if not isinstance(cursor.cursor, Unopened):
-            gave_up(connection, error)
-        _move(connection, cursor)
+        if not isinstance(cursor.cursor, FailedCursor):
+            report_failure(connection, error)
+        _redirect(connection, cursor)
         # Not the debug cursor's: it is logging this statement already.
         return CursorWrapper.execute(cursor, sql, params)
 
 
-class Unopened:
+class FailedCursor:
     """The driver's cursor of a replica that cannot be reached: whatever is asked of it, it raises why."""
 
     _query = _executed = None  # what Django logs
@@ -74,7 +74,7 @@ class Unopened:
         raise self.error
 
 
-class Borrowed:
+class SubstituteCursor:
     """The driver's cursor of another alias in the place of a replica's: it reads, and does nothing else there."""
 
     def __init__(self, cursor: Any, connection: BaseDatabaseWrapper, *, replica: str, tried: frozenset[str]) -> None:
@@ -85,9 +85,9 @@ class Borrowed:
 
     def execute(self, sql: Any, *params: Any) -> Any:
         """Run a read; refuse what is refused on the replica."""
-        text = text_of(sql, self._connection)
-        if (error := refusal(self.replica, classify(text, self._connection.vendor), text)) is not None:
-            raise refuse(error)
+        text = statement_text(sql, self._connection)
+        if (error := check_statement(self.replica, classify(text, self._connection.vendor), text)) is not None:
+            raise record_violation(error)
         return self._cursor.execute(sql, *params)
 
     def __iter__(self) -> Iterator[Any]:
@@ -100,39 +100,39 @@ class Borrowed:
 
 
 def _is_at_fault(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
-    return isinstance(cursor.cursor, Unopened) or is_replicas(error, connection)
+    return isinstance(cursor.cursor, FailedCursor) or is_server_error(error, connection)
 
 
-def _may_move(connection: BaseDatabaseWrapper, sql: Any) -> bool:
+def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
     if replicated_by(connection.alias) is None or has_open_transaction(connection):
         return False
-    statement = classify(text_of(sql, connection), connection.vendor)
+    statement = classify(statement_text(sql, connection), connection.vendor)
     return statement.operation == "read" and not statement.locks
 
 
-def _move(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:
+def _redirect(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:
     alias, before = connection.alias, cursor.cursor
-    home, tried = (before.replica, before.tried) if isinstance(before, Borrowed) else (alias, frozenset())
+    home, tried = (before.replica, before.tried) if isinstance(before, SubstituteCursor) else (alias, frozenset())
     tried |= {alias}
     server_side = getattr(before, "name", None)
     with suppress(connection.Database.Error):  # type: ignore[attr-defined]
         before.close()
-    other = connections[instead_of(alias, tried)]
+    other = connections[fallback_alias(alias, tried)]
     opened = other.chunked_cursor() if server_side else other.cursor()
-    cursor.cursor = Borrowed(opened.cursor, other, replica=home, tried=tried)
+    cursor.cursor = SubstituteCursor(opened.cursor, other, replica=home, tried=tried)
     cursor.db = other
 
 
-def gave_up(connection: BaseDatabaseWrapper, error: Error) -> None:
+def report_failure(connection: BaseDatabaseWrapper, error: Error) -> None:
     """Report the replica's failure, and close its connection unless it is still good."""
     if not _waited_for_pool(error):
-        monitor.report(connection.alias, error)
-    if not monitor.is_conflict(error) or getattr(connection.connection, "closed", False):
+        monitor.report_failure(connection.alias, error)
+    if not monitor.is_recovery_conflict(error) or getattr(connection.connection, "closed", False):
         with suppress(Error):  # it is broken, that is why it is closed
             connection.close()
 
 
-def is_replicas(error: Error, connection: BaseDatabaseWrapper) -> bool:
+def is_server_error(error: Error, connection: BaseDatabaseWrapper) -> bool:
     """Tell whether the server is at fault for the error of a statement, and not the statement."""
     raised = error.__cause__
     if connection.vendor == "mysql":
@@ -140,7 +140,7 @@ def is_replicas(error: Error, connection: BaseDatabaseWrapper) -> bool:
     state = getattr(raised, "sqlstate", None)
     if state is None:
         return bool(getattr(connection.connection, "closed", False))
-    return state.startswith(_STATES) or monitor.is_conflict(error)
+    return state.startswith(_STATES) or monitor.is_recovery_conflict(error)
 
 
 def _waited_for_pool(error: Error) -> bool:

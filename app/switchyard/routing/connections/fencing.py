@@ -18,22 +18,22 @@ _READ_ONLY_TRANSACTION = "25006"
 _READ_ONLY_SERVERS = frozenset({1290, 1836})  # of MySQL and MariaDB: by an option, for a while
 
 
-def notice(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+def detect_read_only(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """Run the statement; where an owner's server takes no writes, say so and let it be judged (an execute wrapper)."""
     try:
         return execute(sql, params, many, context)
     except DatabaseError as error:
         connection = context["connection"]
-        if not replicas_of(connection.alias) or not _takes_none(connection, error):
+        if not replicas_of(connection.alias) or not _refuses_writes(connection, error):
             raise
-        monitor.doubt(connection.alias)
+        monitor.reconnect(connection.alias)
         if not connection.in_atomic_block:
             with suppress(Error):
                 connection.close()
         raise OwnerUnavailableError(alias=connection.alias, refusal="standby") from error
 
 
-def _takes_none(connection: BaseDatabaseWrapper, error: DatabaseError) -> bool:
+def _refuses_writes(connection: BaseDatabaseWrapper, error: DatabaseError) -> bool:
     raised = error.__cause__
     if connection.vendor == "mysql":
         return raised is not None and not _READ_ONLY_SERVERS.isdisjoint(raised.args[:1])

@@ -13,23 +13,23 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models import Model
 
-from switchyard.routing.connections.transactions import before_write
+from switchyard.routing.connections.transactions import check_cross_owner_write
 from switchyard.routing.errors import (
     CrossOwnerQueryError,
-    FrozenWriteError,
     MisplacedWriteError,
     OwnerUnavailableError,
-    ReadOnlyWriteError,
+    ReadOnlyBlockWriteError,
+    ReadOnlyOwnerWriteError,
     ReplicaLockError,
     ReplicaWriteError,
     RoutingError,
-    refuse,
+    record_violation,
 )
 from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.topology.ownership import is_read_only, replicas_of, replicated_by
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import models_by_table
-from switchyard.sql.classifier import Statement, classify, text_of
+from switchyard.sql.classifier import Statement, classify, statement_text
 
 _CHANGES = frozenset({"write", "ddl"})
 _SHOWN = 80
@@ -46,36 +46,36 @@ def install() -> None:
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
     # First, so outermost: nothing wraps a refused statement. And never last: `execute_wrapper()` pops the last one
     # when its block ends, which would be the guard if a block was open when the connection was made.
-    if guard not in connection.execute_wrappers:
-        connection.execute_wrappers.insert(0, guard)
+    if guard_statement not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, guard_statement)
 
 
-def guard(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """Run the statement, or raise what says where it belongs or why not now (an execute wrapper)."""
     connection = context["connection"]
-    text = text_of(sql, connection)
+    text = statement_text(sql, connection)
     statement = classify(text, connection.vendor)
-    if (error := refusal(connection.alias, statement, text)) is not None:
-        raise refuse(error)
+    if (error := check_statement(connection.alias, statement, text)) is not None:
+        raise record_violation(error)
     changes = statement.operation in _CHANGES or statement.locks
-    if (away := unavailable(connection.alias, changes=changes)) is not None:
+    if (away := unavailable_error(connection.alias, changes=changes)) is not None:
         raise away
     if statement.operation in _CHANGES:
-        before_write(connection)
+        check_cross_owner_write(connection)
     return execute(sql, params, many, context)
 
 
-def refusal(alias: str, statement: Statement, text: str) -> RoutingError | None:
+def check_statement(alias: str, statement: Statement, text: str) -> RoutingError | None:
     """Return what is wrong with running the statement on the alias, None when it may run."""
     owner = replicated_by(alias)
     if statement.operation in _CHANGES:
         if owner is not None:
             return ReplicaWriteError(alias=alias, owner=owner, operation=statement.operation, sql=_shown(text, alias))
         if is_read_only(alias) and not writes_allowed(alias):
-            return ReadOnlyWriteError(alias=alias, operation=statement.operation, sql=_shown(text, alias))
-    if (statement.operation in _CHANGES or statement.locks) and alias in current().frozen:
+            return ReadOnlyOwnerWriteError(alias=alias, operation=statement.operation, sql=_shown(text, alias))
+    if (statement.operation in _CHANGES or statement.locks) and alias in current().write_blocked:
         operation = "locking read" if statement.locks else statement.operation
-        return FrozenWriteError(alias=alias, operation=operation, sql=_shown(text, alias))
+        return ReadOnlyBlockWriteError(alias=alias, operation=operation, sql=_shown(text, alias))
     if statement.locks and owner is not None:
         return ReplicaLockError(alias=alias, owner=owner, sql=_shown(text, alias))
     # DDL names tables of others in constraints; aliases that Django makes up ("__no_db__") own nothing.
@@ -84,9 +84,9 @@ def refusal(alias: str, statement: Statement, text: str) -> RoutingError | None:
     return None
 
 
-def unavailable(alias: str, *, changes: bool) -> OwnerUnavailableError | None:
+def unavailable_error(alias: str, *, changes: bool) -> OwnerUnavailableError | None:
     """Return why the owner cannot be written now, or not even read; None where nothing is known against it."""
-    reason = set_of(alias).refusal if replicas_of(alias) else ""
+    reason = replication_set(alias).snapshot.unavailable_reason if replicas_of(alias) else ""
     if reason and (changes or reason == "down"):
         return OwnerUnavailableError(alias=alias, refusal=reason)
     return None

@@ -20,7 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing.connection_state import in_program_transaction
 from switchyard.routing.errors import CrossOwnerTransactionError, EarlyOnCommitError
-from switchyard.routing.policies import apply, policy_of
+from switchyard.routing.policies import enforce, policy_of
 from switchyard.routing.topology.ownership import replicated_by
 
 logger = logging.getLogger(__name__)
@@ -69,29 +69,29 @@ class allow_cross_owner_writes:  # noqa: N801 - used as a function, like the oth
         return cast(F, in_block)
 
 
-def early_on_commit(connection: BaseDatabaseWrapper) -> None:
+def check_on_commit(connection: BaseDatabaseWrapper) -> None:
     """Apply the policy where a function would not wait: no transaction here, but one on another owner."""
     if in_program_transaction(connection):
         return
     other = next((each.alias for each in _open_owners() if each.alias != connection.alias), None)
     if other is not None:
-        apply(EarlyOnCommitError(alias=connection.alias, other=other))
+        enforce(EarlyOnCommitError(alias=connection.alias, other=other))
 
 
-def before_write(connection: BaseDatabaseWrapper) -> None:
+def check_cross_owner_write(connection: BaseDatabaseWrapper) -> None:
     """Note which owner is about to be written in each open transaction, and apply the policy to a second one."""
     if _reasons.get() or policy_of("cross_owner_transaction") == "allow":
         return
     alias = connection.alias
     new_to = [written for written in map(_written, _open_owners()) if alias not in written]
     if others := sorted(set().union(*new_to)):
-        apply(CrossOwnerTransactionError(alias=alias, others=" and ".join(f"'{other}'" for other in others)))
+        enforce(CrossOwnerTransactionError(alias=alias, others=" and ".join(f"'{other}'" for other in others)))
     for written in new_to:
         written.add(alias)
 
 
 def _judged_on_commit(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> None:
-    early_on_commit(self)
+    check_on_commit(self)
     _on_commit(self, *args, **kwargs)
 
 

@@ -11,15 +11,15 @@ from typing import Any
 from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.connect import opened
-from switchyard.routing.connections.failover import Unopened, fall_back, gave_up
-from switchyard.routing.connections.fencing import notice
-from switchyard.routing.connections.guard import guard, unavailable
-from switchyard.routing.connections.server_identity import learn
+from switchyard.routing.connection_state import has_open_transaction, transaction_begins, transaction_ended
+from switchyard.routing.connections.connect import connect_unless_down
+from switchyard.routing.connections.failover import FailedCursor, report_failure, retry_elsewhere
+from switchyard.routing.connections.fencing import detect_read_only
+from switchyard.routing.connections.guard import guard_statement, unavailable_error
+from switchyard.routing.connections.server_identity import identify
 from switchyard.routing.monitor import monitor, sockets
 from switchyard.routing.topology.ownership import replicas_of, replicated_by
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.topology.replication import replication_set
 
 
 def install() -> None:
@@ -38,10 +38,10 @@ def install() -> None:
 
 def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     """Give the connection the subclass of its class, and the guard before it is open: it may never be."""
-    if not isinstance(connection, Routed):
+    if not isinstance(connection, RoutedConnection):
         backend: Any = type(connection)
         connection.__class__ = _routed_class(backend)
-        for at, wrapper in enumerate((guard, fall_back, notice)):
+        for at, wrapper in enumerate((guard_statement, retry_elsewhere, detect_read_only)):
             if wrapper not in connection.execute_wrappers:
                 connection.execute_wrappers.insert(at, wrapper)
     return connection
@@ -49,56 +49,60 @@ def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
 
 @cache
 def _routed_class(backend: Any) -> type[BaseDatabaseWrapper]:
-    return type(backend.__name__, (Routed, backend), {"__module__": backend.__module__})
+    return type(backend.__name__, (RoutedConnection, backend), {"__module__": backend.__module__})
 
 
-class Routed(BaseDatabaseWrapper):
+class RoutedConnection(BaseDatabaseWrapper):
     """What a backend's wrapper does differently."""
 
     def ensure_connection(self) -> None:
-        if self.connection is None and (error := _is_away(self.alias)) is not None:
+        if self.connection is None and (error := _down_error(self.alias)) is not None:
             raise error
         super().ensure_connection()
 
     def set_autocommit(self, autocommit: bool, *arguments: Any, **options: Any) -> None:
         # MySQL is asked for it: where a transaction begins on a cut connection, the driver's error would say less.
-        if not autocommit and (away := unavailable(self.alias, changes=False)) is not None:
+        if not autocommit and (away := unavailable_error(self.alias, changes=False)) is not None:
             raise away
+        if not autocommit:
+            transaction_begins(self)
         super().set_autocommit(autocommit, *arguments, **options)
+        if autocommit:
+            transaction_ended(self)
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        connection = self._opened(conn_params) if _is_judged(self.alias) else super().get_new_connection(conn_params)
-        sockets.register(self.alias, connection)
-        learn(self.alias, self.vendor, connection)
+        connection = self._opened(conn_params) if _is_monitored(self.alias) else super().get_new_connection(conn_params)
+        sockets.track(self.alias, connection)
+        identify(self.alias, self.vendor, connection)
         return connection
 
     def _opened(self, conn_params: Any) -> Any:
         pool = getattr(self, "pool", None)
-        return opened(
+        return connect_unless_down(
             partial(super().get_new_connection, conn_params),
-            away=partial(_is_away, self.alias),
-            late=(lambda connection: connection.close()) if pool is None else pool.putconn,
+            down_error=partial(_down_error, self.alias),
+            discard=(lambda connection: connection.close()) if pool is None else pool.putconn,
         )
 
     def _configure_connection(self, connection: Any) -> Any:
         # PostgreSQL's pool calls it for each connection that it makes, long before somebody takes it.
-        sockets.register(self.alias, connection)
-        learn(self.alias, self.vendor, connection)
+        sockets.track(self.alias, connection)
+        identify(self.alias, self.vendor, connection)
         return super()._configure_connection(connection)  # type: ignore[misc]
 
     def _cursor(self, name: str | None = None) -> Any:
         if replicated_by(self.alias) is None or has_open_transaction(self):
             return super()._cursor(name)  # type: ignore[misc]
-        if self.connection is None and (away := _is_away(self.alias)) is not None:
-            return self._prepare_cursor(Unopened(away, name))  # type: ignore[attr-defined]
+        if self.connection is None and (away := _down_error(self.alias)) is not None:
+            return self._prepare_cursor(FailedCursor(away, name))  # type: ignore[attr-defined]
         reopens = self.connection is not None
         while True:
             try:
                 return super()._cursor(name)  # type: ignore[misc]
             except (OperationalError, InterfaceError) as error:
                 if not reopens:
-                    gave_up(self, error)
-                    return self._prepare_cursor(Unopened(error, name))  # type: ignore[attr-defined]
+                    report_failure(self, error)
+                    return self._prepare_cursor(FailedCursor(error, name))  # type: ignore[attr-defined]
                 reopens = False  # it was lost while nobody used it, which says nothing about the server
                 with suppress(Error):
                     self.close()
@@ -106,21 +110,24 @@ class Routed(BaseDatabaseWrapper):
     def copy(self, alias: str | None = None) -> Any:
         """Return a wrapper of the backend's own class: who asks for a copy asks that server and no other."""
         copied: Any = super().copy(alias)
-        copied.__class__ = next(cls for cls in type(self).__mro__ if not issubclass(cls, Routed))
+        copied.__class__ = next(cls for cls in type(self).__mro__ if not issubclass(cls, RoutedConnection))
         return copied
 
 
-def _is_judged(alias: str) -> bool:
+def _is_monitored(alias: str) -> bool:
     """Tell whether the refresher says when the alias' server is away."""
     owner = replicated_by(alias) or alias
-    return monitor.running() and bool(replicas_of(owner)) and not set_of(owner).in_step
+    return monitor.running() and bool(replicas_of(owner)) and not replication_set(owner).snapshot.lag_free
 
 
-def _is_away(alias: str) -> OperationalError | None:
+def _down_error(alias: str) -> OperationalError | None:
     """Return why no connection to the alias is tried; None when it is."""
     owner = replicated_by(alias)
     if owner is None:
-        return unavailable(alias, changes=False)
-    if any(replica.alias == alias and replica.reason == "down" for replica in set_of(owner).replicas):
+        return unavailable_error(alias, changes=False)
+    if any(
+        replica.alias == alias and replica.unfit_reason == "down"
+        for replica in replication_set(owner).snapshot.replicas
+    ):
         return OperationalError(f"Replica '{alias}' is down: no connection was tried.")
     return None

@@ -7,28 +7,27 @@ from contextlib import AbstractContextManager
 from math import inf
 
 from switchyard.conf import conf
-from switchyard.routing.connection_state import alias_in_program_transaction
+from switchyard.routing.connection_state import program_transaction_on
 from switchyard.routing.monitor import monitor
-from switchyard.routing.session.context import Ledger, State, Unplaced, current, task, within
-from switchyard.routing.session.transfer import carried, received
+from switchyard.routing.session.consistency import PendingPosition
+from switchyard.routing.session.context import RoutingContext, activate, current, task_context
+from switchyard.routing.session.transfer import accept_tokens, issue_token
 
-NAME = "switchyard_position"
+MESSAGE_KEY = "switchyard_position"
 
 
-def handed_on() -> str:
+def token_for_task() -> str:
     """Return the token that work ordered here and now must carry; empty when it owes nothing.
 
     What an open transaction commits in the end, nobody knows yet: where one is open, the work reads the owner.
     """
-    ledger = current().ledger
-    order = Ledger()
-    order.owed, order.last, order.servers = dict(ledger.owed), dict(ledger.last), dict(ledger.servers)
-    order.owed |= {owner: Unplaced(inf) for owner in conf.replicas if alias_in_program_transaction(owner)}
-    return carried(order)
+    consistency = current().consistency.copy()
+    consistency.required |= {owner: PendingPosition(inf) for owner in conf.replicas if program_transaction_on(owner)}
+    return issue_token(consistency)
 
 
-def work(token: str) -> AbstractContextManager[State]:
+def task_block(token: str) -> AbstractContextManager[RoutingContext]:
     """Return the block to do the work in: fresh state that owes what the token says, gone when the block ends."""
     monitor.ensure_running()
-    ledger, _ = received((token,))
-    return within(task(ledger))
+    ledger, _ = accept_tokens((token,))
+    return activate(task_context(ledger))

@@ -9,10 +9,10 @@ from typing import Any
 
 from celery import signals  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-from switchyard.routing.contrib.background import NAME, handed_on, work
-from switchyard.routing.session.context import State
+from switchyard.routing.contrib.background import MESSAGE_KEY, task_block, token_for_task
+from switchyard.routing.session.context import RoutingContext
 
-_under_way: dict[str, AbstractContextManager[State]] = {}  # task id -> the block that it is done in
+_under_way: dict[str, AbstractContextManager[RoutingContext]] = {}  # task id -> the block that it is done in
 
 
 def connect() -> None:
@@ -24,13 +24,13 @@ def connect() -> None:
 
 def _send(*, headers: dict[str, Any], **_kwargs: Any) -> None:
     # A retry has the headers of the message before.
-    headers[NAME] = handed_on()
+    headers[MESSAGE_KEY] = token_for_task()
 
 
 def _begin(*, task_id: str, task: Any, **_kwargs: Any) -> None:
     # An eager task is done where it was ordered, without a message.
-    token = handed_on() if task.request.is_eager else task.request.get(NAME)
-    _under_way[task_id] = work(token or "")
+    token = token_for_task() if task.request.is_eager else task.request.get(MESSAGE_KEY)
+    _under_way[task_id] = task_block(token or "")
     _under_way[task_id].__enter__()
 
 

@@ -13,8 +13,9 @@ from django.utils.cache import patch_vary_headers
 from switchyard.conf import conf
 from switchyard.routing.contrib.server_timing import timed
 from switchyard.routing.monitor import monitor
-from switchyard.routing.session.context import State, current, push, request, stepwise, stepwise_async, within
-from switchyard.routing.session.transfer import carried, received
+from switchyard.routing.session.context import RoutingContext, activate, current, push, request_context
+from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
+from switchyard.routing.session.transfer import accept_tokens, issue_token
 
 type _View = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -44,15 +45,15 @@ class RoutingMiddleware:
         if self._is_async:
             return self._answer_async(asked)
         state, sent = _arrived(asked)
-        with within(state):
+        with activate(state):
             response = cast(HttpResponseBase, self.get_response(asked))
             return _leaving(state, sent, asked, response)
 
     async def _answer_async(self, asked: HttpRequest) -> HttpResponseBase:
         state, sent = _arrived(asked)
-        with within(state):
+        with activate(state):
             response = await cast(Awaitable[HttpResponseBase], self.get_response(asked))
-            if not state.ledger.carries:
+            if state.consistency.is_empty:
                 return _leaving(state, sent, asked, response)
             return await sync_to_async(_leaving)(state, sent, asked, response)
 
@@ -60,7 +61,7 @@ class RoutingMiddleware:
         """Read what the admin lets people edit from the owner: one object's page, and a list edited in place."""
         match = asked.resolver_match
         if match is not None and "admin" in match.app_names and ("object_id" in kwargs or _edits_list(match)):
-            push(current().over(prefers="primary"))
+            push(current().derive(preference="primary"))
 
 
 def _edits_list(match: ResolverMatch) -> bool:
@@ -69,14 +70,14 @@ def _edits_list(match: ResolverMatch) -> bool:
     return listed and bool(getattr(getattr(match.func, "model_admin", None), "list_editable", ()))
 
 
-def _arrived(asked: HttpRequest) -> tuple[State, str]:
-    ledger, sent = received((asked.COOKIES.get(COOKIE, ""), asked.META.get(_IN_META, "")))
-    return request(unsafe=asked.method not in _SAFE, ledger=ledger), sent
+def _arrived(asked: HttpRequest) -> tuple[RoutingContext, str]:
+    ledger, sent = accept_tokens((asked.COOKIES.get(COOKIE, ""), asked.META.get(_IN_META, "")))
+    return request_context(unsafe_method=asked.method not in _SAFE, consistency=ledger), sent
 
 
-def _leaving(state: State, sent: str, asked: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    ledger = state.ledger
-    token = carried(ledger) if ledger.carries else ""
+def _leaving(state: RoutingContext, sent: str, asked: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    ledger = state.consistency
+    token = "" if ledger.is_empty else issue_token(ledger)
     if token != sent or (not token and (COOKIE in asked.COOKIES or _IN_META in asked.META)):
         _hand_over(token, asked, response)
     if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
@@ -105,11 +106,11 @@ def _hand_over(token: str, asked: HttpRequest, response: HttpResponseBase) -> No
     patch_vary_headers(response, ("Cookie",))
 
 
-def _hold_while_streaming(state: State, response: StreamingHttpResponse) -> None:
+def _hold_while_streaming(state: RoutingContext, response: StreamingHttpResponse) -> None:
     """Let the body be made in the request's state, though it is made when the request is over."""
     content = response.streaming_content
     response.streaming_content = (
-        stepwise_async(cast(AsyncIterator[bytes], content), lambda: push(state))
+        aiterate_in_context(cast(AsyncIterator[bytes], content), lambda: push(state))
         if response.is_async
-        else stepwise(cast(Iterator[bytes], content), lambda: push(state))
+        else iterate_in_context(cast(Iterator[bytes], content), lambda: push(state))
     )

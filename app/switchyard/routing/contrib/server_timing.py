@@ -19,7 +19,7 @@ from django.db.backends.signals import connection_created
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from switchyard.routing.decision import Decision, tally
+from switchyard.routing.decision import Decision, decision_counter
 
 type _View = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -84,7 +84,7 @@ def _told(timing: Timing, response: HttpResponseBase) -> HttpResponseBase:
 
 def _install() -> None:
     """Record every decision and time every query of a request from now on; a second call changes nothing."""
-    count = tally.count
+    count = decision_counter.count
     if not hasattr(count, "records"):
 
         def recorded(decision: Decision) -> None:
@@ -93,8 +93,8 @@ def _install() -> None:
                 timing.rules[decision.alias][decision.rule] += 1
 
         recorded.records = True  # type: ignore[attr-defined]
-        tally.count = recorded
-        tally.thread = SimpleNamespace()  # no cells: the routers come to `count` with every decision
+        decision_counter.count = recorded
+        decision_counter.thread_local = SimpleNamespace()  # no cells: the routers come to `count` with every decision
     connection_created.connect(_watch, dispatch_uid="switchyard.routing.contrib.server_timing")
     for connection in connections.all(initialized_only=True):
         _watch(connection=connection)

@@ -14,7 +14,7 @@ from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
 from django.utils.module_loading import import_string
 
-from switchyard.routing.contrib.background import NAME, handed_on, work
+from switchyard.routing.contrib.background import MESSAGE_KEY, task_block, token_for_task
 
 
 class Carrying(dict[str, Any]):
@@ -27,11 +27,11 @@ class PositionTask(Task):  # type: ignore[type-arg]  # generic in its stubs only
     __slots__ = ()
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        with work(kwargs.pop(NAME, "")):
+        with task_block(kwargs.pop(MESSAGE_KEY, "")):
             return super().call(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
-        with work(kwargs.pop(NAME, "")):
+        with task_block(kwargs.pop(MESSAGE_KEY, "")):
             return await super().acall(*args, **kwargs)
 
 
@@ -59,9 +59,9 @@ class PositionBackend(BaseTaskBackend):
     def validate_task(self, task: Any) -> None:
         if not isinstance(task, PositionTask):
             raise InvalidTask(
-                f"Task '{task.module_path}' was made for a backend that carries no position: its function would be "
-                f"called with '{NAME}'. Make it with @task(backend='{self.alias}'), or let the backend that it was "
-                "made for be a PositionBackend, too."
+                f"Task '{task.module_path}' was made for a backend without positions: its function would be called with"
+                f" '{MESSAGE_KEY}'. Make it with @task(backend='{self.alias}'), or make the backend of the task a"
+                " PositionBackend, too."
             )
         super().validate_task(task)
 
@@ -76,8 +76,8 @@ class PositionBackend(BaseTaskBackend):
 def _carrying(kwargs: dict[str, Any]) -> Carrying:
     if isinstance(kwargs, Carrying):
         return kwargs
-    token = handed_on()
-    return Carrying(kwargs | {NAME: token} if token else kwargs)
+    token = token_for_task()
+    return Carrying(kwargs | {MESSAGE_KEY: token} if token else kwargs)
 
 
 @cache

@@ -7,7 +7,7 @@ https://github.com/psycopg/psycopg/blob/3.3.3/psycopg_pool/psycopg_pool/pool.py#
 from django.db import connections
 
 
-def renew(alias: str) -> None:
+def reset_pool(alias: str) -> None:
     """Let the alias' pool, if it has one, close what it holds and open it anew. Waits for nothing."""
     pools = getattr(connections[alias], "_connection_pools", {})  # by alias; `connection.pool` would make one
     if alias in pools:

@@ -9,11 +9,11 @@ from typing import Any
 from django.db import connections
 from django.db.utils import load_backend
 
-from switchyard.positions import Dialect, dialect_of
+from switchyard.positions import Dialect, dialect_for
 from switchyard.routing.topology.replication import Sample
 
-ROUND = 0.25  # seconds from one question to the next
-DEADLINE = 0.5  # seconds for an answer
+PROBE_INTERVAL_SECONDS = 0.25  # seconds from one question to the next
+PROBE_TIMEOUT_SECONDS = 0.5  # seconds for an answer
 
 # What ends a connection that hangs. A server that is stopped holds its thread; the deadline judges it all the same.
 _DEADLINES: dict[str, dict[str, Any]] = {
@@ -29,67 +29,67 @@ _DEADLINES: dict[str, dict[str, Any]] = {
 }
 
 
-class Asker(threading.Thread):
+class ServerProbe(threading.Thread):
     """Asks one server in every round. It may hang; who judges its answers does not."""
 
-    def __init__(self, alias: str, *, after: Callable[[Any], str] = lambda _cursor: "") -> None:
+    def __init__(self, alias: str, *, extra_check: Callable[[Any], str] = lambda _cursor: "") -> None:
         super().__init__(name=f"switchyard-asks-{alias}", daemon=True)
         self.alias = alias
         self.vendor = connections[alias].vendor
-        self.sample: Sample | None = None  # the newest answer
-        self.fault = ""  # why the last question had no answer, or what `after` found
-        self._after = after
-        self._asked_at: float | None = None
-        self._doubted = False
-        self._ended = threading.Event()
+        self.last_sample: Sample | None = None  # the newest answer
+        self.error = ""  # why the last question had no answer, or what `after` found
+        self._after = extra_check
+        self._began_at: float | None = None
+        self._reconnects = False
+        self._stopped = threading.Event()
         self._connection: Any = None
         self._dialect: Dialect
 
     def run(self) -> None:
-        while not self._ended.is_set():
+        while not self._stopped.is_set():
             begun = time.monotonic()
-            self.ask()
-            self._ended.wait(max(ROUND - (time.monotonic() - begun), ROUND / 5))
+            self.probe()
+            self._stopped.wait(max(PROBE_INTERVAL_SECONDS - (time.monotonic() - begun), PROBE_INTERVAL_SECONDS / 5))
         self._close()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Let the thread end after its round."""
-        self._ended.set()
+        self._stopped.set()
 
-    def ask(self) -> None:
+    def probe(self) -> None:
         """Ask once and keep the answer."""
-        self._asked_at = begun = time.monotonic()
-        if self._doubted:
-            self._doubted = False
+        self._began_at = begun = time.monotonic()
+        if self._reconnects:
+            self._reconnects = False
             self._close()
         try:
             if self._connection is None:
-                self._connection = own_connection(self.alias, self.vendor)
-                self._dialect = dialect_of(self.vendor, self._connection)
+                self._connection = open_probe_connection(self.alias, self.vendor)
+                self._dialect = dialect_for(self.vendor, self._connection)
             cursor = self._connection.cursor()
-            answer = self._dialect.ask(cursor)
+            answer = self._dialect.status(cursor)
             fault = self._after(cursor)
             cursor.close()
             # In this order: who judges meanwhile must not take the answer before the fault for a new one.
-            self.sample = Sample(begun, answer)
-            self.fault = fault
+            self.last_sample = Sample(begun, answer)
+            self.error = fault
         except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each means that it cannot be read
-            self.fault = f"{type(error).__name__} when asked"
+            self.error = f"{type(error).__name__} when asked"
             self._close()
-        self._asked_at = None
+        self._began_at = None
 
-    def overdue(self, now: float) -> float:
+    def pending_seconds(self, now: float) -> float:
         """Return how many seconds ago the question under way was asked; 0 when none is."""
-        asked = self._asked_at
+        asked = self._began_at
         return 0.0 if asked is None else now - asked
 
-    def doubt(self) -> None:
+    def reconnect(self) -> None:
         """Ask the next question over a new connection, which may lead elsewhere."""
-        self._doubted = True
+        self._reconnects = True
 
-    def drop(self) -> None:
+    def reset(self) -> None:
         """Forget the server and the connection to it: the next question may reach another one."""
-        self.sample = None
+        self.last_sample = None
         self._close()
 
     def _close(self) -> None:
@@ -99,7 +99,7 @@ class Asker(threading.Thread):
                 connection.close()
 
 
-def own_connection(alias: str, vendor: str) -> Any:
+def open_probe_connection(alias: str, vendor: str) -> Any:
     """Return a new driver connection: no pool's, no thread's, and known to no wrapper that judges or counts."""
     settings = connections.settings[alias]
     options = {**settings["OPTIONS"], **_DEADLINES[vendor]}

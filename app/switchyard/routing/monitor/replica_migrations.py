@@ -8,13 +8,13 @@ from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 
 from switchyard.routing.topology.ownership import owner_of_app
-from switchyard.routing.topology.tables import is_owned
+from switchyard.routing.topology.tables import has_owner
 
 # What servers say when asked for a table that they lack: PostgreSQL's state, MySQL's and MariaDB's number.
 _NO_TABLE = frozenset({"42P01", 1146})
 
 
-class Replayed:
+class ReplicaMigrations:
     """Asks a replica in each round until it has its owner's migrations, and never again."""
 
     def __init__(self, owner: str) -> None:
@@ -57,4 +57,4 @@ def missing_migrations(owner: str, applied: AbstractSet[tuple[str, str]]) -> lis
 @cache
 def _on_disk() -> dict[tuple[str, str], Migration]:
     migrations = MigrationLoader(None, ignore_no_migrations=True).disk_migrations
-    return {key: migration for key, migration in migrations.items() if is_owned(key[0])}
+    return {key: migration for key, migration in migrations.items() if has_owner(key[0])}

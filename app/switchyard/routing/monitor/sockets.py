@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 # That the other end sends no more, though what it has sent may be unread.
-_HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
+_PEER_CLOSED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
-class _Place(NamedTuple):
+class SocketRef(NamedTuple):
     """Where a connection's socket was when it was opened."""
 
     descriptor: int
@@ -27,24 +27,24 @@ class _Place(NamedTuple):
     server: str = ""  # where it leads, once it was asked
 
 
-_places: defaultdict[str, WeakKeyDictionary[Any, _Place]] = defaultdict(WeakKeyDictionary)
+_places: defaultdict[str, WeakKeyDictionary[Any, SocketRef]] = defaultdict(WeakKeyDictionary)
 _lock = threading.Lock()
 
 
-def register(alias: str, connection: Any) -> None:
+def track(alias: str, connection: Any) -> None:
     """Take down the socket of a driver connection, just opened or taken from a pool; a file's has none.
 
     Where it leads stays known.
     """
     if (descriptor := getattr(connection, "fileno", None)) is None:
         return
-    place = _Place(descriptor(), _inode(descriptor()))
+    place = SocketRef(descriptor(), _inode(descriptor()))
     with _lock:
         known = _places[alias].get(connection)
         _places[alias][connection] = known if known is not None and known[:2] == place[:2] else place
 
 
-def leads_to(alias: str, connection: Any, server: str) -> None:
+def set_server(alias: str, connection: Any, server: str) -> None:
     """Take down which server a registered connection leads to."""
     with _lock:
         _places[alias][connection] = _places[alias][connection]._replace(server=server)
@@ -56,14 +56,14 @@ def server_of(alias: str, connection: Any) -> str:
     return place.server if place is not None else ""
 
 
-def servers(alias: str, beside: AbstractSet[str]) -> set[str]:
+def connected_servers(alias: str, beside: AbstractSet[str]) -> set[str]:
     """Return the servers that the alias' connections lead to beside these, but for those that have ended them all."""
     with _lock:
         places = [place for place in _places[alias].values() if place.server and place.server not in beside]
     return {place.server for place in places if _is_open(place)}
 
 
-def sever(alias: str, server: str = "") -> int:
+def shutdown(alias: str, server: str = "") -> int:
     """Shut down the sockets of the alias' open connections, or of those to one server, and return how many.
 
     Whoever waits for one of them gets the driver's error of a lost connection. The connections are left to their
@@ -74,7 +74,7 @@ def sever(alias: str, server: str = "") -> int:
     return sum(_shut_down(place) for place in places)
 
 
-def _shut_down(place: _Place) -> bool:
+def _shut_down(place: SocketRef) -> bool:
     with _socket_of(place) as same, suppress(OSError):
         if same is not None:
             same.shutdown(socket.SHUT_RDWR)
@@ -82,17 +82,17 @@ def _shut_down(place: _Place) -> bool:
     return False  # its server has closed it
 
 
-def _is_open(place: _Place) -> bool:
+def _is_open(place: SocketRef) -> bool:
     with _socket_of(place) as same:
         if same is None:
             return False
         poll = select.poll()
-        poll.register(same, _HUNG_UP)
+        poll.register(same, _PEER_CLOSED)
         return not poll.poll(0)
 
 
 @contextmanager
-def _socket_of(place: _Place) -> Iterator[socket.socket | None]:
+def _socket_of(place: SocketRef) -> Iterator[socket.socket | None]:
     """Yield the connection's socket, None if it is closed."""
     # Its owner may close the connection meanwhile, and the descriptor may be another's by now. A duplicate stays what
     # it is, so that it can be looked at before it is used.

@@ -32,21 +32,21 @@ def may_write(statement: Statement, alias: str) -> bool:
     if statement.changes is not None:
         return statement.changes
     unknown = set(statement.calls) - _loaded.get(alias, frozenset())
-    return bool(unknown) and not conf.harmless_functions.issuperset(unknown)
+    return bool(unknown) and not conf.read_only_functions.issuperset(unknown)
 
 
-def harmless_of(cursor: Any) -> frozenset[str]:
+def read_only_functions_of(cursor: Any) -> frozenset[str]:
     """Return the functions that a PostgreSQL database calls stable or immutable, under whatever schema."""
     cursor.execute(_NOT_VOLATILE)
     return frozenset(name for (name,) in cursor.fetchall())
 
 
-def load_harmless(alias: str, names: Iterable[str]) -> None:
+def cache_read_only_functions(alias: str, names: Iterable[str]) -> None:
     """Take these for the functions that are harmless on the alias, in place of those loaded before."""
     _loaded[alias] = frozenset(names)
 
 
-class Harmless:
+class VolatilityLoader:
     """Asks an owner for its harmless functions now and then: a function may be replaced by one that writes."""
 
     def __init__(self, alias: str) -> None:
@@ -56,6 +56,6 @@ class Harmless:
     def __call__(self, cursor: Any) -> str:
         """Load them where it is time to; nothing can be wrong with that."""
         if time.monotonic() >= self._again_at:
-            load_harmless(self._alias, harmless_of(cursor))
+            cache_read_only_functions(self._alias, read_only_functions_of(cursor))
             self._again_at = time.monotonic() + _EVERY
         return ""

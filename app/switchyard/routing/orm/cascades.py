@@ -17,9 +17,9 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Field, Model, QuerySet
 from django.db.models.deletion import Collector
 
-from switchyard.routing.errors import CrossOwnerCascadeError, MisplacedWriteError, refuse
-from switchyard.routing.topology.ownership import app_of_rows, owner_of, replication_set
-from switchyard.routing.topology.tables import is_owned
+from switchyard.routing.errors import CrossOwnerCascadeError, MisplacedWriteError, record_violation
+from switchyard.routing.topology.ownership import app_of_rows, owner_and_replicas, owner_of
+from switchyard.routing.topology.tables import has_owner
 
 type _Field = Field[Any, Any]
 
@@ -55,13 +55,13 @@ def _judged_related_objects(
 
 
 def _judge(alias: str, parent: Any, child: Any, relation: _Field) -> None:
-    if not _is_kept(parent, alias):
-        raise refuse(MisplacedWriteError(alias=alias, owner=owner_of(parent), model=parent._meta.label))
-    if not _is_kept(child, alias):
+    if not _holds_rows(parent, alias):
+        raise record_violation(MisplacedWriteError(alias=alias, owner=owner_of(parent), model=parent._meta.label))
+    if not _holds_rows(child, alias):
         labels = {"model": parent._meta.label, "other": child._meta.label, "relation": str(relation)}
-        raise refuse(CrossOwnerCascadeError(alias=alias, other_owner=owner_of(child), **labels))
+        raise record_violation(CrossOwnerCascadeError(alias=alias, other_owner=owner_of(child), **labels))
 
 
-def _is_kept(model: type[Model], alias: str) -> bool:
+def _holds_rows(model: type[Model], alias: str) -> bool:
     """Tell whether the alias has the model's rows; of what nobody owns, nothing is known."""
-    return not is_owned(app_of_rows(model)) or alias in replication_set(owner_of(model))
+    return not has_owner(app_of_rows(model)) or alias in owner_and_replicas(owner_of(model))

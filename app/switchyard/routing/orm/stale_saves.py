@@ -26,7 +26,7 @@ from django.db.models.fields.files import FieldFile
 from django.db.models.lookups import Exact
 
 from switchyard.routing.errors import StaleSaveError
-from switchyard.routing.policies import apply, policy_of
+from switchyard.routing.policies import enforce, policy_of
 from switchyard.routing.topology.ownership import owner_of, replicated_by
 
 type _Field = Field[Any, Any]
@@ -111,7 +111,7 @@ def _guarded_do_update(  # noqa: PLR0917 - as above
         rows = base_qs.select_for_update().filter(pk=pk_val).values_list(*(field.attname for field in compared))
         if change := _change(compared, list(rows)):
             label = type(self)._meta.label
-            apply(StaleSaveError(alias=using, model=label, pk=str(pk_val), change=change), model=type(self))
+            enforce(StaleSaveError(alias=using, model=label, pk=str(pk_val), change=change), model=type(self))
         return update(base_qs)
 
 

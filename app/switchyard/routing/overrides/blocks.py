@@ -9,8 +9,9 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, Self, cast
 
-from switchyard.routing.errors import AllowWritesError, refuse
-from switchyard.routing.session.context import current, pop, push, stepwise, stepwise_async
+from switchyard.routing.errors import AllowWritesError, record_violation
+from switchyard.routing.session.context import current, pop, push
+from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Override:
         self._asked = asked
 
     def __enter__(self) -> Self:
-        push(current().over(**self._asked))
+        push(current().derive(**self._asked))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -40,7 +41,7 @@ class use_primary(Override):
     """Read everything from its owner."""
 
     def __init__(self) -> None:
-        super().__init__(prefers="primary", held={})
+        super().__init__(preference="primary", read_only_aliases={})
 
 
 class use_replica(Override):
@@ -50,7 +51,7 @@ class use_replica(Override):
     """
 
     def __init__(self) -> None:
-        super().__init__(prefers="replica")
+        super().__init__(preference="replica")
 
 
 class without_stickiness(Override):
@@ -74,9 +75,9 @@ class allow_writes(Override):
     def __enter__(self) -> Self:
         state = current()
         if state.in_request:
-            raise refuse(AllowWritesError(alias=self._alias, reason=self._reason))
+            raise record_violation(AllowWritesError(alias=self._alias, reason=self._reason))
         logger.debug("Writes on '%s' are allowed: %s", self._alias, self._reason)
-        push(state.over(writable=state.writable | {self._alias}))
+        push(state.derive(write_allowed=state.write_allowed | {self._alias}))
         return self
 
 
@@ -97,11 +98,11 @@ def _coroutine(override: Override, function: Callable[..., Any]) -> Callable[...
 
 
 def _generator(override: Override, function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args, **kwargs: stepwise(function(*args, **kwargs), override.__enter__)
+    return lambda *args, **kwargs: iterate_in_context(function(*args, **kwargs), override.__enter__)
 
 
 def _async_generator(override: Override, function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args, **kwargs: stepwise_async(function(*args, **kwargs), override.__enter__)
+    return lambda *args, **kwargs: aiterate_in_context(function(*args, **kwargs), override.__enter__)
 
 
 _WRAPS = (

@@ -15,12 +15,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.failover import gave_up
-from switchyard.routing.connections.server_identity import would_stray
-from switchyard.routing.selection.select import fell_back, replica_for
+from switchyard.routing.connections.failover import report_failure
+from switchyard.routing.connections.server_identity import transaction_may_be_stale
+from switchyard.routing.selection.select import record_fallback, replica_for_client
 from switchyard.routing.session.context import current, pop, push
-from switchyard.routing.topology.ownership import replicated_by, replication_set
-from switchyard.routing.topology.replication import SHARES, set_of
+from switchyard.routing.topology.ownership import owner_and_replicas, replicated_by
+from switchyard.routing.topology.replication import SHARES_CONNECTION_OF, replication_set
 
 
 class Statements(NamedTuple):
@@ -64,11 +64,15 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
         owner = self._owner
         alias = _begin(self._where(owner), owner)
         state = current()
-        push(state.over(held={**state.held, owner: alias}, frozen=state.frozen | {owner}))
+        push(
+            state.derive(
+                read_only_aliases={**state.read_only_aliases, owner: alias}, write_blocked=state.write_blocked | {owner}
+            )
+        )
         return alias
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        alias = current().held[self._owner]
+        alias = current().read_only_aliases[self._owner]
         pop()
         connection = connections[alias]
         try:
@@ -92,22 +96,24 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
         # What Django's `non_atomic_requests` sets.
         left_out: set[str] = getattr(function, "_non_atomic_requests", set())
-        vars(in_block)["_non_atomic_requests"] = left_out.union(replication_set(self._owner))
+        vars(in_block)["_non_atomic_requests"] = left_out.union(owner_and_replicas(self._owner))
         return cast(F, in_block)
 
     def _where(self, owner: str) -> str:
-        state, group = current(), set_of(owner)
-        if owner in state.held:
-            return state.held[owner]
+        state, group = current(), replication_set(owner)
+        if owner in state.read_only_aliases:
+            return state.read_only_aliases[owner]
         if self._alias is not None:
-            if self._alias == owner or any(each.alias == self._alias for each in group.fit):
+            if self._alias == owner or any(each.alias == self._alias for each in group.snapshot.eligible):
                 return self._alias
-        elif (replica := replica_for(group, state.ledger)) is not None and not would_stray(replica):
-            if len(group.replicas) > 1:
-                state.ledger.last.setdefault(owner, replica)
+        elif (replica := replica_for_client(owner, state.consistency)) is not None and not transaction_may_be_stale(
+            replica
+        ):
+            if len(group.snapshot.replicas) > 1:
+                state.consistency.last_replica.setdefault(owner, replica)
             return replica
-        if group.replicas:
-            fell_back(owner, state, "pinned" if self._alias is None and group.fit else "down")
+        if group.snapshot.replicas:
+            record_fallback(owner, state, "pinned" if self._alias is None and group.snapshot.eligible else "down")
         return owner
 
 
@@ -120,8 +126,8 @@ def _begin(alias: str, owner: str) -> str:
     except (OperationalError, InterfaceError) as error:
         if alias == owner or nested:
             raise
-        gave_up(connection, error)
-        fell_back(owner, current(), "down")
+        report_failure(connection, error)
+        record_fallback(owner, current(), "down")
         _begin_on(connections[owner])
         return owner
     return alias
@@ -140,7 +146,7 @@ def _begin_on(connection: BaseDatabaseWrapper) -> None:
 
 
 def _statements(connection: BaseDatabaseWrapper) -> Statements:
-    if SHARES in connection.settings_dict:  # the session is the owner's
+    if SHARES_CONNECTION_OF in connection.settings_dict:  # the session is the owner's
         return Statements()
     return _BY_VENDOR.get(connection.vendor, Statements())
 

@@ -1,99 +1,136 @@
-"""Why a read of a model goes where it goes, here and now. To look at, not to route by: asking leaves no trace."""
+"""Why a read of a model goes to its alias, here and now; for one model and for all. Asking changes nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import router
+from django.apps import apps
+from django.db import connections, router
 from django.db.models import Model
 
-from switchyard.routing.decision import decision
+from switchyard.routing.decision import Decision
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter, djangos_choice
-from switchyard.routing.selection.rules import RULES, Read
-from switchyard.routing.session.context import Ledger, State, current
+from switchyard.routing.selection.rules import RULES
+from switchyard.routing.selection.select import decide
+from switchyard.routing.session.context import RoutingContext, activate, current
 from switchyard.routing.topology.ownership import owner_of
-from switchyard.routing.topology.replication import Replica, set_of
+from switchyard.routing.topology.replication import Replica, replication_set
 
 type _Answers = Mapping[Any, Callable[[], str | None]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A rule that was asked, and its answer: None where the read is none of those that it is about."""
+class RuleResult:
+    """A rule that was tried, and its alias; None if the rule does not decide this read."""
 
     rule: str
-    says: str
+    description: str
     alias: str | None
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where a read goes, and why."""
+    """Where a read goes, and why.
+
+    `results` are the rules in their order, up to the rule that decided; `replicas` says what is known about each
+    replica of the owner. If another router answers, `rule` is the name of its class.
+    """
 
     model: str
     owner: str
     alias: str
     rule: str
     why: str
-    asked: tuple[Asked, ...]  # in order, up to the one that decided
-    replicas: tuple[Replica, ...]  # what is known about the owner's
+    results: tuple[RuleResult, ...]
+    replicas: tuple[Replica, ...]
 
     def __str__(self) -> str:
         return f"{self.model} is read from '{self.alias}' by rule '{self.rule}': {self.why}."
 
 
-def explain_route(model: type[Model], instance: Model | None = None) -> Explanation:
-    """Explain a read of the model here and now; `instance` is the one that it is asked from, as for a related row.
+@dataclass(frozen=True)
+class ModelRoute:
+    """The aliases of one model; `migrate` is empty if no migration makes its table."""
 
-    Raises ImproperlyConfigured for an app that has no owner.
+    model: str
+    table: str
+    read: str
+    write: str
+    migrate: str
+    rule: str
+
+
+def explain_route(model: type[Model], instance: Model | None = None) -> Explanation:
+    """Explain where a read of the model goes, here and now. Makes no query, counts nothing, changes no state.
+
+    `instance` is the instance whose related rows are read. Raises ImproperlyConfigured for an app without an owner.
+
+        >>> str(explain_route(Order))
+        "shop.Order is read from 'replica' by rule 'replica': a fit replica that has caught up."
     """
+    with activate(_isolated(current())):
+        chosen = decide(model, instance)
+    results = _results(chosen)
+    alias, answering = _answer(model, instance, chosen)
+    is_ours = alias == chosen.alias
     owner = owner_of(model)
-    group = set_of(owner)
-    read = Read(model, owner, instance, _apart(current()), group)
-    asked = tuple(_asked(read))
-    last = asked[-1]
-    alias, answering = _answer(model, instance, alias=str(last.alias), rule=last.rule)
-    ours = alias == last.alias
     return Explanation(
         model=model._meta.label,
         owner=owner,
         alias=alias,
-        rule=last.rule if ours else answering,
-        why=last.says if ours else f"{answering} answered before or instead of a rule",
-        asked=asked,
-        replicas=group.replicas,
+        rule=chosen.rule if is_ours else answering,
+        why=results[-1].description if is_ours else f"{answering} answered before or instead of a rule",
+        results=results,
+        replicas=replication_set(owner).snapshot.replicas,
     )
 
 
+def route_table() -> list[ModelRoute]:
+    """Return the route of every model as the installed routers decide it here and now, in the order of the apps."""
+    return [_model_route(model) for model in apps.get_models(include_auto_created=True)]
+
+
 def written_to(model: type[Model]) -> str:
-    """Return the alias that the installed routers write the model's rows to."""
-    return _django_asks("db_for_write", {AppRouter.db_for_write: lambda: owner_of(model)}, model)[0]
+    """Return the alias to which the installed routers send writes of the model."""
+    return _ask_routers("db_for_write", {AppRouter.db_for_write: lambda: owner_of(model)}, model)[0]
 
 
-def _asked(read: Read) -> Iterator[Asked]:
-    """Yield the rules with their answers, up to the one that decides."""
-    for rule in RULES:
-        alias = rule.alias(read)
-        yield Asked(rule.name, rule.says, alias)
-        if alias is not None:
-            return
+def _model_route(model: type[Model]) -> ModelRoute:
+    options = model._meta
+    has_migrations = options.managed and not options.proxy and not options.swapped
+    read = explain_route(model)
+    return ModelRoute(
+        model=options.label,
+        table=options.db_table,
+        read=read.alias,
+        write=written_to(model),
+        migrate=", ".join(a for a in connections if has_migrations and router.allow_migrate_model(a, model)),
+        rule=read.rule,
+    )
 
 
-def _answer(model: type[Model], instance: Model | None, *, alias: str, rule: str) -> tuple[str, str]:
-    """Return where Django sends the read for which our rules choose the alias, and who says so."""
-    left = decision(alias, rule).left and alias == djangos_choice(instance)
+def _results(chosen: Decision) -> tuple[RuleResult, ...]:
+    tried = RULES[: [rule.name for rule in RULES].index(chosen.rule) + 1]
+    return tuple(
+        RuleResult(rule.name, rule.description, chosen.alias if rule.name == chosen.rule else None) for rule in tried
+    )
+
+
+def _answer(model: type[Model], instance: Model | None, chosen: Decision) -> tuple[str, str]:
+    """Return the alias to which Django sends the read for which our rules made the decision, and who answered."""
+    defers = chosen.may_defer and chosen.alias == djangos_choice(instance)
     ours: _Answers = {
-        PrimaryReplicaRouter.db_for_read: lambda: None if left else alias,
+        PrimaryReplicaRouter.db_for_read: lambda: None if defers else chosen.alias,
         AppRouter.db_for_read: lambda: owner_of(model),
     }
-    return _django_asks("db_for_read", ours, model, instance)
+    return _ask_routers("db_for_read", ours, model, instance)
 
 
-def _django_asks(method: str, ours: _Answers, model: type[Model], instance: Model | None = None) -> tuple[str, str]:
-    """Ask the installed routers as Django does, and return the first answer and whose it is.
+def _ask_routers(method: str, ours: _Answers, model: type[Model], instance: Model | None = None) -> tuple[str, str]:
+    """Ask the installed routers as Django does; return the first answer and the name of its router.
 
-    Our own are answered for: to ask them would count as a query's decision.
+    Our own routers are not called, because they count each call as the decision of a query.
     """
     hints = {} if instance is None else {"instance": instance}
     for each in router.routers:
@@ -104,10 +141,8 @@ def _django_asks(method: str, ours: _Answers, model: type[Model], instance: Mode
     return djangos_choice(instance), "Django's default"
 
 
-def _apart(state: State) -> State:
-    """Return the frame on a ledger of its own: to look whether a position is known by now takes it down."""
-    copied = state.over()
-    copied.ledger = Ledger()
-    copied.ledger.last = dict(state.ledger.last)
-    copied.ledger.owed = {owner: copy(owed) for owner, owed in state.ledger.owed.items()}
-    return copied
+def _isolated(context: RoutingContext) -> RoutingContext:
+    """Return the context with a copy of its consistency state: a decision may resolve and record positions there."""
+    consistency = context.consistency.copy()
+    consistency.required = {owner: copy(required) for owner, required in consistency.required.items()}
+    return context.derive(consistency=consistency)

@@ -1,32 +1,35 @@
 """The two routers: one line each over the tables of owners and rules.
 
-Each is complete alone. Stacked, `PrimaryReplicaRouter` comes first.
+Each router is complete alone. In DATABASE_ROUTERS, `PrimaryReplicaRouter` comes first.
 """
 
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
 
-from switchyard.routing.connection_state import in_program_transaction, thread
-from switchyard.routing.decision import decision, tally
-from switchyard.routing.selection.select import choose, route_of, routes
-from switchyard.routing.session.context import current
+from switchyard.routing.decision import decision, decision_counter
+from switchyard.routing.selection.select import decide
 from switchyard.routing.topology.ownership import owner_of, owner_of_app, replicas_of, replicated_by
 
 
 class AppRouter:
-    """Send every app to its owner, for reads, writes, relations and migrations."""
+    """Send every app to its owner, for reads, writes, relations and migrations.
+
+    Each method raises ImproperlyConfigured for an app without an owner.
+
+        DATABASE_ROUTERS = ["switchyard.routing.AppRouter"]
+    """
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         owner = owner_of(model)
-        if not replicas_of(owner):  # else the router that knows the replicas has counted it
-            tally.count(decision(owner, "owner"))
+        if not replicas_of(owner):  # otherwise PrimaryReplicaRouter has counted the decision
+            decision_counter.count(decision(owner, "owner"))
         return owner
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
         owner = owner_of(model)
-        tally.count(decision(owner, "write"))
+        decision_counter.count(decision(owner, "write"))
         return owner
 
     def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
@@ -37,41 +40,24 @@ class AppRouter:
 
 
 class PrimaryReplicaRouter(AppRouter):
-    """Send reads to a fit replica of the model's owner, writes to the owner; a replica never migrates."""
+    """Send reads to a fit, caught-up replica of the model's owner, and writes to the owner; a replica never migrates.
+
+    A decision makes no query. Each method raises ImproperlyConfigured for an app without an owner.
+
+        DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
+    """
 
     def db_for_read(  # type: ignore[override]
         self, model: type[Model], instance: Model | None = None, **hints: Any
     ) -> str | None:
-        # On the way of every query: the usual read is decided here, in as few steps as can be, the others by choose().
-        try:
-            route = routes[model]
-        except KeyError:
-            route = route_of(model)
-        chosen = route.always
-        if chosen is None:
-            state = current()
-            settled = state.ledger.settled
-            if settled.judgement is not route.group.judgement or instance is not None or not state.plain:
-                chosen = choose(route, instance)
-            else:
-                try:  # as thread_connection() does
-                    connection = getattr(thread, route.owner)
-                except AttributeError:
-                    connection = connections[route.owner]
-                if connection.in_atomic_block or not (connection.autocommit or connection.connection is None):
-                    chosen = route.by.in_transaction if in_program_transaction(connection) else choose(route, None)
-                else:
-                    chosen = settled.default
-        if chosen.left and chosen.alias == djangos_choice(instance):
-            # Without a next router Django takes the instance's alias, which may be the unfit replica, or `default`,
-            # which may not be the owner: no opinion only where that comes to the same.
+        chosen = decide(model, instance)
+        # Without an answer here the next router answers, or Django, which takes the instance's alias or "default".
+        # Return None only if Django's own choice is the same alias.
+        if chosen.may_defer and chosen.alias == djangos_choice(instance):
             if chosen.rule == "down":
-                tally.count(chosen)
+                decision_counter.count(chosen)
             return None
-        try:
-            tally.thread.cells[chosen.column] += 1.0
-        except (AttributeError, TypeError):  # the thread's first, or the first of this kind
-            tally.count(chosen)
+        decision_counter.add(chosen)
         return chosen.alias
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
@@ -79,5 +65,5 @@ class PrimaryReplicaRouter(AppRouter):
 
 
 def djangos_choice(instance: Model | None) -> str:
-    """Return where Django sends what no router has an opinion on."""
+    """Return the alias that Django chooses when no router answers."""
     return (instance is not None and instance._state.db) or DEFAULT_DB_ALIAS

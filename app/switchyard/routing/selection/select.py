@@ -1,165 +1,172 @@
-"""Where a read goes, and by which rule. No I/O: what costs I/O is refreshed beside the decision, in monitor.py."""
+"""How a read is decided: the alias, and the rule that chose it. No I/O: the monitor publishes what servers say."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.core.signals import setting_changed
 from django.db.models import Model
 
-from switchyard.routing.connection_state import in_program_transaction, thread_connection
+from switchyard.positions import Position
+from switchyard.routing.connection_state import program_transaction_on
 from switchyard.routing.decision import Decision, decision
-from switchyard.routing.session.context import Ledger, State, Unplaced, current, is_process
-from switchyard.routing.topology.ownership import app_of_rows, is_primary_only, owner_of, replicas_of, replicated_by
-from switchyard.routing.topology.replication import Best, ReplicationSet, set_of
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition
+from switchyard.routing.session.context import RoutingContext, current, is_process_context
+from switchyard.routing.topology.ownership import (
+    app_of_rows,
+    is_primary_only,
+    owner_of,
+    replicas_of,
+    replicated_by,
+)
+from switchyard.routing.topology.replication import Candidate, Snapshot, replication_set
 
 
-class OwnersDecisions(NamedTuple):
-    """The decisions that send a read to its owner, by their rule."""
+class OwnerDecisions(NamedTuple):
+    """The decisions that send a read to its owner, by the name of their rule."""
 
-    instance: Decision
+    loaded_from_owner: Decision
     in_transaction: Decision
-    unsafe: Decision
+    unsafe_method: Decision
     pinned: Decision
     down: Decision
 
 
-def able(group: ReplicationSet, ledger: Ledger) -> list[str]:
-    """Return the fit replicas that have what is owed, the best first."""
-    owed = None if group.in_step else ledger.position(group.owner)
-    if type(owed) is Unplaced:
-        return []
-    return [each.alias for each in group.fit if owed is None or each.has(owed)]
+class ReadRoute:
+    """What is the same for every read of a model: its owner, and the decisions that are possible."""
 
-
-class Route:
-    """What is the same for every read of a model: its owner, and the decisions there can be."""
-
-    __slots__ = ("always", "by", "default", "group", "override", "owner", "several")
+    __slots__ = ("fixed", "has_many", "override_decisions", "owner", "owner_decisions", "replication_set")
 
     def __init__(self, model: type[Model]) -> None:
         self.owner = owner_of(model)
-        self.group = set_of(self.owner)
+        self.replication_set = replication_set(self.owner)
         replicas = replicas_of(self.owner)
-        self.several = len(replicas) > 1
-        self.default = {alias: decision(alias, "default") for alias in replicas}
-        self.override = {alias: decision(alias, "override") for alias in (self.owner, *replicas)}
-        self.by = OwnersDecisions(*(decision(self.owner, rule) for rule in OwnersDecisions._fields))
-        self.always: Decision | None = None
+        self.has_many = len(replicas) > 1
+        self.override_decisions = {alias: decision(alias, "override") for alias in (self.owner, *replicas)}
+        self.owner_decisions = OwnerDecisions(*(decision(self.owner, rule) for rule in OwnerDecisions._fields))
+        self.fixed: Decision | None = None  # for every read of the model
         if not replicas:
-            self.always = decision(self.owner, "owner")
+            self.fixed = decision(self.owner, "owner")
         elif is_primary_only(app_of_rows(model)):
-            self.always = decision(self.owner, "primary_only")
+            self.fixed = decision(self.owner, "primary_only")
 
 
-def decide(model: type[Model], hints: dict[str, Any] | None = None) -> Decision:
-    """Decide where a read of the model goes."""
-    route = routes.get(model) or route_of(model)
-    return route.always or choose(route, hints.get("instance") if hints else None)
+def decide(model: type[Model], instance: Model | None = None) -> Decision:
+    """Decide where a read of the model goes; `instance` is the instance whose related rows are read."""
+    return select(routes.get(model) or route_of(model), instance)
 
 
-def choose(route: Route, instance: Model | None) -> Decision:  # noqa: PLR0911 - one return a rule
-    """Decide by the rules in their order. Written for speed: rules.py has them one by one."""
-    state = current()
-    owner, group, by = route.owner, route.group, route.by
-    best = group.best  # read once: another thread replaces it
-    if state.held and (held := state.held.get(owner)):
-        return route.override[held]
-    if state.prefers:
-        return route.override[best.replica.alias if best and state.prefers == "replica" else owner]
+def select(route: ReadRoute, instance: Model | None) -> Decision:  # noqa: PLR0911 - one return for each rule
+    """Apply the rules in the order of RULES. Runs in the way of every query, so its steps are few."""
+    if route.fixed is not None:
+        return route.fixed
+    context, owner = current(), route.owner
+    snapshot = route.replication_set.snapshot  # read once: the monitor's thread replaces it
+    if not context.is_default:
+        if alias := context.read_only_aliases.get(owner):
+            return route.override_decisions[alias]
+        if context.preference:
+            preferred = snapshot.preferred if context.preference == "replica" else None
+            return route.override_decisions[preferred.replica.alias if preferred else owner]
+    # Never the instance's alias by itself: another owner may hold the rows of a child.
     if instance is not None and instance._state.db == owner:
-        return by.instance
-    connection = thread_connection(owner)
-    if (connection.in_atomic_block or not connection.autocommit) and in_program_transaction(connection):
-        return by.in_transaction
-    if state.unsafe:
-        return by.unsafe
-    settled = state.ledger.settled
-    if settled.judgement is group.judgement:
-        return settled.default
-    if best is None:
-        fell_back(owner, state, "down")
-        return by.down
-    return _of_the_best(route, state, best)
+        return route.owner_decisions.loaded_from_owner
+    if program_transaction_on(owner) is not None:
+        return route.owner_decisions.in_transaction
+    if context.unsafe_method:
+        return route.owner_decisions.unsafe_method
+    cached = context.consistency.cached
+    if cached.generation is snapshot.generation:
+        return cached.decision
+    return _select_replica(route, context, snapshot)
 
 
-def _of_the_best(route: Route, state: State, best: Best) -> Decision:
-    """Decide for the best replica, or the one that this client read last, if it has what is owed."""
-    owner, group, ledger = route.owner, route.group, state.ledger
-    if route.several and (last := ledger.last.get(owner)) is not None:
-        best = group.bests.get(last, best)
-    replica = best.replica
-    owed = None if group.in_step else ledger.owed.get(owner)
-    if owed is not None and (type(owed) is Unplaced or not replica.has(owed)):
-        return _of_the_able(route, state)
-    if route.several and ledger.last.setdefault(owner, replica.alias) != replica.alias:
-        return _of_the_able(route, state)
-    ledger.settle(owner, owed, best)
-    return best.default
+def _select_replica(route: ReadRoute, context: RoutingContext, snapshot: Snapshot) -> Decision:
+    """Apply the rules about replicas: `pinned`, `replica` and `down`."""
+    owner, consistency = route.owner, context.consistency
+    if not snapshot.eligible:
+        record_fallback(owner, context, "down")
+        return route.owner_decisions.down
+    required = None if snapshot.lag_free else consistency.required_position(owner)
+    candidates = _caught_up(snapshot, required)
+    if not candidates:
+        record_fallback(owner, context, "pinned")
+        return route.owner_decisions.pinned
+    first = next(iter(candidates))
+    # A client stays on the replica that it read last: another one may be behind it. Only the owner surely is not.
+    candidate = candidates.get(consistency.last_replica.setdefault(owner, first) if route.has_many else first)
+    if candidate is None:
+        record_fallback(owner, context, "down")
+        return route.owner_decisions.down
+    consistency.remember(owner, required, candidate)
+    return candidate.decision
 
 
-def _of_the_able(route: Route, state: State) -> Decision:
-    """Decide where the best replica will not do."""
-    owner, ledger = route.owner, state.ledger
-    aliases = able(route.group, ledger)
-    if not aliases:
-        fell_back(owner, state, "pinned")
-        return route.by.pinned
-    last = ledger.last.setdefault(owner, aliases[0]) if route.several else aliases[0]
-    if last not in aliases:
-        fell_back(owner, state, "down")
-        return route.by.down
-    return route.default[last]
+def _caught_up(snapshot: Snapshot, required: Position | PendingPosition | None) -> Mapping[str, Candidate]:
+    """Return the eligible replicas that have replayed the required position, the preferred replica first."""
+    if required is None:
+        return snapshot.candidates
+    if type(required) is PendingPosition:
+        return {}
+    return {alias: each for alias, each in snapshot.candidates.items() if each.replica.caught_up_to(required)}
 
 
-def replica_for(group: ReplicationSet, ledger: Ledger) -> str | None:
-    """Return the replica that this client may read: the one read last, or the best one that has what is owed."""
-    aliases = able(group, ledger)
-    last = ledger.last.get(group.owner) if len(group.replicas) > 1 else None
+def caught_up_replicas(owner: str, consistency: ConsistencyState) -> list[str]:
+    """Return the owner's fit replicas that have replayed the client's required position, the preferred one first."""
+    snapshot = replication_set(owner).snapshot
+    return list(_caught_up(snapshot, None if snapshot.lag_free else consistency.required_position(owner)))
+
+
+def replica_for_client(owner: str, consistency: ConsistencyState) -> str | None:
+    """Return the replica that this client may read: its last one, or the preferred caught-up one if it has none."""
+    replicas = caught_up_replicas(owner, consistency)
+    last = consistency.last_replica.get(owner) if len(replicas_of(owner)) > 1 else None
     if last is None:
-        return aliases[0] if aliases else None
-    # Another one may be behind what was seen there. From the owner, which has everything, the way back is by position.
-    return last if last in aliases else None
+        return replicas[0] if replicas else None
+    return last if last in replicas else None
 
 
-def instead_of(alias: str, tried: Collection[str] = ()) -> str:
-    """Return where a read goes that failed on the replica: to another fit one with what is owed, or to the owner."""
+def fallback_alias(alias: str, tried: Collection[str] = ()) -> str:
+    """Return where a read goes that failed on the replica: another caught-up replica, not in `tried`, or the owner.
+
+    With several replicas, only the owner surely includes all reads of the lost replica.
+    """
     owner = replicated_by(alias) or alias
-    group, ledger = set_of(owner), current().ledger
-    # What was read on the lost one bounds nothing: with several, only the owner is surely not behind it.
-    if len(group.replicas) == 1 or owner not in ledger.last:
-        others = able(group, ledger)
+    context = current()
+    if len(replicas_of(owner)) == 1 or owner not in context.consistency.last_replica:
+        others = caught_up_replicas(owner, context.consistency)
         if (other := next((each for each in others if each != alias and each not in tried), None)) is not None:
             return other
-    fell_back(owner, current(), "down")
+    record_fallback(owner, context, "down")
     return owner
 
 
-def fell_back(owner: str, state: State, rule: str) -> None:
-    """Take down that the owner was read in a replica's place: what was seen there is owed like a write.
+def record_fallback(owner: str, context: RoutingContext, rule: str) -> None:
+    """Record that the client reads the owner in a replica's place: replicas must catch up with that read as well.
 
-    A process would never come back from `pinned`, as it reads on and on: it owes what it wrote, and no more.
+    Outside requests and tasks, pinned reads do not renew the pin; otherwise a long-running process would never return
+    to its replicas.
     """
-    if not set_of(owner).in_step and (rule == "down" or not is_process(state)):
-        state.ledger.owe(owner, Unplaced(time.monotonic()))
+    if not replication_set(owner).snapshot.lag_free and (rule == "down" or not is_process_context(context)):
+        context.consistency.require(owner, PendingPosition(time.monotonic()))
 
 
-routes: dict[type[Model], Route] = {}
+routes: dict[type[Model], ReadRoute] = {}
 
 
-def route_of(model: type[Model]) -> Route:
-    """Return the model's route, found for the first time."""
-    route = Route(model)
-    # Migrations render model classes by the thousand; these are asked for once. The database cache's has no registry.
+def route_of(model: type[Model]) -> ReadRoute:
+    """Return the model's route, and keep it for the next read."""
+    route = ReadRoute(model)
+    # Migrations render thousands of model classes and read each once. The database cache's class has no registry.
     if getattr(model._meta, "apps", None) is apps:
         routes[model] = route
     return route
 
 
-def _forget(*, setting: str, **_kwargs: Any) -> None:
+def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "DATABASES"}:
         routes.clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="switchyard.routing.selection.select")
+setting_changed.connect(_clear_caches, dispatch_uid="switchyard.routing.selection.select")

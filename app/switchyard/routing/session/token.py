@@ -14,21 +14,21 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from switchyard.positions import Position, from_text, to_text
+from switchyard.positions import Position, parse, serialize
 
-LONGEST = 900  # characters; the cookie's name and attributes come to less than the rest of 1 KB
+MAX_LENGTH = 900  # characters; the cookie's name and attributes come to less than the rest of 1 KB
 _SIGNATURE = 16  # bytes
 _UNKNOWN = "?"
 _PERSON = b"switchyard.1"
 
 
-class Line(NamedTuple):
+class TokenEntry(NamedTuple):
     """What is carried for one owner."""
 
     owner: str
     position: Position | None  # that its replicas must have replayed
     unknown: bool = False  # they must have replayed something, and nobody knows what
-    last: str = ""  # the replica read last
+    last_replica: str = ""  # the replica read last
     server: str = ""  # the mark of the server read last
 
 
@@ -36,19 +36,21 @@ class TokenError(ValueError):
     """The token was not made with one of this service's keys, or not by this version."""
 
 
-def encode(lines: Iterable[Line]) -> str:
+def encode(lines: Iterable[TokenEntry]) -> str:
     """Return the token of these lines; no lines have none. A position too long to carry is carried as unknown."""
     lines = list(lines)
     if not lines:
         return ""
     token = _signed(lines)
-    return token if len(token) <= LONGEST else _signed([line._replace(position=None, unknown=True) for line in lines])
+    return (
+        token if len(token) <= MAX_LENGTH else _signed([line._replace(position=None, unknown=True) for line in lines])
+    )
 
 
-def decode(token: str) -> list[Line]:
+def decode(token: str) -> list[TokenEntry]:
     """Return the token's lines. Raises TokenError."""
-    if len(token) > LONGEST:
-        raise TokenError(f"It is longer than {LONGEST} characters.")
+    if len(token) > MAX_LENGTH:
+        raise TokenError(f"It is longer than {MAX_LENGTH} characters.")
     try:
         raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
     except ValueError as error:
@@ -65,17 +67,17 @@ def decode(token: str) -> list[Line]:
         raise TokenError("Another version made it.") from error
 
 
-def mark(server: str) -> str:
+def server_fingerprint(server: str) -> str:
     """Return what a token says of a server: its text can be read, and an address is nobody's business."""
     return blake2b(server.encode(), digest_size=6, key=_derived(settings.SECRET_KEY), person=_PERSON).hexdigest()
 
 
-def _line(owner: str, position: str, last: str, server: str = "") -> Line:
+def _line(owner: str, position: str, last: str, server: str = "") -> TokenEntry:
     known = position not in {"", _UNKNOWN}
-    return Line(owner, from_text(position) if known else None, position == _UNKNOWN, last, server)
+    return TokenEntry(owner, parse(position) if known else None, position == _UNKNOWN, last, server)
 
 
-def _signed(lines: list[Line]) -> str:
+def _signed(lines: list[TokenEntry]) -> str:
     payload = "\n".join(
         f"{owner}\t{_text(position, unknown)}\t{last}" + (f"\t{server}" if server else "")
         for owner, position, unknown, last, server in lines
@@ -89,7 +91,7 @@ def _base64(raw: bytes) -> str:
 
 
 def _text(position: Position | None, unknown: bool) -> str:
-    return _UNKNOWN if unknown else to_text(position) if position is not None else ""
+    return _UNKNOWN if unknown else serialize(position) if position is not None else ""
 
 
 def _signature(payload: bytes, key: str | bytes) -> bytes:

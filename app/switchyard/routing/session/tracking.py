@@ -2,10 +2,11 @@
 
 import time
 
-from switchyard.routing.connection_state import in_program_transaction, thread_connection
-from switchyard.routing.session.context import Unplaced, current, is_process
+from switchyard.routing.connection_state import program_transaction_on
+from switchyard.routing.session.consistency import PendingPosition
+from switchyard.routing.session.context import current, is_process_context
 from switchyard.routing.topology.ownership import is_primary_only, replicas_of
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import cache_tables, models_by_table
 from switchyard.sql.classifier import Statement
 
@@ -16,11 +17,14 @@ def record_write(alias: str, statement: Statement) -> None:
     Call it after the statement, also after a failed statement: a commit whose answer was lost is a commit.
     """
     state = current()
-    if not replicas_of(alias) or not state.sticky or _is_read_there_alone(statement) or set_of(alias).in_step:
+    if (
+        not replicas_of(alias)
+        or not state.sticky
+        or _is_read_there_alone(statement)
+        or replication_set(alias).snapshot.lag_free
+    ):
         return
-    connection = thread_connection(alias)
-    writer = connection if in_program_transaction(connection) else None
-    state.ledger.owe(alias, Unplaced(time.monotonic(), writer))
+    state.consistency.require(alias, PendingPosition(time.monotonic(), program_transaction_on(alias)))
 
 
 def record_read(alias: str) -> bool:
@@ -30,12 +34,12 @@ def record_read(alias: str) -> bool:
     reads of a process outside requests and tasks do not move it: a process that reads all the time would stay pinned.
     """
     state = current()
-    pending = state.ledger.owed.get(alias)
-    if type(pending) is not Unplaced:
+    pending = state.consistency.required.get(alias)
+    if type(pending) is not PendingPosition:
         return False
-    if is_process(state):
+    if is_process_context(state):
         return True
-    pending.at = max(pending.at, time.monotonic())
+    pending.written_at = max(pending.written_at, time.monotonic())
     return False
 
 

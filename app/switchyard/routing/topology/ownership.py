@@ -50,7 +50,7 @@ def replicated_by(alias: str) -> str | None:
     return next((owner for owner, replicas in conf.replicas.items() if alias in replicas), None)
 
 
-def replication_set(owner: str) -> tuple[str, ...]:
+def owner_and_replicas(owner: str) -> tuple[str, ...]:
     """Return the owner and its replicas: the aliases that hold the same rows."""
     return (owner, *replicas_of(owner))
 

@@ -1,144 +1,173 @@
-"""What is known about the servers of each owner, published for decisions: no I/O here.
+"""What is known about the servers of each owner, published for decisions. No I/O.
 
-refresher.py asks the servers and replaces what stands here. Before it has, or where it does not run, every replica is
-fit and none is known to have replayed anything.
+The monitor replaces the snapshots. Before the first snapshot, and where no monitor runs, every replica is fit and no
+replica is known to have replayed anything.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.core.signals import setting_changed
 from django.db import connections
 
-from switchyard.positions import VENDORS, Answer, Position
-from switchyard.routing.decision import decision
+from switchyard.positions import VENDORS, Position, ServerStatus
+from switchyard.routing.decision import Decision, decision
 from switchyard.routing.topology.ownership import replicas_of
 
-# Replicas' aliases behind which more than one server was seen, and when last.
-shared: dict[str, float] = {}
-# In the settings of a test's mirror: the alias whose driver connection it uses.
-SHARES = "SHARES_CONNECTION_OF"
+# Aliases of replicas with more than one server behind them -> `time.monotonic()` of the last sight of a second server.
+shared_aliases: dict[str, float] = {}
+# Key in the settings of a test's mirror: the alias whose driver connection the mirror uses.
+SHARES_CONNECTION_OF = "SHARES_CONNECTION_OF"
 
 
 class Sample(NamedTuple):
-    """An answer, and the `time.monotonic()` before which everything it covers had happened."""
+    """A server's status. Every write committed before `begun_at` is included in `status.position`."""
 
-    begun_at: float
-    answer: Answer
+    begun_at: float  # time.monotonic()
+    status: ServerStatus
 
 
 class Replica(NamedTuple):
     """What is known about one replica. Never changed, only replaced."""
 
     alias: str
-    reason: str = ""  # why it is unfit
-    position: Position | None = None  # what it has surely replayed
+    unfit_reason: str = ""
+    position: Position | None = None  # the replica has replayed at least this
     lag_seconds: float = 0.0
     lag_bytes: int | None = None
 
     @property
     def fit(self) -> bool:
-        """Tell whether reads that owe nothing may go there."""
-        return not self.reason
+        """Return True if a client without a required position may read the replica."""
+        return not self.unfit_reason
 
-    def has(self, position: Position) -> bool:
-        """Tell whether it has surely replayed the position."""
-        return self.position is not None and self.position.covers(position)
+    def caught_up_to(self, position: Position) -> bool:
+        """Return True if the replica is known to have replayed the position."""
+        return self.position is not None and self.position.includes(position)
 
 
-class Best:
-    """A fit replica, with the decision that sends a usual read there. One object each time it is judged.
+class Candidate:
+    """A fit replica of one snapshot, with the decision that sends a usual read there.
 
-    Not a tuple: a slot is read in a third of the time that a named tuple's field takes.
+    Not a tuple: Python reads a slot in a third of the time that a named tuple's field takes.
     """
 
-    __slots__ = ("default", "judgement", "replica")
+    __slots__ = ("decision", "generation", "replica")
 
-    def __init__(self, replica: Replica, judgement: object) -> None:
+    def __init__(self, replica: Replica, generation: object) -> None:
         self.replica = replica
-        self.judgement = judgement  # the set's, for as long as this holds
-        self.default = decision(replica.alias, "default")
+        self.generation = generation  # of its snapshot
+        self.decision: Decision = decision(replica.alias, "replica")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that is known about one owner and its replicas at one moment. Published with one assignment."""
+
+    generation: object  # another object in each snapshot
+    lag_free: bool  # the replicas show every row at once: SQLite files and mirrors in tests do
+    owner_sample: Sample | None  # the newest
+    unavailable_reason: str  # why the owner must not be written now; empty if it may be written
+    replicas: tuple[Replica, ...]  # in the order of REPLICAS
+    by_server: Mapping[str, Replica]  # each probed server behind the replicas' aliases
+    has_unprobed_servers: bool  # connections lead to servers that no probe reaches
+    eligible: tuple[Replica, ...]  # the fit replicas, the least lag first
+    candidates: Mapping[str, Candidate]  # the eligible replicas by alias
+    preferred: Candidate | None  # the first eligible replica
+
+    def all_caught_up(self, position: Position) -> bool:
+        """Return True if every replica, on every server, is known to have replayed the position."""
+        known = (*self.replicas, *self.by_server.values())
+        return not self.has_unprobed_servers and all(each.caught_up_to(position) for each in known)
 
 
 class ReplicationSet:
-    """An owner and its replicas."""
+    """An owner and its replicas, with the newest snapshot of them. One object for each owner and process."""
 
-    __slots__ = (
-        "_turn",
-        "behind",
-        "best",
-        "bests",
-        "fit",
-        "in_step",
-        "judgement",
-        "owner",
-        "refusal",
-        "replicas",
-        "sample",
-        "strangers",
-    )
+    __slots__ = ("_round_robin", "owner", "snapshot")
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
-        self._turn = -1  # whose it is among equals
-        self.look()
-        self.forget()
+        self.snapshot: Snapshot
+        self._round_robin = 0
+        self.reset()
 
-    def look(self) -> None:
-        """Look whether the replicas show every row at once: files do, and so do mirrors in tests."""
-        mirrors = all(SHARES in connections.settings[alias] for alias in replicas_of(self.owner))
-        self.in_step = not keeps_positions(self.owner) or mirrors
-
-    def forget(self) -> None:
-        """Know nothing: every replica is fit."""
-        self.sample: Sample | None = None  # the owner's newest
-        self.refusal = ""  # why the owner must not be written now
-        self.publish(Replica(alias) for alias in replicas_of(self.owner))
+    def reset(self) -> None:
+        """Publish that nothing is known: every replica is fit."""
         for alias in replicas_of(self.owner):
-            shared.pop(alias, None)
+            shared_aliases.pop(alias, None)
+        self._publish(
+            lag_free=_shows_rows_at_once(self.owner),
+            owner_sample=None,
+            unavailable_reason="",
+            replicas=tuple(map(Replica, replicas_of(self.owner))),
+            by_server=MappingProxyType({}),
+            has_unprobed_servers=False,
+        )
 
-    def publish(
-        self, replicas: Iterable[Replica], behind: Mapping[str, Replica] | None = None, *, strangers: bool = False
-    ) -> None:
-        """Replace what is known about the replicas, and about each server `behind` their aliases that is asked.
+    def replace_snapshot(self, replicas: Iterable[Replica] | None = None, **changes: Any) -> None:
+        """Publish a snapshot with these replicas and changes of its fields, otherwise as the one before.
 
-        There are `strangers` if connections lead to servers that are not.
+        Of replicas with equal lag, each snapshot prefers the next one. Otherwise one of them would serve all reads.
         """
-        self.replicas: tuple[Replica, ...] = tuple(replicas)
-        self._turn += 1
-        self.behind: Mapping[str, Replica] = behind or {}
-        self.strangers = strangers
-        fit = sorted((each for each in self.replicas if each.fit), key=lambda each: each.lag_seconds)
-        equals = sum(each.lag_seconds == fit[0].lag_seconds for each in fit)
-        first = self._turn % equals if equals else 0
-        # The best first, equals in turn: else one of them would serve all reads. A decision reads this, `bests` or
-        # `best` once: they are replaced, never changed.
-        self.fit: tuple[Replica, ...] = (*fit[first:equals], *fit[:first], *fit[equals:])
-        self.judgement = object()
-        self.bests = {each.alias: Best(each, self.judgement) for each in self.fit}
-        self.best = self.bests[self.fit[0].alias] if self.fit else None
+        before = self.snapshot
+        kept = {
+            "lag_free": before.lag_free,
+            "owner_sample": before.owner_sample,
+            "unavailable_reason": before.unavailable_reason,
+            "by_server": before.by_server,
+            "has_unprobed_servers": before.has_unprobed_servers,
+        }
+        self._round_robin += replicas is not None
+        self._publish(replicas=before.replicas if replicas is None else tuple(replicas), **{**kept, **changes})
 
-    def passed(self, position: Position) -> bool:
-        """Tell whether every replica is known to have replayed the position."""
-        known = (*self.replicas, *self.behind.values())
-        return not self.strangers and all(each.has(position) for each in known)
+    def detect_shared_storage(self) -> None:
+        """Find out again whether the replicas show every row at once: the settings of mirrors have changed."""
+        self.replace_snapshot(lag_free=_shows_rows_at_once(self.owner))
+
+    def _publish(self, *, replicas: tuple[Replica, ...], **fields: Any) -> None:
+        generation = object()
+        eligible = _in_order_of_preference(replicas, self._round_robin)
+        candidates = {each.alias: Candidate(each, generation) for each in eligible}
+        self.snapshot = Snapshot(
+            generation=generation,
+            replicas=replicas,
+            eligible=eligible,
+            candidates=candidates,
+            preferred=candidates[eligible[0].alias] if eligible else None,
+            **fields,
+        )
 
 
-def keeps_positions(alias: str) -> bool:
-    """Tell whether the alias' vendor has replicas that lag."""
+def _in_order_of_preference(replicas: Iterable[Replica], turn: int) -> tuple[Replica, ...]:
+    fit = sorted((each for each in replicas if each.fit), key=lambda each: each.lag_seconds)
+    equals = sum(each.lag_seconds == fit[0].lag_seconds for each in fit)
+    first = turn % equals if equals else 0
+    return (*fit[first:equals], *fit[:first], *fit[equals:])
+
+
+def _shows_rows_at_once(owner: str) -> bool:
+    mirrors = all(SHARES_CONNECTION_OF in connections.settings[alias] for alias in replicas_of(owner))
+    return not supports_positions(owner) or mirrors
+
+
+def supports_positions(alias: str) -> bool:
+    """Return True if the alias' vendor has positions, and so replicas that lag."""
     return connections[alias].vendor in VENDORS
 
 
 @cache
-def set_of(owner: str) -> ReplicationSet:
-    """Return the owner's one set in this process."""
+def replication_set(owner: str) -> ReplicationSet:
+    """Return the owner's replication set."""
     return ReplicationSet(owner)
 
 
-def _forget(*, setting: str, **_kwargs: Any) -> None:
+def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "DATABASES"}:
-        set_of.cache_clear()
+        replication_set.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="switchyard.routing.topology.replication")
+setting_changed.connect(_clear_caches, dispatch_uid="switchyard.routing.topology.replication")

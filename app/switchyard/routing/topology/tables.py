@@ -23,7 +23,7 @@ def models_by_table() -> Mapping[str, Mapping[str, type[Model]]]:
     """Return table (lower case, without schema) -> owner -> a model whose rows it holds there."""
     tables: dict[str, dict[str, type[Model]]] = {}
     for model in apps.get_models(include_auto_created=True):
-        if not model._meta.proxy and is_owned(model._meta.app_label):
+        if not model._meta.proxy and has_owner(model._meta.app_label):
             name = model._meta.db_table.rpartition(".")[2].strip('"`[]').lower()
             tables.setdefault(name, {}).setdefault(owner_of(model), model)
     return tables
@@ -38,7 +38,7 @@ def cache_tables() -> frozenset[str]:
     )
 
 
-def is_owned(app_label: str) -> bool:
+def has_owner(app_label: str) -> bool:
     """Tell whether OWNERS names the app."""
     return app_label in conf.owners or "*" in conf.owners
 

@@ -24,13 +24,13 @@ from tests.support.connected import connected
 from config.databases import topology
 from switchyard.health import readiness, views
 from switchyard.health.checks import AliasCheck
-from switchyard.health.probes import DEADLINE, State, probe_of
+from switchyard.health.probes import DEADLINE, AliasState, probe_of
 from switchyard.health.readiness import Readiness, Status, judge
 from switchyard.migrations import migrating
 from switchyard.telemetry import snapshot
 from switchyard.telemetry.families import QUERIES
 
-UP, DOWN, UNMIGRATED = State.UP, State.DOWN, State.UNMIGRATED
+UP, DOWN, UNMIGRATED = AliasState.UP, AliasState.DOWN, AliasState.UNMIGRATED
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,9 @@ def service(migrated: Path, tmp_path: Path, django_db_blocker: DjangoDbBlocker) 
         (UP, DOWN, DOWN, Status.DEGRADED, Status.DEGRADED),
     ],
 )
-def test_judge__of_states(default: State, replica: State, legacy: State, before: Status, after: Status) -> None:
+def test_judge__of_states(
+    default: AliasState, replica: AliasState, legacy: AliasState, before: Status, after: Status
+) -> None:
     """An optional owner never makes the service unready, nor does a required one whose replica serves, once ready."""
     aliases = {"default": default, "replica": replica, "legacy": legacy}
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.positions import from_text, to_text
-from switchyard.positions.mysql import GtidSet, ask, written
+from switchyard.positions import parse, serialize
+from switchyard.positions.mysql import MySQLGtidSet, current_position, status
 
 ONE, OTHER = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "b5145d4e-8d9b-11f0-a1ee-0242ac110002"
 
@@ -47,15 +47,15 @@ class Cursor:
 @given(models)
 def test_gtid_set__as_text(model: Model) -> None:
     """It comes back from its text as it was."""
-    position = GtidSet.parse(notation(model))
+    position = MySQLGtidSet.parse(notation(model))
 
-    assert from_text(to_text(position)) == position
+    assert parse(serialize(position)) == position
 
 
 @given(models, models)
 def test_covers__as_sets_do(one: Model, other: Model) -> None:
     """A set covers another when it has all of its members, gaps and tags included."""
-    assert GtidSet.parse(notation(one)).covers(GtidSet.parse(notation(other))) == (one >= other)
+    assert MySQLGtidSet.parse(notation(one)).includes(MySQLGtidSet.parse(notation(other))) == (one >= other)
 
 
 @given(models, st.data())
@@ -63,15 +63,15 @@ def test_covers__a_part(model: Model, data: st.DataObject) -> None:
     """A set covers each of its parts."""
     part = data.draw(st.frozensets(st.sampled_from(sorted(model)), min_size=1))
 
-    assert GtidSet.parse(notation(model)).covers(GtidSet.parse(notation(part)))
+    assert MySQLGtidSet.parse(notation(model)).includes(MySQLGtidSet.parse(notation(part)))
 
 
 @given(models, models)
 def test_covers__each_other(one: Model, other: Model) -> None:
     """Equal sets are equal positions, whatever the order of what was read."""
-    first, second = GtidSet.parse(notation(one)), GtidSet.parse(notation(other))
+    first, second = MySQLGtidSet.parse(notation(one)), MySQLGtidSet.parse(notation(other))
 
-    assert (first.covers(second) and second.covers(first)) == (first == second) == (one == other)
+    assert (first.includes(second) and second.includes(first)) == (first == second) == (one == other)
 
 
 @given(models, models)
@@ -79,12 +79,12 @@ def test_foreign_to__no_source_in_common(one: Model, other: Model) -> None:
     """Two sets are foreign when no server wrote in both."""
     common = {source for source, _ in one} & {source for source, _ in other}
 
-    assert GtidSet.parse(notation(one)).foreign_to(GtidSet.parse(notation(other))) == (not common)
+    assert MySQLGtidSet.parse(notation(one)).different_system(MySQLGtidSet.parse(notation(other))) == (not common)
 
 
 def test_parse__tags_of_one_server() -> None:
     """What stands behind a tag is that tag's, up to the next one."""
-    assert GtidSet.parse(f"{ONE.upper()}:1-3:7:nightly:2-4").sources == (
+    assert MySQLGtidSet.parse(f"{ONE.upper()}:1-3:7:nightly:2-4").sources == (
         (ONE, ((1, 3), (7, 7))),
         (f"{ONE}:nightly", ((2, 4),)),
     )
@@ -95,25 +95,25 @@ def test_parse__tags_of_one_server() -> None:
 )
 def test_ask__a_fenced_server(*, read_only: int, super_read_only: int, follows: bool) -> None:
     """A server that is read-only follows; one that takes writes does not."""
-    answer = ask(Cursor(ONE, read_only, super_read_only, f"{ONE}:1-5"))
+    answer = status(Cursor(ONE, read_only, super_read_only, f"{ONE}:1-5"))
 
-    assert (answer.server, answer.follows, answer.writable) == (ONE, follows, not follows)
+    assert (answer.server_id, answer.is_standby, answer.writable) == (ONE, follows, not follows)
 
 
 def test_written__what_came_from_a_predecessor() -> None:
     """After a change of roles the server shows rows that others wrote: they are part of its position."""
-    position = written(Cursor(ONE, 0, 0, f"{ONE}:1-5,\n{OTHER}:1-70"))
+    position = current_position(Cursor(ONE, 0, 0, f"{ONE}:1-5,\n{OTHER}:1-70"))
 
-    assert position == GtidSet.parse(f"{ONE}:1-5,{OTHER}:1-70")
-    assert not GtidSet.parse(f"{ONE}:1-5,{OTHER}:1-69").covers(position)
+    assert position == MySQLGtidSet.parse(f"{ONE}:1-5,{OTHER}:1-70")
+    assert not MySQLGtidSet.parse(f"{ONE}:1-5,{OTHER}:1-69").includes(position)
 
 
 def test_written__without_gtids() -> None:
     """There is no position, and the error says what to set."""
     with pytest.raises(ValueError, match="gtid_mode=ON"):
-        written(Cursor(ONE, 0, 0, ""))
+        current_position(Cursor(ONE, 0, 0, ""))
 
 
 def test_ask__without_gtids() -> None:
     """The server answers all the same, without a position."""
-    assert ask(Cursor(ONE, 0, 0, "")).position is None
+    assert status(Cursor(ONE, 0, 0, "")).position is None

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.positions import from_text, to_text
-from switchyard.positions.mysql import GtidSet
+from switchyard.positions import parse, serialize
+from switchyard.positions.mysql import MySQLGtidSet
 from switchyard.positions.postgresql import Lsn, reached
 
 KIB = 1024
@@ -22,7 +22,7 @@ lsns = st.builds(
 @given(lsns)
 def test_lsn__as_text(position: Lsn) -> None:
     """It comes back from its text as it was."""
-    assert from_text(to_text(position)) == position
+    assert parse(serialize(position)) == position
 
 
 def test_lsn__notation() -> None:
@@ -33,26 +33,26 @@ def test_lsn__notation() -> None:
 @given(lsns, lsns, lsns)
 def test_covers__is_a_partial_order(one: Lsn, other: Lsn, third: Lsn) -> None:
     """A position covers itself; what covers each other is equal; what covers reaches on."""
-    assert one.covers(one)
-    assert not (one.covers(other) and other.covers(one)) or one == other
-    assert not (one.covers(other) and other.covers(third)) or one.covers(third)
+    assert one.includes(one)
+    assert not (one.includes(other) and other.includes(one)) or one == other
+    assert not (one.includes(other) and other.includes(third)) or one.includes(third)
 
 
 @given(lsns, lsns)
 def test_covers__another_system(one: Lsn, other: Lsn) -> None:
     """Two systems never meet, however far each has come."""
-    assert one.foreign_to(other) == (one.system != other.system)
-    assert not (one.foreign_to(other) and one.covers(other))
+    assert one.different_system(other) == (one.system != other.system)
+    assert not (one.different_system(other) and one.includes(other))
 
 
 def test_covers__another_vendor() -> None:
     """A position of another vendor is foreign, and covered by none."""
-    gtids = GtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5")
+    gtids = MySQLGtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5")
     position = Lsn("73", 1, 5)
 
-    assert not position.covers(gtids)
-    assert position.foreign_to(gtids)
-    assert position.distance(gtids) is None
+    assert not position.includes(gtids)
+    assert position.different_system(gtids)
+    assert position.bytes_behind(gtids) is None
 
 
 def test_superseded__an_older_timeline() -> None:
@@ -62,13 +62,13 @@ def test_superseded__an_older_timeline() -> None:
     assert old.superseded_by(new)
     assert not new.superseded_by(old)
     assert not old.superseded_by(Lsn("74", 2, 500))
-    assert not new.covers(old)
+    assert not new.includes(old)
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**40))
 def test_distance__bytes_behind(one: int, other: int) -> None:
     """It is the log in between, and never negative."""
-    assert Lsn("73", 1, one).distance(Lsn("73", 1, other)) == max(other - one, 0)
+    assert Lsn("73", 1, one).bytes_behind(Lsn("73", 1, other)) == max(other - one, 0)
 
 
 @given(

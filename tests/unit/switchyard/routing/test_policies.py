@@ -45,7 +45,7 @@ def test_policy__by_model() -> None:
 def test_apply__raise(seen: list[tuple[str, str]]) -> None:
     """The error is raised, and counted once."""
     with given(cross_owner_transaction="raise"), pytest.raises(CrossOwnerTransactionError):
-        policies.apply(hit())
+        policies.enforce(hit())
 
     assert seen == [("cross_owner_transaction", "analytics")]
 
@@ -53,7 +53,7 @@ def test_apply__raise(seen: list[tuple[str, str]]) -> None:
 def test_apply__warn(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFixture) -> None:
     """The error's text is logged with the place where it happened, and counted."""
     with given(cross_owner_transaction="warn"):
-        policies.apply(hit())
+        policies.enforce(hit())
 
     assert seen == [("cross_owner_transaction", "analytics")]
     assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", str(hit()))]
@@ -63,7 +63,7 @@ def test_apply__warn(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFixtu
 def test_apply__allow(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFixture) -> None:
     """Nothing happens, and nothing is counted."""
     with given(cross_owner_transaction="allow"):
-        policies.apply(hit())
+        policies.enforce(hit())
 
     assert (seen, caplog.records) == ([], [])
 

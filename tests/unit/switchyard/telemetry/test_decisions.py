@@ -15,8 +15,8 @@ from switchyard.routing.decision import decision
 from switchyard.routing.selection.rules import RULES
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.context import within
-from switchyard.routing.topology.replication import Replica, set_of
+from switchyard.routing.session.context import activate
+from switchyard.routing.topology.replication import Replica, replication_set
 from switchyard.telemetry import counters, decisions, families, snapshot
 
 STACKED = ConnectionRouter(("switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"))
@@ -38,25 +38,25 @@ def counting() -> Iterator[Counts]:
 @contextmanager
 def down() -> Iterator[None]:
     """Judge the replica down."""
-    group = set_of("default")
-    group.publish([Replica("replica", "down")])
+    group = replication_set("default")
+    group.replace_snapshot([Replica("replica", "down")])
     try:
         yield
     finally:
-        group.publish([Replica("replica")])
+        group.replace_snapshot([Replica("replica")])
 
 
 @pytest.mark.parametrize(
     ("model", "read"),
     [
-        (User, ("replica", "read", "default")),
+        (User, ("replica", "read", "replica")),
         (Session, ("default", "read", "primary_only")),
         (AnalyticsEvent, ("analytics", "read", "owner")),
     ],
 )
 def test_decisions__stacked_routers(model: type[Model], read: tuple[str, ...]) -> None:
     """A read is one decision, though two routers are asked; a write is another."""
-    with counting() as counts, within(context.request()):
+    with counting() as counts, activate(context.request_context()):
         STACKED.db_for_read(model)
         STACKED.db_for_read(model)
         STACKED.db_for_write(model)
@@ -67,7 +67,7 @@ def test_decisions__stacked_routers(model: type[Model], read: tuple[str, ...]) -
 
 def test_decisions__no_fit_replica() -> None:
     """The read that the first router leaves to the second one is counted once, with its reason."""
-    with counting() as counts, within(context.request()), down():
+    with counting() as counts, activate(context.request_context()), down():
         STACKED.db_for_read(User)
         STACKED.db_for_read(User, instance=User(pk=1))
 

@@ -5,8 +5,8 @@ import pytest
 from accounts.models import User
 from switchyard.routing.connections.calls import Call
 from switchyard.routing.selection.select import decide
-from switchyard.routing.session.context import current, is_process
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.session.context import current, is_process_context
+from switchyard.routing.topology.replication import replication_set
 from switchyard.sql.classifier import classify
 from switchyard.testing import ReplicaLag
 from switchyard.testing.fixtures import _fresh_routing_state, replica_lag
@@ -34,16 +34,16 @@ def test_fixture__pause_and_catch_up(replica_lag: ReplicaLag) -> None:
 
 def test_fixture__leaves_nothing() -> None:
     """After a test the replicas are in step again, and nothing is owed."""
-    group = set_of("default")
+    group = replication_set("default")
 
-    assert group.in_step
-    assert group.sample is None
-    assert not current().ledger.owed
+    assert group.snapshot.lag_free
+    assert group.snapshot.owner_sample is None
+    assert not current().consistency.required
 
 
 def test_fixture__fresh_routing_state() -> None:
     """Each test has a frame of its own."""
-    assert not is_process(current())
+    assert not is_process_context(current())
 
 
 def test_replica_lag__no_replica(replica_lag: ReplicaLag) -> None:

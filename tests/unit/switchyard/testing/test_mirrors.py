@@ -8,7 +8,7 @@ from tests.support.connected import connected
 from tests.unit.switchyard.testing.ownproject import DJANGO, ORDERS, PYTEST, databases, passed
 
 from switchyard.routing.monitor import monitor
-from switchyard.testing.mirrors import SHARES, Mirror, shared_mirrors
+from switchyard.testing.mirrors import SHARES_CONNECTION_OF, Mirror, shared_mirrors
 
 MEMORY = {"ENGINE": "django.db.backends.sqlite3", "NAME": "never-used"}
 FILE = {**MEMORY, "TEST": {"NAME": "test.sqlite3"}}
@@ -48,7 +48,7 @@ def test_shared_mirrors__undone_afterwards() -> None:
             connections["replica"].creation.set_as_test_mirror(connections.settings["default"])
             inside = connections["replica"]
         outside = connections["replica"]
-        marked = SHARES in connections.settings["replica"]
+        marked = SHARES_CONNECTION_OF in connections.settings["replica"]
 
     assert isinstance(inside, Mirror)
     assert not isinstance(outside, Mirror)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from switchyard.routing.connections.connect import opened
+from switchyard.routing.connections.connect import connect_unless_down
 
 
 def away_after(looks: int) -> Any:
@@ -19,7 +19,7 @@ def test_opened__at_once() -> None:
     """What is opened is returned, and nobody looks."""
     connection = object()
 
-    assert opened(lambda: connection, away=pytest.fail, late=pytest.fail) is connection
+    assert connect_unless_down(lambda: connection, down_error=pytest.fail, discard=pytest.fail) is connection
 
 
 def test_opened__after_a_while() -> None:
@@ -29,7 +29,7 @@ def test_opened__after_a_while() -> None:
     def away() -> None:
         looked.set()
 
-    assert opened(lambda: looked.wait(10), away=away, late=pytest.fail) is True
+    assert connect_unless_down(lambda: looked.wait(10), down_error=away, discard=pytest.fail) is True
 
 
 @pytest.mark.parametrize("error", [OperationalError("refused"), TimeoutError("its own")])
@@ -40,7 +40,7 @@ def test_opened__refused(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error), match=str(error)):
-        opened(refuse, away=lambda: None, late=pytest.fail)
+        connect_unless_down(refuse, down_error=lambda: None, discard=pytest.fail)
 
 
 def test_opened__away_meanwhile() -> None:
@@ -57,7 +57,7 @@ def test_opened__away_meanwhile() -> None:
         closed.set()
 
     with pytest.raises(OperationalError, match="away"):
-        opened(open_connection, away=away_after(2), late=close)
+        connect_unless_down(open_connection, down_error=away_after(2), discard=close)
     greeted.set()
 
     assert closed.wait(10)
@@ -74,7 +74,7 @@ def test_opened__away_and_refused_late() -> None:
         raise OperationalError("late")
 
     with pytest.raises(OperationalError, match="away"):
-        opened(open_connection, away=away_after(1), late=pytest.fail)
+        connect_unless_down(open_connection, down_error=away_after(1), discard=pytest.fail)
     greeted.set()
 
     assert ended.wait(10)

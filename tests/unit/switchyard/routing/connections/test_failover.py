@@ -7,7 +7,7 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
-from switchyard.routing.connections.failover import Borrowed, Unopened, gave_up, is_replicas
+from switchyard.routing.connections.failover import FailedCursor, SubstituteCursor, is_server_error, report_failure
 from switchyard.routing.errors import ReplicaWriteError
 from switchyard.routing.monitor import monitor
 
@@ -67,7 +67,7 @@ def test_is_replicas__postgresql(state: str, replicas: bool) -> None:
     """The server's end, its want of something and recovery are at fault; a time-out of the user's own is not."""
     error = raised(psycopg.errors.lookup(state)())
 
-    assert is_replicas(error, Wrapper()) is replicas  # type: ignore[arg-type]
+    assert is_server_error(error, Wrapper()) is replicas  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("closed", [True, False])
@@ -75,7 +75,7 @@ def test_is_replicas__postgresql_without_a_state(closed: bool) -> None:
     """What the driver itself says is the replica's if the connection is lost."""
     error = raised(psycopg.OperationalError("consuming input failed"))
 
-    assert is_replicas(error, Wrapper(closed=closed)) is closed  # type: ignore[arg-type]
+    assert is_server_error(error, Wrapper(closed=closed)) is closed  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_is_replicas__mysql(number: int, replicas: bool) -> None:
     """A lost connection is; a statement that took too long, was killed or waited for a lock is not."""
     error = raised(Exception(number, "message"))
 
-    assert is_replicas(error, Wrapper("mysql")) is replicas  # type: ignore[arg-type]
+    assert is_server_error(error, Wrapper("mysql")) is replicas  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what is reported."""
     seen: list[str] = []
-    monkeypatch.setattr(monitor, "report", lambda alias, _error: seen.append(alias))
+    monkeypatch.setattr(monitor, "report_failure", lambda alias, _error: seen.append(alias))
     return seen
 
 
@@ -108,14 +108,14 @@ def test_gave_up(cause: BaseException, reported: list[str], closed: bool, report
     """Its failure is reported and its connection closed; after a conflict it is good, and a full pool is no fault."""
     wrapper = Wrapper()
 
-    gave_up(wrapper, raised(cause))  # type: ignore[arg-type]
+    report_failure(wrapper, raised(cause))  # type: ignore[arg-type]
 
     assert (reports, wrapper.was_closed) == (reported, closed)
 
 
-def borrowed(driver: Driver) -> Borrowed:
+def borrowed(driver: Driver) -> SubstituteCursor:
     other: Any = Wrapper()
-    return Borrowed(driver, other, replica="replica", tried=frozenset({"replica"}))
+    return SubstituteCursor(driver, other, replica="replica", tried=frozenset({"replica"}))
 
 
 def test_borrowed__reads() -> None:
@@ -145,7 +145,7 @@ def test_borrowed__other_ways_to_write(name: str) -> None:
 
 def test_unopened() -> None:
     """It raises why it was not opened, whatever is asked of it, and can be closed."""
-    cursor = Unopened(InterfaceError("away"), None)
+    cursor = FailedCursor(InterfaceError("away"), None)
     cursor.close()
 
     with pytest.raises(InterfaceError, match="away"):

@@ -16,11 +16,11 @@ from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from reporting.models import AnalyticsReport
 from switchyard.routing import allow_writes
-from switchyard.routing.connections.guard import guard
+from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.errors import (
     CrossOwnerQueryError,
     MisplacedWriteError,
-    ReadOnlyWriteError,
+    ReadOnlyOwnerWriteError,
     ReplicaLockError,
     ReplicaWriteError,
 )
@@ -88,17 +88,19 @@ READ_ONLY_WRITES: list[Callable[[], object]] = [
 @pytest.mark.parametrize("write", READ_ONLY_WRITES)
 def test_guard__a_write_on_a_read_only_owner(write: Callable[[], object], seen: list[tuple[str, str]]) -> None:
     """It is refused and counted, and the error says what allows it."""
-    with pytest.raises(ReadOnlyWriteError, match=r'refused on \'legacy\'.*allow_writes\("legacy", reason=\.\.\.\)'):
+    with pytest.raises(
+        ReadOnlyOwnerWriteError, match=r'refused on \'legacy\'.*allow_writes\("legacy", reason=\.\.\.\)'
+    ):
         write()
 
-    assert seen == [("legacy_write", "legacy")]
+    assert seen == [("read_only_owner_write", "legacy")]
 
 
 def test_guard__an_allowed_write_on_a_read_only_owner() -> None:
     """`allow_writes` lets it through, for its own alias and its own block."""
     with allow_writes("legacy", reason="a test"):
         Customer.objects.create(name="a", email="a@example.org", created_at="2026-01-01T00:00Z")
-    with allow_writes("analytics", reason="a test"), pytest.raises(ReadOnlyWriteError):
+    with allow_writes("analytics", reason="a test"), pytest.raises(ReadOnlyOwnerWriteError):
         Customer.objects.all().delete()
 
     assert Customer.objects.count() == 1
@@ -255,8 +257,8 @@ def test_guard__a_connection_made_inside_a_wrapper() -> None:
     connection.connect()
     connection._close()
 
-    assert connection.execute_wrappers[0] is guard
-    assert connection.execute_wrappers.count(guard) == 1
+    assert connection.execute_wrappers[0] is guard_statement
+    assert connection.execute_wrappers.count(guard_statement) == 1
     assert passing not in connection.execute_wrappers
 
 

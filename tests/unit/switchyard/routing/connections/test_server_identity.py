@@ -14,9 +14,10 @@ from tests.support.published import at, lagging
 from switchyard.routing import use_replica
 from switchyard.routing.connections import server_identity
 from switchyard.routing.monitor import sockets
-from switchyard.routing.session.context import Ledger, Unplaced, owing, request, within
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
+from switchyard.routing.session.context import activate, request_context
 from switchyard.routing.topology.replication import Replica, ReplicationSet
-from switchyard.routing.topology.replication import shared as aliases
+from switchyard.routing.topology.replication import shared_aliases as aliases
 
 
 class Driver:
@@ -52,7 +53,7 @@ class Driver:
 def group() -> Iterator[ReplicationSet]:
     """The set of one replica, whose server `a` is known and has come to 5."""
     with lagging("replica") as group:
-        group.publish([Replica("replica", "", at(5))], {"a": Replica("replica", "", at(5))})
+        group.replace_snapshot([Replica("replica", "", at(5))], by_server={"a": Replica("replica", "", at(5))})
         yield group
 
 
@@ -66,16 +67,16 @@ def end() -> Iterator[socket.socket]:
 
 def learnt(end: socket.socket, server: str) -> Driver:
     driver = Driver(end, server)
-    sockets.register("replica", driver)
-    server_identity.learn("replica", "postgresql", driver)
+    sockets.track("replica", driver)
+    server_identity.identify("replica", "postgresql", driver)
     return driver
 
 
 def test_learn__once(group: ReplicationSet, end: socket.socket) -> None:
     """A connection is asked when it is opened, outside of a transaction, and not when it is taken from a pool again."""
     driver = learnt(end, "a")
-    sockets.register("replica", driver)
-    server_identity.learn("replica", "postgresql", driver)
+    sockets.track("replica", driver)
+    server_identity.identify("replica", "postgresql", driver)
 
     assert sockets.server_of("replica", driver) == "a"
     assert (driver.asked, driver.seen, driver.autocommit) == (1, [True], False)
@@ -94,7 +95,7 @@ def test_learn__another_server(group: ReplicationSet, end: socket.socket) -> Non
     driver = learnt(end, "b")
     assert driver.asked == 1
     assert "replica" in aliases
-    group.forget()
+    group.reset()
 
     assert "replica" not in aliases
 
@@ -122,64 +123,66 @@ def test_learn__what_is_no_replica_that_lags(
 ) -> None:
     """It is not asked."""
     driver = Driver(end, "b")
-    server_identity.learn(alias, vendor, driver)
+    server_identity.identify(alias, vendor, driver)
 
     assert driver.asked == 0
 
 
-def strays(driver: Any, ledger: Ledger) -> bool:
+def strays(driver: Any, ledger: ConsistencyState) -> bool:
     connection: BaseDatabaseWrapper = connections["replica"].copy()
     connection.connection = driver
-    with within(request(ledger=ledger)):
-        return server_identity.strays(connection)
+    with activate(request_context(consistency=ledger)):
+        return server_identity.may_be_stale(connection)
 
 
 @pytest.mark.parametrize(
     ("server", "reason", "ledger", "expected"),
     [
-        ("a", "", Ledger(), False),
-        ("a", "", owing({"default": at(5)}), False),
-        ("a", "", owing({"default": at(6)}), True),
-        ("a", "", owing({"default": None}), True),
-        ("a", "lagging", Ledger(), True),
-        ("b", "", Ledger(), True),
-        ("", "", Ledger(), True),
+        ("a", "", ConsistencyState(), False),
+        ("a", "", consistency_from({"default": at(5)}), False),
+        ("a", "", consistency_from({"default": at(6)}), True),
+        ("a", "", consistency_from({"default": None}), True),
+        ("a", "lagging", ConsistencyState(), True),
+        ("b", "", ConsistencyState(), True),
+        ("", "", ConsistencyState(), True),
     ],
 )
 def test_strays__by_what_is_known_of_the_server(
-    server: str, reason: str, ledger: Ledger, group: ReplicationSet, end: socket.socket, *, expected: bool
+    server: str, reason: str, ledger: ConsistencyState, group: ReplicationSet, end: socket.socket, *, expected: bool
 ) -> None:
     """Read is a server that is known, fit, and has what is owed; what the alias is said to have is another's."""
-    group.publish([Replica("replica", "", at(9))], {"a": Replica("replica", reason, at(5))})
+    group.replace_snapshot([Replica("replica", "", at(9))], by_server={"a": Replica("replica", reason, at(5))})
 
     assert strays(learnt(end, server), ledger) is expected
 
 
 def test_strays__the_server_read_last(group: ReplicationSet, end: socket.socket) -> None:
     """It is read on; another one, though it is as far by now, bounds nothing of what was seen there."""
-    group.publish([Replica("replica", "", at(5))], dict.fromkeys("ab", Replica("replica", "", at(5))))
-    driver, ledger = learnt(end, "a"), Ledger()
+    group.replace_snapshot(
+        [Replica("replica", "", at(5))], by_server=dict.fromkeys("ab", Replica("replica", "", at(5)))
+    )
+    driver, ledger = learnt(end, "a"), ConsistencyState()
     assert not strays(driver, ledger)
-    assert ledger.servers == {"default": "a"}
-    sockets.leads_to("replica", driver, "b")
+    assert ledger.last_server == {"default": "a"}
+    sockets.set_server("replica", driver, "b")
     assert strays(driver, ledger)
-    ledger.owe("default", at(4))
+    ledger.require("default", at(4))
 
     assert not strays(driver, ledger)
-    assert ledger.servers == {"default": "b"}
+    assert ledger.last_server == {"default": "b"}
 
 
 def test_strays__a_report(group: ReplicationSet, end: socket.socket) -> None:
     """It tolerates lag, on any server."""
     connection = connections["replica"].copy()
     connection.connection = learnt(end, "b")
-    with within(request()), use_replica():
-        assert not server_identity.strays(connection)
+    with activate(request_context()), use_replica():
+        assert not server_identity.may_be_stale(connection)
 
 
 def test_strays__a_closed_connection(group: ReplicationSet) -> None:
     """It leads nowhere yet."""
-    assert not strays(None, Ledger())
+    assert not strays(None, ConsistencyState())
 
 
 @given(
@@ -192,10 +195,10 @@ def test_strays__never_behind(owed: int | None, last: str, has: dict[str, int], 
     """Whoever may read has what is owed there, and reads where it read before."""
     ours, theirs = socket.socketpair()
     with ours, theirs, lagging("replica") as group:
-        group.publish([], {each: Replica("replica", "", at(lsn)) for each, lsn in has.items()})
-        ledger = owing({} if owed is None else {"default": at(owed)})
+        group.replace_snapshot([], by_server={each: Replica("replica", "", at(lsn)) for each, lsn in has.items()})
+        ledger = consistency_from({} if owed is None else {"default": at(owed)})
         if last:
-            ledger.servers["default"] = last
+            ledger.last_server["default"] = last
         found = strays(learnt(ours, server), ledger)
 
         assert found == ((owed or 0) > has[server] or (last or server) != server)
@@ -203,7 +206,7 @@ def test_strays__never_behind(owed: int | None, last: str, has: dict[str, int], 
 
 def test_strays__what_has_no_position_yet(group: ReplicationSet, end: socket.socket) -> None:
     """A write whose position nobody knows is owed everywhere."""
-    ledger = Ledger()
-    ledger.owe("default", Unplaced(0.0))
+    ledger = ConsistencyState()
+    ledger.require("default", PendingPosition(0.0))
 
     assert strays(learnt(end, "a"), ledger)

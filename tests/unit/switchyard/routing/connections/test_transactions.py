@@ -21,7 +21,7 @@ from switchyard.routing import (
     allow_cross_owner_writes,
     allow_writes,
 )
-from switchyard.routing.connections.transactions import before_write
+from switchyard.routing.connections.transactions import check_cross_owner_write
 from switchyard.testing import assert_queries
 
 DATABASES = ["default", "analytics", "legacy", "replica"]
@@ -341,6 +341,6 @@ def test_write__any_order(steps: list[str]) -> None:
             else:
                 joins = [seen for seen in written.values() if step not in seen]
                 expected = any(joins)
-                assert crosses(lambda alias=step: before_write(connections[alias])) == expected
+                assert crosses(lambda alias=step: check_cross_owner_write(connections[alias])) == expected
                 for seen in [] if expected else joins:
                     seen.add(step)

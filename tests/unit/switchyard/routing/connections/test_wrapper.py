@@ -8,14 +8,15 @@ import pytest
 from django.db import OperationalError, connections, transaction
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
+from tests.support.published import published
 
 from config.databases import topology
 from switchyard.routing.connections import failover
-from switchyard.routing.connections.failover import fall_back
-from switchyard.routing.connections.guard import guard
-from switchyard.routing.connections.wrapper import Routed, install
+from switchyard.routing.connections.failover import retry_elsewhere
+from switchyard.routing.connections.guard import guard_statement
+from switchyard.routing.connections.wrapper import RoutedConnection, install
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
-from switchyard.routing.topology.replication import Replica, set_of, shared
+from switchyard.routing.topology.replication import Replica, replication_set, shared_aliases
 
 
 @pytest.fixture
@@ -45,14 +46,14 @@ def test_install__again() -> None:
 
     assert connections["replica"] is before
     assert connections.create_connection is create
-    assert type(connections.create_connection("replica")).__mro__.count(Routed) == 1
+    assert type(connections.create_connection("replica")).__mro__.count(RoutedConnection) == 1
 
 
 def test_install__guarded_before_open() -> None:
     """A connection has its guard first and fall-back next before it is opened: it may never be."""
     install()
 
-    assert connections.create_connection("replica").execute_wrappers[:2] == [guard, fall_back]
+    assert connections.create_connection("replica").execute_wrappers[:2] == [guard_statement, retry_elsewhere]
 
 
 def test_copy() -> None:
@@ -60,8 +61,8 @@ def test_copy() -> None:
     install()
     connection = connections.create_connection("replica")
 
-    assert isinstance(connection, Routed)
-    assert not isinstance(connection.copy(), Routed)
+    assert isinstance(connection, RoutedConnection)
+    assert not isinstance(connection.copy(), RoutedConnection)
 
 
 def test_cursor__replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
@@ -108,26 +109,23 @@ def test_cursor__alias_that_is_no_replica(files: dict[str, Any]) -> None:
 
 def test_cursor__replica_known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection is tried, which could hang."""
-    group = set_of("default")
-    monkeypatch.setattr(group, "replicas", (Replica("replica", "down"),))
-    monkeypatch.setattr(group, "fit", ())
     monkeypatch.setattr(connections["replica"], "get_new_connection", lambda _params: pytest.fail("was tried"))
 
-    assert run("replica", "SELECT name FROM place") == [("default",)]
+    with published(replicas=[Replica("replica", "down")]):
+        assert run("replica", "SELECT name FROM place") == [("default",)]
 
 
 @pytest.mark.parametrize("reason", ["down", "standby", "read_only", "superseded"])
-def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any]) -> None:
     """Its writes are refused before SQL, without a host; its reads, too, where they would hang."""
-    monkeypatch.setattr(set_of("default"), "refusal", reason)
-
-    with pytest.raises(OwnerUnavailableError, match=r"^'default' cannot be used: its [a-z]") as refused:
-        run("default", "DELETE FROM place")
-    if reason == "down":
-        with pytest.raises(OwnerUnavailableError):
-            run("default", "SELECT name FROM place")
-    else:
-        assert run("default", "SELECT name FROM place") == [("default",)]
+    with published(unavailable_reason=reason):
+        with pytest.raises(OwnerUnavailableError, match=r"^'default' cannot be used: its [a-z]") as refused:
+            run("default", "DELETE FROM place")
+        if reason == "down":
+            with pytest.raises(OwnerUnavailableError):
+                run("default", "SELECT name FROM place")
+        else:
+            assert run("default", "SELECT name FROM place") == [("default",)]
 
     assert refused.value.refusal == reason
 
@@ -135,10 +133,13 @@ def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any], mon
 def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection is tried, for a transaction either."""
     connections["default"].close()
-    monkeypatch.setattr(set_of("default"), "refusal", "down")
     monkeypatch.setattr(connections["default"], "get_new_connection", lambda _params: pytest.fail("was tried"))
 
-    with pytest.raises(OwnerUnavailableError), transaction.atomic("default"):
+    with (
+        published(unavailable_reason="down"),
+        pytest.raises(OwnerUnavailableError),
+        transaction.atomic("default"),
+    ):
         run("default", "DELETE FROM place")
 
 
@@ -148,8 +149,7 @@ def test_owner__known_to_be_down_with_an_open_connection(
     """A transaction is refused before the server is asked for it; afterwards one is opened as ever."""
     connection = connections["default"]
     run("default", "SELECT name FROM place")
-    with monkeypatch.context() as patch:
-        patch.setattr(set_of("default"), "refusal", "down")
+    with monkeypatch.context() as patch, published(unavailable_reason="down"):
         patch.setattr(connection, "_set_autocommit", lambda _on: pytest.fail("was asked"))
         with pytest.raises(OwnerUnavailableError):
             transaction.atomic("default").__enter__()
@@ -164,10 +164,10 @@ def test_cursor__server_that_may_lack_what_was_seen(
 ) -> None:
     """Its reads are the owner's, and nothing is said against the replica; a write is refused as ever."""
     connections["replica"].settings_dict["NAME"] = str(tmp_path / "replica")
-    monkeypatch.setitem(shared, "replica", 0.0)
-    monkeypatch.setattr(failover, "strays", lambda connection: connection.alias == "replica")
+    monkeypatch.setitem(shared_aliases, "replica", 0.0)
+    monkeypatch.setattr(failover, "may_be_stale", lambda connection: connection.alias == "replica")
 
     assert run("replica", "SELECT name FROM place") == [("default",)]
-    assert set_of("default").replicas[0].fit
+    assert replication_set("default").snapshot.replicas[0].fit
     with pytest.raises(ReplicaWriteError):
         run("replica", "DELETE FROM place")

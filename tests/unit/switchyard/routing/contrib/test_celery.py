@@ -10,7 +10,7 @@ from tests.support.published import at, lagging, replayed
 from accounts.models import User
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.context import current, within
+from switchyard.routing.session.context import activate, current
 from switchyard.routing.topology.replication import ReplicationSet
 
 celery = pytest.importorskip("celery")
@@ -29,7 +29,7 @@ def app() -> Iterator[Any]:
     @app.task(name="where")
     def where(then: str = "") -> str:
         alias = decide(User).alias
-        current().ledger.owe("default", at(900))
+        current().consistency.require("default", at(900))
         if then:
             raise ValueError(then)
         return alias
@@ -37,7 +37,7 @@ def app() -> Iterator[Any]:
     @app.task(name="tries_again", bind=True, default_retry_delay=0)
     def tries_again(self: Any) -> str:
         if self.request.retries == 0:
-            current().ledger.owe("default", at(900))
+            current().consistency.require("default", at(900))
             raise self.retry()
         return decide(User).alias
 
@@ -50,7 +50,7 @@ def app() -> Iterator[Any]:
 @pytest.fixture
 def group() -> Iterator[ReplicationSet]:
     """A replica that has replayed 500; this test's state is its own."""
-    with lagging("replica") as group, within(context.task()):
+    with lagging("replica") as group, activate(context.task_context()):
         replayed(group, replica=500)
         yield group
 
@@ -59,7 +59,7 @@ def group() -> Iterator[ReplicationSet]:
 def test_task__done_by_a_worker(app: Any, group: ReplicationSet, owed: int | None, alias: str) -> None:
     """It reads a replica as soon as that has what was written before it was sent."""
     if owed is not None:
-        current().ledger.owe("default", at(owed))
+        current().consistency.require("default", at(owed))
 
     assert app.tasks["where"].delay().get(timeout=10) == alias
 
@@ -82,9 +82,9 @@ def test_task__eager(app: Any, group: ReplicationSet, owed: int | None) -> None:
     """One that is done where it is ordered begins with what is owed there, and leaves nothing."""
     before = current()
     if owed is not None:
-        current().ledger.owe("default", at(owed))
-    owes = dict(current().ledger.owed)
+        current().consistency.require("default", at(owed))
+    owes = dict(current().consistency.required)
 
     assert app.tasks["where"].apply().get() == ("default" if owed else "replica")
     assert current() is before
-    assert current().ledger.owed == owes
+    assert current().consistency.required == owes

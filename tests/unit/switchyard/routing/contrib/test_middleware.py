@@ -23,8 +23,8 @@ from switchyard.routing.contrib.middleware import COOKIE, HEADER
 from switchyard.routing.errors import AllowWritesError
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import transfer
-from switchyard.routing.session.context import State, current, is_process
-from switchyard.routing.session.token import Line, decode, encode
+from switchyard.routing.session.context import RoutingContext, current, is_process_context
+from switchyard.routing.session.token import TokenEntry, decode, encode
 from switchyard.routing.session.tracking import record_write
 from switchyard.routing.topology.replication import ReplicationSet
 from switchyard.sql.classifier import classify
@@ -36,14 +36,14 @@ INSERT = classify("INSERT INTO accounts_user (id) VALUES (1)", "postgresql")
 @pytest.fixture
 def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReplicationSet]:
     """A replica at 4 of an owner at 9."""
-    monkeypatch.setattr(transfer, "_asked", lambda _owner: at(9))
+    monkeypatch.setattr(transfer, "_read_position", lambda _owner: at(9))
     with lagging("replica") as group:
         replayed(group, replica=4)
         yield group
 
 
 def token(lsn: int) -> str:
-    return encode([Line("default", at(lsn))])
+    return encode([TokenEntry("default", at(lsn))])
 
 
 def asking(method: str = "GET", *, cookie: str | None = None, header: str | None = None) -> HttpRequest:
@@ -56,7 +56,7 @@ def asking(method: str = "GET", *, cookie: str | None = None, header: str | None
 def answer(view: Callable[[HttpRequest], HttpResponseBase], request: HttpRequest) -> HttpResponseBase:
     response = RoutingMiddleware(view)(request)
     assert isinstance(response, HttpResponseBase)
-    assert is_process(current())
+    assert is_process_context(current())
     return response
 
 
@@ -119,7 +119,7 @@ def test_routing_middleware__nothing_owed(group: ReplicationSet) -> None:
     """A response that changes nothing sets no cookie, no header, and varies by nothing."""
     response = answer(reading, asking())
 
-    assert response.content == b"replica default"  # type: ignore[attr-defined]  # an HttpResponse
+    assert response.content == b"replica replica"  # type: ignore[attr-defined]  # an HttpResponse
     assert not response.cookies
     assert not response.has_header(HEADER)
     assert not response.has_header("Vary")
@@ -130,7 +130,7 @@ def test_routing_middleware__a_write(group: ReplicationSet) -> None:
     response = answer(writing, asking("POST"))
     cookie = response.cookies[COOKIE]
 
-    assert decode(cookie.value) == [Line("default", at(9))]
+    assert decode(cookie.value) == [TokenEntry("default", at(9))]
     assert response.headers[HEADER] == cookie.value
     assert response.headers["Vary"] == "Cookie"
     assert cookie["httponly"]
@@ -142,7 +142,7 @@ def test_routing_middleware__a_write(group: ReplicationSet) -> None:
 def test_routing_middleware__the_cookies_place() -> None:
     """It goes where the session's cookie goes, when it is set and when it is deleted."""
     with lagging("replica") as group, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transfer, "_asked", lambda _owner: at(9))
+        patch.setattr(transfer, "_read_position", lambda _owner: at(9))
         set_there = answer(writing, asking("POST")).cookies[COOKIE]
         replayed(group, replica=9)
         deleted = answer(reading, asking(cookie=token(5))).cookies[COOKIE]
@@ -160,8 +160,8 @@ def test_routing_middleware__a_client_that_owes(group: ReplicationSet, carrier: 
     passed = answer(reading, asking(**{carrier: token(5)}))
 
     assert waiting.content == b"default pinned"  # type: ignore[attr-defined]  # an HttpResponse
-    assert decode(waiting.headers[HEADER]) == [Line("default", at(9))]
-    assert passed.content == b"replica default"  # type: ignore[attr-defined]  # as above
+    assert decode(waiting.headers[HEADER]) == [TokenEntry("default", at(9))]
+    assert passed.content == b"replica replica"  # type: ignore[attr-defined]  # as above
 
 
 def test_routing_middleware__nothing_changed(group: ReplicationSet) -> None:
@@ -202,7 +202,7 @@ def test_routing_middleware__a_view_that_fails() -> None:
     with pytest.raises(ZeroDivisionError):
         RoutingMiddleware(failing)(asking())
 
-    assert is_process(current())
+    assert is_process_context(current())
 
 
 def test_routing_middleware__a_file() -> None:
@@ -216,7 +216,7 @@ def test_routing_middleware__a_file() -> None:
 @pytest.mark.django_db(databases=["default"])  # closing a response looks after the connections
 def test_routing_middleware__a_streaming_body(group: ReplicationSet) -> None:
     """It is made in the request's state, and closed in it."""
-    frames: list[State] = []
+    frames: list[RoutingContext] = []
 
     def body() -> Iterator[str]:
         try:
@@ -232,7 +232,7 @@ def test_routing_middleware__a_streaming_body(group: ReplicationSet) -> None:
 
     response = answer(view, asking("POST"))
     assert isinstance(response, StreamingHttpResponse)
-    parts = [(part, is_process(current())) for part in response]
+    parts = [(part, is_process_context(current())) for part in response]
     response.close()
 
     assert parts == [(b"default", True), (b"!", True)]
@@ -313,7 +313,7 @@ def test_process_view__pages_of_the_admin(page: str, alias: bytes) -> None:
     with ALONE:
         assert Client().get(page).content == alias
 
-    assert is_process(current())
+    assert is_process_context(current())
 
 
 @pytest.mark.parametrize(("page", "alias"), PAGES)
@@ -322,7 +322,7 @@ def test_process_view__on_asgi(page: str, alias: bytes) -> None:
 
     async def get() -> tuple[bytes, bool]:
         response = await AsyncClient().get(page)
-        return response.content, is_process(current())
+        return response.content, is_process_context(current())
 
     with ALONE:
         assert asyncio.run(get()) == (alias, True)
@@ -342,8 +342,8 @@ def test_routing_middleware__async(group: ReplicationSet) -> None:
 
     wrote_there, read_there = asyncio.run(both())
 
-    assert decode(wrote_there.cookies[COOKIE].value) == [Line("default", at(9))]
-    assert read_there.content == b"replica default"
+    assert decode(wrote_there.cookies[COOKIE].value) == [TokenEntry("default", at(9))]
+    assert read_there.content == b"replica replica"
     assert not read_there.cookies
 
 
@@ -366,8 +366,8 @@ class Own:
 
     def check(self, prefers: str) -> None:
         frame = current()
-        assert frame.ledger.owed == {"default": at(self.number + 5)}
-        assert (frame.in_request, frame.unsafe, frame.prefers) == (True, bool(self.number % 2), prefers)
+        assert frame.consistency.required == {"default": at(self.number + 5)}
+        assert (frame.in_request, frame.unsafe_method, frame.preference) == (True, bool(self.number % 2), prefers)
 
     def through(self) -> Iterator[None]:
         """Look before an override, in it and after it; others go on in between."""
@@ -422,7 +422,7 @@ def test_leaks__tasks(group: ReplicationSet) -> None:
     async def serve_all() -> None:
         for numbers in batched(range(REQUESTS), 100, strict=True):
             await asyncio.gather(*map(serve, numbers))
-        assert is_process(current())
+        assert is_process_context(current())
 
     asyncio.run(serve_all())
 
@@ -443,13 +443,13 @@ def test_leaks__streaming_bodies(group: ReplicationSet) -> None:
         bodies = [iter(response) for response in responses]  # type: ignore[arg-type]  # they stream
         for sent in bodies:
             assert next(sent) == b"."
-        assert is_process(current())
+        assert is_process_context(current())
         for sent in bodies[::2]:
             assert list(sent) == [b"."]
-        assert is_process(current())
+        assert is_process_context(current())
         for response in responses:
             response.close()
-        assert is_process(current())
+        assert is_process_context(current())
 
 
 def test_leaks__async_streaming_bodies(group: ReplicationSet) -> None:
@@ -469,10 +469,10 @@ def test_leaks__async_streaming_bodies(group: ReplicationSet) -> None:
             bodies.append(aiter(response))
         for sent in bodies:
             assert await anext(sent) == b"."
-        assert is_process(current())
+        assert is_process_context(current())
         for sent in bodies:
             assert [part async for part in sent] == [b"."]
-        assert is_process(current())
+        assert is_process_context(current())
 
     async def serve_all() -> None:
         for numbers in batched(range(REQUESTS), 50, strict=True):

@@ -69,7 +69,7 @@ def test_server_timing__by_alias() -> None:
     header = str(told(asks))
 
     assert (
-        re.sub(r"\d+\.\d{3}", "0.1", header) == 'db-legacy;desc="1 owner";dur=0.1, db-replica;desc="2 default";dur=0.1'
+        re.sub(r"\d+\.\d{3}", "0.1", header) == 'db-legacy;desc="1 owner";dur=0.1, db-replica;desc="2 replica";dur=0.1'
     )
     assert "dur=0.000" not in header
 

@@ -17,11 +17,11 @@ from tests.support.published import at, lagging, replayed
 from tests.support.queued import QUEUE, Queue
 
 from accounts.models import User
-from switchyard.routing.contrib.background import NAME
+from switchyard.routing.contrib.background import MESSAGE_KEY
 from switchyard.routing.contrib.tasks import PositionBackend
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.context import current, within
+from switchyard.routing.session.context import activate, current
 from switchyard.routing.topology.replication import ReplicationSet
 
 IMMEDIATE = "django.tasks.backends.immediate.ImmediateBackend"
@@ -43,7 +43,7 @@ def settings(backend: str, **options: Any) -> dict[str, Any]:
 def where(name: str = "") -> list[str]:
     """Say where the task's reads go, and write."""
     alias = decide(User).alias
-    current().ledger.owe("default", at(900))
+    current().consistency.require("default", at(900))
     return [alias, name]
 
 
@@ -68,7 +68,7 @@ def made(function: Any, **options: Any) -> Any:
 @pytest.fixture
 def group() -> Iterator[ReplicationSet]:
     """A replica that has replayed 500; this test's state is its own."""
-    with lagging("replica") as group, within(context.task()):
+    with lagging("replica") as group, activate(context.task_context()):
         replayed(group, replica=500)
         yield group
 
@@ -76,7 +76,7 @@ def group() -> Iterator[ReplicationSet]:
 def worked(result: Any) -> Any:
     """Do a queued task as workers do: by its path and JSON, in a process that knows nothing of the order."""
     message = json.dumps({"args": result.args, "kwargs": result.kwargs})
-    with within(context.task()):
+    with activate(context.task_context()):
         return result.task.call(*json.loads(message)["args"], **json.loads(message)["kwargs"])
 
 
@@ -85,7 +85,7 @@ def worked(result: Any) -> Any:
 def test_task__done_by_a_worker(group: ReplicationSet, function: Any, owed: int | None, alias: str) -> None:
     """It reads a replica as soon as that has what was written before the order."""
     if owed is not None:
-        current().ledger.owe("default", at(owed))
+        current().consistency.require("default", at(owed))
     with override_settings(TASKS=settings(QUEUE)):
         result = made(function).enqueue("ada")
 
@@ -95,12 +95,12 @@ def test_task__done_by_a_worker(group: ReplicationSet, function: Any, owed: int 
 @pytest.mark.parametrize("function", [where, where_async])
 def test_task__done_at_once(group: ReplicationSet, function: Any) -> None:
     """It begins with what was owed, and what it wrote is not owed by the one that ordered it."""
-    current().ledger.owe("default", at(600))
+    current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(IMMEDIATE)):
         result = made(function).enqueue(name="ada")
 
     assert result.return_value == ["default", "ada"]
-    assert current().ledger.owed == {"default": at(600)}
+    assert current().consistency.required == {"default": at(600)}
 
 
 def test_task__failed(group: ReplicationSet) -> None:
@@ -110,12 +110,12 @@ def test_task__failed(group: ReplicationSet) -> None:
         made(fails).enqueue()
 
     assert current() is before
-    assert current().ledger.owed == {}
+    assert current().consistency.required == {}
 
 
 def test_task__async_order(group: ReplicationSet) -> None:
     """`aenqueue()` carries what the coroutine owes, once, through the backend's `enqueue()`."""
-    current().ledger.owe("default", at(600))
+    current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(QUEUE)):
         result = asyncio.run(made(where).aenqueue("ada"))
 
@@ -124,12 +124,12 @@ def test_task__async_order(group: ReplicationSet) -> None:
 
 def test_task__done_by_an_async_worker(group: ReplicationSet) -> None:
     """`acall()` begins with what was owed too, and leaves nothing."""
-    current().ledger.owe("default", at(600))
+    current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(QUEUE)):
         result = made(where_async).enqueue("ada")
 
         async def work() -> Any:
-            with within(context.task()) as before:
+            with activate(context.task_context()) as before:
                 done = await result.task.acall(*result.args, **result.kwargs)
                 assert current() is before
                 return done
@@ -139,7 +139,7 @@ def test_task__done_by_an_async_worker(group: ReplicationSet) -> None:
 
 def test_task__takes_its_context(group: ReplicationSet) -> None:
     """The context comes first, as ever."""
-    current().ledger.owe("default", at(600))
+    current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(IMMEDIATE)):
         result = made(where_in, takes_context=True).enqueue(name="ada")
 
@@ -181,14 +181,14 @@ def test_task__on_a_backend_that_carries_nothing(group: ReplicationSet) -> None:
     with override_settings(TASKS={"default": {"BACKEND": IMMEDIATE}}):
         assert task.enqueue().return_value == ["replica", ""]
 
-    assert current().ledger.owed == {}
+    assert current().consistency.required == {}
 
 
 def test_task__made_for_another_backend(group: ReplicationSet) -> None:
     """A task that would hand the position to its function is refused before it is stored."""
     with override_settings(TASKS={"default": {"BACKEND": QUEUE}}):
         task = made(where)
-    told = r"was made for a backend that carries no position.*@task\(backend"
+    told = r"was made for a backend without positions.*@task\(backend"
     with override_settings(TASKS=settings(QUEUE)), pytest.raises(InvalidTask, match=told):
         task.enqueue()
 
@@ -206,12 +206,12 @@ def test_backend__is_the_real_one() -> None:
 
 def test_backend__with_tasks_of_its_own(group: ReplicationSet) -> None:
     """Its tasks are of its class, and carry."""
-    current().ledger.owe("default", at(600))
+    current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(f"{__name__}.OwnQueue")):
         task = made(where).using(queue_name="default")
 
         assert isinstance(task, OwnTask)
-        assert NAME in task.enqueue().kwargs
+        assert MESSAGE_KEY in task.enqueue().kwargs
 
 
 def test_backend__without_a_real_one() -> None:

@@ -9,12 +9,17 @@ import pytest
 from django.conf import settings
 from tests.support.published import at, lagging
 
-from switchyard.positions import Answer, Position
+from switchyard.positions import Position, ServerStatus
 from switchyard.routing.monitor import monitor, sockets
-from switchyard.routing.monitor.discovery import Seeker
-from switchyard.routing.monitor.monitor import OWNER_DEADLINE, OwnerWatch, Refresher, is_conflict, under_test
-from switchyard.routing.monitor.probe import Asker
-from switchyard.routing.topology.replication import Replica, Sample, shared
+from switchyard.routing.monitor.discovery import DiscoveryProbe
+from switchyard.routing.monitor.monitor import (
+    ReplicationMonitor,
+    is_recovery_conflict,
+    under_test,
+)
+from switchyard.routing.monitor.probe import ServerProbe
+from switchyard.routing.monitor.watch import OWNER_TIMEOUT_SECONDS, OwnerWatch
+from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample, shared_aliases
 
 START = 1000.0
 
@@ -22,37 +27,39 @@ START = 1000.0
 class Servers:
     """An owner and two replicas, at a time that the test sets."""
 
-    def __init__(self, watch: OwnerWatch) -> None:
-        self.watch = watch
-        self.group = watch.group
+    def __init__(self, group: ReplicationSet) -> None:
         self.now = START
+        self.watch = OwnerWatch(group, clock=lambda: self.now)
+        self.group = group
 
     def owner(self, lsn: int | None, *, follows: bool = False, writable: bool = True, timeline: int = 1) -> None:
         position = None if lsn is None else at(lsn, timeline=timeline)
-        self.watch.asker.fault = ""
-        self.watch.asker.sample = Sample(self.now, Answer("owner", follows, writable, position))
+        self.watch.probe.error = ""
+        self.watch.probe.last_sample = Sample(self.now, ServerStatus("owner", follows, writable, position))
 
     def replica(self, position: Position | None, *, number: int = 0, follows: bool = True) -> None:
         asker = self.asker(number)
-        asker.fault = ""
-        asker.sample = Sample(self.now, Answer(f"replica {number}", follows, writable=False, position=position))
+        asker.error = ""
+        asker.last_sample = Sample(
+            self.now, ServerStatus(f"replica {number}", follows, writable=False, position=position)
+        )
 
-    def asker(self, number: int = 0) -> Asker:
-        return self.watch.replicas[number].asker
+    def asker(self, number: int = 0) -> ServerProbe:
+        return self.watch.replicas[number].probe
 
     def judged(self, seconds: float = 0.0) -> Replica:
         """Return what is published of the first replica after the judgement of so many seconds later."""
         self.now += seconds
-        self.watch._judge(self.now)
-        return self.group.replicas[0]
+        self.watch.evaluate()
+        return self.group.snapshot.replicas[0]
 
 
 @pytest.fixture
 def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
     """Two replicas that nobody asked yet."""
-    monkeypatch.setattr(sockets, "sever", lambda _alias: 0)
+    monkeypatch.setattr(sockets, "shutdown", lambda _alias: 0)
     with lagging("replica", "legacy") as group:
-        yield Servers(OwnerWatch(group))
+        yield Servers(group)
 
 
 def test_judge__never_asked(servers: Servers) -> None:
@@ -95,7 +102,7 @@ def test_judge__behind(servers: Servers) -> None:
 )
 def test_judge__max_lag(servers: Servers, max_lag: object, seconds: float, reason: str) -> None:
     """Beyond it the replica is unfit; the setting is one number, or one for some replicas."""
-    given = {} if max_lag is None else {"MAX_LAG": max_lag}
+    given = {} if max_lag is None else {"MAX_LAG_SECONDS": max_lag}
     servers.owner(5)
     servers.judged()
     servers.now += seconds
@@ -105,7 +112,7 @@ def test_judge__max_lag(servers: Servers, max_lag: object, seconds: float, reaso
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "SWITCHYARD", {**settings.SWITCHYARD, **given})
 
-        assert servers.judged().reason == reason
+        assert servers.judged().unfit_reason == reason
 
 
 def test_judge__an_owner_that_is_down(servers: Servers) -> None:
@@ -115,29 +122,29 @@ def test_judge__an_owner_that_is_down(servers: Servers) -> None:
     servers.now += 10
     servers.replica(at(3))
     servers.judged()
-    servers.watch.asker.fault = "OperationalError when asked"
+    servers.watch.probe.error = "OperationalError when asked"
     servers.now += 3600
     servers.replica(at(3))
     found = servers.judged()
 
-    assert servers.group.refusal == "down"
-    assert servers.group.sample is not None
-    assert (found.reason, found.lag_seconds) == ("", 10.0)
+    assert servers.group.snapshot.unavailable_reason == "down"
+    assert servers.group.snapshot.owner_sample is not None
+    assert (found.unfit_reason, found.lag_seconds) == ("", 10.0)
 
 
 def test_judge__an_owner_that_came_back(servers: Servers) -> None:
     """It may be written again, and the lag goes on."""
     servers.owner(5)
     servers.judged()
-    servers.watch.asker.fault = "OperationalError when asked"
+    servers.watch.probe.error = "OperationalError when asked"
     servers.judged(100)
     servers.owner(6)
     servers.replica(at(6))
     found = servers.judged()
 
-    assert servers.group.refusal == ""
+    assert servers.group.snapshot.unavailable_reason == ""
     assert found.fit
-    assert servers.group.sample is servers.watch.asker.sample
+    assert servers.group.snapshot.owner_sample is servers.watch.probe.last_sample
 
 
 @pytest.mark.parametrize(
@@ -146,7 +153,7 @@ def test_judge__an_owner_that_came_back(servers: Servers) -> None:
         (at(5), True, ""),
         (at(5), False, "promoted"),
         (None, True, "empty"),
-        (at(5, system="2"), True, "foreign"),
+        (at(5, system="2"), True, "other_system"),
         (at(5, timeline=1), True, "superseded"),
     ],
 )
@@ -158,14 +165,14 @@ def test_judge__rows_that_are_not_the_owners(
     servers.replica(position, follows=follows)
     found = servers.judged()
 
-    assert found.reason == reason
+    assert found.unfit_reason == reason
     assert found.position == (position if found.fit else None)
 
 
 def test_judge__unmigrated(servers: Servers) -> None:
     """Its tables are not those of the models yet."""
     servers.replica(at(5))
-    servers.asker().fault = "unmigrated"
+    servers.asker().error = "unmigrated"
 
     assert servers.judged() == Replica("replica", "unmigrated", at(5))
 
@@ -173,7 +180,7 @@ def test_judge__unmigrated(servers: Servers) -> None:
 def test_judge__a_question_that_failed(servers: Servers) -> None:
     """It is down until it answers again; what it had replayed it has still."""
     servers.replica(at(5))
-    servers.asker().fault = "OperationalError when asked"
+    servers.asker().error = "OperationalError when asked"
     assert servers.judged() == Replica("replica", "down", at(5))
     servers.replica(at(6))
 
@@ -183,10 +190,10 @@ def test_judge__a_question_that_failed(servers: Servers) -> None:
 def test_judge__a_question_without_an_answer(servers: Servers) -> None:
     """The deadline judges it while the question still waits."""
     servers.replica(at(5))
-    servers.asker()._asked_at = servers.now
+    servers.asker()._began_at = servers.now
     assert servers.judged(0.4).fit
-    assert servers.judged(0.2).reason == "down"
-    servers.asker()._asked_at = None
+    assert servers.judged(0.2).unfit_reason == "down"
+    servers.asker()._began_at = None
 
     assert servers.judged().fit
 
@@ -194,16 +201,16 @@ def test_judge__a_question_without_an_answer(servers: Servers) -> None:
 def test_judge__each_replica_by_itself(servers: Servers) -> None:
     """One that is down leaves the other one fit."""
     servers.replica(at(5), number=1)
-    servers.asker(0).fault = "OperationalError when asked"
+    servers.asker(0).error = "OperationalError when asked"
     servers.judged()
 
-    assert [each.alias for each in servers.group.fit] == ["legacy"]
+    assert [each.alias for each in servers.group.snapshot.eligible] == ["legacy"]
 
 
 def test_judge__what_changed_is_logged_once(servers: Servers, caplog: pytest.LogCaptureFixture) -> None:
     """Each change has one line, with its reason and without a host's name."""
     with caplog.at_level(logging.INFO, "switchyard.routing.monitor.monitor"):
-        servers.asker().fault = "OperationalError when asked"
+        servers.asker().error = "OperationalError when asked"
         servers.judged()
         servers.judged()
         servers.replica(at(5))
@@ -224,19 +231,19 @@ def test_judge__whose_connections_are_cut(servers: Servers, monkeypatch: pytest.
         cut.append(alias)
         return 3
 
-    monkeypatch.setattr(sockets, "sever", sever)
+    monkeypatch.setattr(sockets, "shutdown", sever)
     servers.replica(at(5), number=0)
     servers.replica(at(5), number=1)
     servers.judged()
-    servers.watch.replicas[1].failed = (servers.now, "conflict")
+    servers.watch.replicas[1].reported_failure = (servers.now, "conflict")
     servers.judged()
     assert cut == []
-    servers.asker(0).fault = "OperationalError when asked"
+    servers.asker(0).error = "OperationalError when asked"
     servers.judged()
     assert cut == []
-    servers.asker(0).fault = ""
+    servers.asker(0).error = ""
     servers.judged()
-    servers.asker(0)._asked_at = servers.now - 1
+    servers.asker(0)._began_at = servers.now - 1
     servers.judged()
     assert cut == ["replica"]
     servers.owner(5, follows=True)
@@ -250,38 +257,38 @@ def test_judge__who_is_asked_over_a_new_connection(servers: Servers) -> None:
     servers.replica(at(5), number=0)
     servers.owner(5)
     servers.judged()
-    askers = servers.asker(0), servers.watch.asker
-    assert [asker._doubted for asker in askers] == [False, False]
+    askers = servers.asker(0), servers.watch.probe
+    assert [asker._reconnects for asker in askers] == [False, False]
 
     servers.replica(at(5), number=0, follows=False)
     servers.owner(5, follows=True)
     servers.judged()
 
-    assert [asker._doubted for asker in askers] == [True, True]
+    assert [asker._reconnects for asker in askers] == [True, True]
 
 
 def test_refusal__kinds(servers: Servers) -> None:
     """An owner is not to be written while it is down, hangs, follows another, is read-only or was superseded."""
     servers.judged()
-    found = [servers.group.refusal]
+    found = [servers.group.snapshot.unavailable_reason]
     servers.owner(5, timeline=2)
     servers.judged()
-    found.append(servers.group.refusal)
-    servers.watch.asker.sample = Sample(servers.now, Answer("standby", True, False, at(6, timeline=2)))
+    found.append(servers.group.snapshot.unavailable_reason)
+    servers.watch.probe.last_sample = Sample(servers.now, ServerStatus("standby", True, False, at(6, timeline=2)))
     servers.judged()
-    found.append(servers.group.refusal)
+    found.append(servers.group.snapshot.unavailable_reason)
     servers.owner(6, writable=False, timeline=2)
     servers.judged()
-    found.append(servers.group.refusal)
+    found.append(servers.group.snapshot.unavailable_reason)
     servers.owner(900, timeline=1)
     servers.judged()
-    found.append(servers.group.refusal)
-    servers.watch.asker.fault = "OperationalError when asked"
+    found.append(servers.group.snapshot.unavailable_reason)
+    servers.watch.probe.error = "OperationalError when asked"
     servers.judged()
-    found.append(servers.group.refusal)
+    found.append(servers.group.snapshot.unavailable_reason)
     servers.owner(7, timeline=2)
     servers.judged()
-    found.append(servers.group.refusal)
+    found.append(servers.group.snapshot.unavailable_reason)
 
     assert found == ["", "", "standby", "read_only", "superseded", "down", ""]
 
@@ -293,31 +300,31 @@ def test_refusal__read_only_on_mysql(servers: Servers) -> None:
     servers.owner(5, follows=True, writable=False)
     servers.judged()
 
-    assert servers.group.refusal == "read_only"
+    assert servers.group.snapshot.unavailable_reason == "read_only"
 
 
 def test_refusal__an_owner_that_stalls(servers: Servers) -> None:
     """A stall is no loss; beyond the deadline it is one."""
     servers.owner(5)
-    servers.watch.asker._asked_at = servers.now
-    servers.judged(OWNER_DEADLINE - 0.1)
-    before = servers.group.refusal
+    servers.watch.probe._began_at = servers.now
+    servers.judged(OWNER_TIMEOUT_SECONDS - 0.1)
+    before = servers.group.snapshot.unavailable_reason
     servers.judged(0.2)
 
-    assert (before, servers.group.refusal) == ("", "down")
+    assert (before, servers.group.snapshot.unavailable_reason) == ("", "down")
 
 
 def test_refusal__is_no_sample(servers: Servers) -> None:
     """What a standby or a superseded server says is never taken for the owner's position."""
     servers.owner(5, timeline=2)
     servers.judged()
-    good = servers.group.sample
+    good = servers.group.snapshot.owner_sample
     servers.owner(900, timeline=1)
     servers.judged()
     servers.owner(901, follows=True, timeline=2)
     servers.judged()
 
-    assert servers.group.sample is good
+    assert servers.group.snapshot.owner_sample is good
 
 
 def test_refusal__is_logged(servers: Servers, caplog: pytest.LogCaptureFixture) -> None:
@@ -330,7 +337,7 @@ def test_refusal__is_logged(servers: Servers, caplog: pytest.LogCaptureFixture) 
         servers.judged()
 
     assert caplog.messages == [
-        "Owner 'default' must not be written (standby): 0 connections cut.",
+        "Owner 'default' must not be written (standby): 0 connections shut down.",
         "Owner 'default' may be written again.",
     ]
 
@@ -346,8 +353,8 @@ def test_judge__history_is_pruned(servers: Servers) -> None:
     assert [written.position for written in servers.watch._history._written] == [at(lsn) for lsn in range(11, 30)]
 
 
-def watching(servers: Servers) -> Refresher:
-    made = Refresher()
+def watching(servers: Servers) -> ReplicationMonitor:
+    made = ReplicationMonitor()
     made._watches = [servers.watch]
     return made
 
@@ -357,30 +364,30 @@ def test_report__opens_at_once(servers: Servers) -> None:
     made = watching(servers)
     servers.now = time.monotonic()
     servers.replica(at(5))
-    made.report("replica", "down")
-    assert servers.group.replicas[0] == Replica("replica", "down", at(5))
-    servers.watch.judge()  # with the answer to a question from before the failure
-    assert not servers.group.replicas[0].fit
+    made.report_failure("replica", "down")
+    assert servers.group.snapshot.replicas[0] == Replica("replica", "down", at(5))
+    servers.watch.evaluate()  # with the answer to a question from before the failure
+    assert not servers.group.snapshot.replicas[0].fit
     servers.now = time.monotonic()
     servers.replica(at(5))
-    servers.watch.judge()
+    servers.watch.evaluate()
 
-    assert servers.group.replicas[0].fit
-    assert servers.group.replicas[1].fit
+    assert servers.group.snapshot.replicas[0].fit
+    assert servers.group.snapshot.replicas[1].fit
 
 
 def test_report__before_the_first_answer(servers: Servers) -> None:
     """The circuit opens as well, though nobody has asked yet."""
-    watching(servers).report("replica", "down")
+    watching(servers).report_failure("replica", "down")
 
-    assert servers.group.replicas[0] == Replica("replica", "down")
+    assert servers.group.snapshot.replicas[0] == Replica("replica", "down")
 
 
 def test_report__of_an_alias_that_nobody_watches(servers: Servers) -> None:
     """Nothing changes."""
-    watching(servers).report("default", "down")
+    watching(servers).report_failure("default", "down")
 
-    assert [each.fit for each in servers.group.replicas] == [True, True]
+    assert [each.fit for each in servers.group.snapshot.replicas] == [True, True]
 
 
 class ConflictError(Exception):
@@ -394,15 +401,15 @@ def test_is_conflict__by_the_drivers_error() -> None:
     wrapped = RuntimeError()
     wrapped.__cause__ = ConflictError()
 
-    assert is_conflict(ConflictError())
-    assert is_conflict(wrapped)
-    assert not is_conflict(RuntimeError())
+    assert is_recovery_conflict(ConflictError())
+    assert is_recovery_conflict(wrapped)
+    assert not is_recovery_conflict(RuntimeError())
 
 
 def test_start__embedded_databases() -> None:
     """A SQLite file is no server that could be away: no thread is started, and a second call changes nothing."""
     before = threading.active_count()
-    made = Refresher()
+    made = ReplicationMonitor()
     made.start()
     made.start()
 
@@ -428,11 +435,11 @@ def test_serve__under_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stop__forgets_what_was_found(servers: Servers) -> None:
     """Every replica is fit again for those who go on without it."""
     made = watching(servers)
-    servers.asker().fault = "OperationalError when asked"
+    servers.asker().error = "OperationalError when asked"
     servers.judged()
     made.stop()
 
-    assert [each.fit for each in servers.group.replicas] == [True, True]
+    assert [each.fit for each in servers.group.snapshot.replicas] == [True, True]
 
 
 def test_judge__another_server_in_its_place(servers: Servers) -> None:
@@ -440,39 +447,47 @@ def test_judge__another_server_in_its_place(servers: Servers) -> None:
     servers.owner(5)
     servers.replica(at(5))
     servers.judged()
-    servers.asker().sample = Sample(servers.now, Answer("another", follows=True, writable=False, position=at(5)))
-    found = [servers.judged(1).reason]
+    servers.asker().last_sample = Sample(
+        servers.now, ServerStatus("another", is_standby=True, writable=False, position=at(5))
+    )
+    found = [servers.judged(1).unfit_reason]
     servers.now += 1
     servers.owner(6)
-    servers.asker().sample = Sample(servers.now, Answer("another", follows=True, writable=False, position=at(5)))
-    found.append(servers.judged(1).reason)
-    servers.asker().sample = Sample(servers.now, Answer("another", follows=True, writable=False, position=at(6)))
-    found.append(servers.judged(1).reason)
+    servers.asker().last_sample = Sample(
+        servers.now, ServerStatus("another", is_standby=True, writable=False, position=at(5))
+    )
+    found.append(servers.judged(1).unfit_reason)
+    servers.asker().last_sample = Sample(
+        servers.now, ServerStatus("another", is_standby=True, writable=False, position=at(6))
+    )
+    found.append(servers.judged(1).unfit_reason)
 
-    assert found == ["new", "new", ""]
-    assert list(servers.group.behind) == ["another"]
+    assert found == ["unverified", "unverified", ""]
+    assert list(servers.group.snapshot.by_server) == ["another"]
 
 
 def test_judge__several_servers_behind_one_alias(servers: Servers) -> None:
     """Each has what it says of itself; the alias has what the first one says."""
     watch = servers.watch.replicas[0]
-    seeker = Seeker("replica", lambda _seeker: set(), lambda _cursor: "")
-    watch.neighbours.seekers.append(seeker)
+    seeker = DiscoveryProbe("replica", lambda _seeker: set(), lambda _cursor: "")
+    watch.discovery.discovered.append(seeker)
     servers.owner(5)
     servers.replica(at(5))
     servers.judged()
-    seeker.sample = Sample(servers.now, Answer("late", follows=True, writable=False, position=at(3)))
+    seeker.last_sample = Sample(servers.now, ServerStatus("late", is_standby=True, writable=False, position=at(3)))
     servers.owner(6)
     servers.replica(at(6))
     found = servers.judged(1)
 
     assert (found.fit, found.position) == (True, at(6))
-    assert {server: (each.reason, each.position) for server, each in servers.group.behind.items()} == {
+    assert {
+        server: (each.unfit_reason, each.position) for server, each in servers.group.snapshot.by_server.items()
+    } == {
         "replica 0": ("", at(6)),
-        "late": ("new", at(3)),
+        "late": ("unverified", at(3)),
     }
-    assert "replica" in shared
-    servers.group.forget()
+    assert "replica" in shared_aliases
+    servers.group.reset()
 
 
 def test_judge__another_owner(servers: Servers) -> None:
@@ -480,32 +495,36 @@ def test_judge__another_owner(servers: Servers) -> None:
     for lsn in (5, 6, 7):
         servers.owner(lsn)
         servers.judged(1)
-    servers.watch.asker.sample = Sample(servers.now, Answer("restored", follows=False, writable=True, position=at(3)))
+    servers.watch.probe.last_sample = Sample(
+        servers.now, ServerStatus("restored", is_standby=False, writable=True, position=at(3))
+    )
     servers.replica(at(3))
     restored = servers.judged(1)
     other = at(9, system="2")
-    servers.watch.asker.sample = Sample(servers.now, Answer("other", follows=False, writable=True, position=other))
+    servers.watch.probe.last_sample = Sample(
+        servers.now, ServerStatus("other", is_standby=False, writable=True, position=other)
+    )
     servers.replica(other)
     foreign = servers.judged(1)
 
-    assert (restored.reason, restored.lag_seconds) == ("", 0.0)
-    assert (foreign.reason, foreign.lag_seconds) == ("", 0.0)
+    assert (restored.unfit_reason, restored.lag_seconds) == ("", 0.0)
+    assert (foreign.unfit_reason, foreign.lag_seconds) == ("", 0.0)
     assert [each.position for each in servers.watch._history._written] == [other]
 
 
 def test_judge__a_neighbour_that_hangs(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what leads to that server is cut, once; the alias is read on."""
     cut: list[tuple[str, ...]] = []
-    monkeypatch.setattr(sockets, "sever", lambda *cuts: cut.append(cuts) or 0)
-    seeker = Seeker("replica", lambda _seeker: set(), lambda _cursor: "")
-    servers.watch.replicas[0].neighbours.seekers.append(seeker)
+    monkeypatch.setattr(sockets, "shutdown", lambda *cuts: cut.append(cuts) or 0)
+    seeker = DiscoveryProbe("replica", lambda _seeker: set(), lambda _cursor: "")
+    servers.watch.replicas[0].discovery.discovered.append(seeker)
     servers.replica(at(5))
-    seeker.sample = Sample(servers.now, Answer("late", follows=True, writable=False, position=at(5)))
+    seeker.last_sample = Sample(servers.now, ServerStatus("late", is_standby=True, writable=False, position=at(5)))
     servers.judged()
-    seeker._asked_at = servers.now
+    seeker._began_at = servers.now
     found = [servers.judged(1).fit, servers.judged(1).fit]
 
     assert found == [True, True]
-    assert servers.group.behind["late"].reason == "down"
+    assert servers.group.snapshot.by_server["late"].unfit_reason == "down"
     assert cut == [("replica", "late")]
-    servers.group.forget()
+    servers.group.reset()

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connections
 
-from switchyard.routing.monitor.pools import renew
+from switchyard.routing.monitor.pools import reset_pool
 
 
 @pytest.mark.django_db(databases=["default"])
@@ -11,7 +11,7 @@ def test_renew__no_pool() -> None:
     """An alias without a pool keeps its connection."""
     connections["default"].ensure_connection()
     before = connections["default"].connection
-    renew("default")
+    reset_pool("default")
 
     assert connections["default"].connection is before
     assert connections["default"].is_usable()

@@ -10,9 +10,9 @@ import pytest
 from django.db import connections
 from tests.support.published import at
 
-from switchyard.positions import Answer
+from switchyard.positions import ServerStatus
 from switchyard.routing.monitor import probe
-from switchyard.routing.monitor.probe import DEADLINE, Asker
+from switchyard.routing.monitor.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ class Connection:
 
 class Dialect:
     @staticmethod
-    def ask(_cursor: Any) -> Answer:
-        return Answer("a", follows=True, writable=False, position=at(5))
+    def status(_cursor: Any) -> ServerStatus:
+        return ServerStatus("a", is_standby=True, writable=False, position=at(5))
 
 
 @pytest.fixture
@@ -65,40 +65,40 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
         made.append(Connection())
         return made[-1]
 
-    monkeypatch.setattr(probe, "own_connection", own_connection)
-    monkeypatch.setattr(probe, "dialect_of", lambda *_: Dialect)
+    monkeypatch.setattr(probe, "open_probe_connection", own_connection)
+    monkeypatch.setattr(probe, "dialect_for", lambda *_: Dialect)
     return made
 
 
 def test_ask__a_server_that_hangs(server: socket.socket) -> None:
     """Whoever looks sees how long the question waits, and need not wait for it."""
-    asker = Asker("silent")
-    thread = threading.Thread(target=asker.ask)
+    asker = ServerProbe("silent")
+    thread = threading.Thread(target=asker.probe)
     thread.start()
     held, _ = server.accept()  # the question is on its way, and nobody answers it
     with held:
-        assert asker.overdue(time.monotonic() + DEADLINE) > DEADLINE
-        assert asker.sample is None
+        assert asker.pending_seconds(time.monotonic() + PROBE_TIMEOUT_SECONDS) > PROBE_TIMEOUT_SECONDS
+        assert asker.last_sample is None
     thread.join()
 
-    assert asker.overdue(time.monotonic() + 60) == 0
-    assert asker.fault == "OperationalError when asked"
+    assert asker.pending_seconds(time.monotonic() + 60) == 0
+    assert asker.error == "OperationalError when asked"
 
 
 def test_ask__a_server_that_refuses(server: socket.socket) -> None:
     """The fault is the error's class, without a host's name."""
     server.close()
-    asker = Asker("silent")
-    asker.ask()
+    asker = ServerProbe("silent")
+    asker.probe()
 
-    assert asker.fault == "OperationalError when asked"
-    assert asker.sample is None
+    assert asker.error == "OperationalError when asked"
+    assert asker.last_sample is None
 
 
 def test_ask__leaves_the_threads_own_connection_alone(server: socket.socket) -> None:
     """It asks outside Django's connections: none is opened, and no pool is made."""
     server.close()
-    Asker("silent").ask()
+    ServerProbe("silent").probe()
 
     assert connections["silent"].connection is None
     assert "silent" not in connections["silent"]._connection_pools  # type: ignore[attr-defined]  # PostgreSQL's
@@ -106,62 +106,62 @@ def test_ask__leaves_the_threads_own_connection_alone(server: socket.socket) -> 
 
 def test_ask__again(opened: list[Connection]) -> None:
     """One connection serves all rounds, and the sample says when its question began."""
-    asker = Asker("replica")
-    asker.ask()
-    first, between = asker.sample, time.monotonic()
-    asker.ask()
+    asker = ServerProbe("replica")
+    asker.probe()
+    first, between = asker.last_sample, time.monotonic()
+    asker.probe()
 
     assert first is not None
-    assert asker.sample is not None
-    assert first.begun_at < between < asker.sample.begun_at
-    assert asker.sample.answer.position == at(5)
-    assert (asker.fault, len(opened)) == ("", 1)
+    assert asker.last_sample is not None
+    assert first.begun_at < between < asker.last_sample.begun_at
+    assert asker.last_sample.status.position == at(5)
+    assert (asker.error, len(opened)) == ("", 1)
 
 
 def test_ask__a_connection_that_broke(opened: list[Connection]) -> None:
     """It is closed, whatever that raises, and another one is opened; the last sample stands meanwhile."""
-    asker = Asker("replica")
-    asker.ask()
-    before = asker.sample
+    asker = ServerProbe("replica")
+    asker.probe()
+    before = asker.last_sample
     opened[0].breaks = "cursor"
-    asker.ask()
-    assert (asker.fault, asker.sample) == ("ConnectionResetError when asked", before)
+    asker.probe()
+    assert (asker.error, asker.last_sample) == ("ConnectionResetError when asked", before)
     assert opened[0].closed
-    asker.ask()
+    asker.probe()
 
-    assert (asker.fault, len(opened)) == ("", 2)
-    assert asker.sample is not before
+    assert (asker.error, len(opened)) == ("", 2)
+    assert asker.last_sample is not before
 
 
 def test_ask__a_fault_that_is_no_error(opened: list[Connection]) -> None:
     """The server answers; what was found is said."""
-    asker = Asker("replica", after=lambda _cursor: "unmigrated")
-    asker.ask()
+    asker = ServerProbe("replica", extra_check=lambda _cursor: "unmigrated")
+    asker.probe()
 
-    assert (asker.fault, len(opened)) == ("unmigrated", 1)
-    assert asker.sample is not None
+    assert (asker.error, len(opened)) == ("unmigrated", 1)
+    assert asker.last_sample is not None
 
 
 def test_ask__a_server_that_comes_back_as_another(opened: list[Connection]) -> None:
     """Nobody sees the old answer without the fault: the new one stands before the fault is gone."""
     seen: list[str] = []
 
-    class Watched(Asker):
+    class Watched(ServerProbe):
         def __setattr__(self, name: str, value: object) -> None:
-            if name in {"sample", "fault"}:
+            if name in {"last_sample", "error"}:
                 seen.append(name)
             super().__setattr__(name, value)
 
     asker = Watched("replica")
     seen.clear()
-    asker.ask()
+    asker.probe()
 
-    assert seen == ["sample", "fault"]
+    assert seen == ["last_sample", "error"]
 
 
 def test_run__until_it_is_ended(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks in rounds, and closes its connection in the end."""
-    monkeypatch.setattr(probe, "ROUND", 0.001)
+    monkeypatch.setattr(probe, "PROBE_INTERVAL_SECONDS", 0.001)
     rounds, enough = [], threading.Event()
 
     def after(_cursor: Any) -> str:
@@ -170,10 +170,10 @@ def test_run__until_it_is_ended(opened: list[Connection], monkeypatch: pytest.Mo
             enough.set()
         return ""
 
-    asker = Asker("replica", after=after)
+    asker = ServerProbe("replica", extra_check=after)
     asker.start()
     assert enough.wait(10)
-    asker.end()
+    asker.stop()
     asker.join(10)
 
     assert not asker.is_alive()

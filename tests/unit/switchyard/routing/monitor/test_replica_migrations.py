@@ -10,7 +10,7 @@ from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 
 from switchyard.routing.monitor import replica_migrations
-from switchyard.routing.monitor.replica_migrations import Replayed, missing_migrations
+from switchyard.routing.monitor.replica_migrations import ReplicaMigrations, missing_migrations
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_missing_migrations__squashed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_replayed__until_it_has_them(replica: sqlite3.Connection) -> None:
     """It says so in each round until they are there, and asks no more then."""
-    asks, cursor = Replayed("default"), replica.cursor()
+    asks, cursor = ReplicaMigrations("default"), replica.cursor()
     with pytest.raises(sqlite3.OperationalError, match="no such table: django_migrations"):
         asks(cursor)
     cursor.execute("CREATE TABLE django_migrations (app text, name text)")
@@ -65,4 +65,4 @@ def test_replayed__until_it_has_them(replica: sqlite3.Connection) -> None:
 
 def test_replayed__an_owner_without_migrations(replica: sqlite3.Connection) -> None:
     """Its replica is not asked for a table that nobody makes."""
-    assert Replayed("of no app")(replica.cursor()) == ""
+    assert ReplicaMigrations("of no app")(replica.cursor()) == ""

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from tests.support.published import at, lagging, sampled
 
 from switchyard.routing.monitor.monitor import running
-from switchyard.routing.monitor.server_status import servers
+from switchyard.routing.monitor.server_status import server_reports
 from switchyard.routing.topology.replication import Replica, ReplicationSet
 
 
@@ -18,7 +18,7 @@ def group() -> Iterator[ReplicationSet]:
     """An owner that has written 1000, and two replicas that have replayed it."""
     with lagging("replica", "legacy") as group:
         sampled(group, 1000)
-        group.publish([Replica("replica", "", at(1000), 0.0, 0), Replica("legacy", "", at(1000), 0.0, 0)])
+        group.replace_snapshot([Replica("replica", "", at(1000), 0.0, 0), Replica("legacy", "", at(1000), 0.0, 0)])
         yield group
 
 
@@ -37,8 +37,8 @@ def replicas(*arguments: str) -> tuple[int, str]:
 )
 def test_replicas__exit_code(group: ReplicationSet, refusal: str, reason: str, code: int) -> None:
     """It is that of the worst: an owner that must not be written, a replica that is not read."""
-    group.refusal = refusal
-    group.publish([Replica("replica", reason, at(900), 31.0, 100), Replica("legacy", "", at(1000), 0.0, 0)])
+    group.replace_snapshot(unavailable_reason=refusal)
+    group.replace_snapshot([Replica("replica", reason, at(900), 31.0, 100), Replica("legacy", "", at(1000), 0.0, 0)])
 
     assert replicas("--json")[0] == code
     assert not running()
@@ -46,7 +46,7 @@ def test_replicas__exit_code(group: ReplicationSet, refusal: str, reason: str, c
 
 def test_replicas__as_json(group: ReplicationSet) -> None:
     """Each server has its state, position and lag; a lag that nobody knows is none."""
-    group.publish([Replica("replica", "lagging", at(900), 31.0, 100), Replica("legacy", "down", at(800))])
+    group.replace_snapshot([Replica("replica", "lagging", at(900), 31.0, 100), Replica("legacy", "down", at(800))])
 
     owner, replica, legacy = json.loads(replicas("--json")[1])
 
@@ -58,15 +58,17 @@ def test_replicas__as_json(group: ReplicationSet) -> None:
 
 def test_replicas__for_people(group: ReplicationSet) -> None:
     """Lag is in seconds and in bytes that people read."""
-    group.publish([Replica("replica", "lagging", at(900), 31.04, 233_000), Replica("legacy", "", at(1000), 0.0, 0)])
+    group.replace_snapshot(
+        [Replica("replica", "lagging", at(900), 31.04, 233_000), Replica("legacy", "", at(1000), 0.0, 0)]
+    )
 
     assert "│ replica │ default    │ lagging │ 31.0 s │ 233.0 kB │" in replicas()[1]
 
 
 def test_servers__in_step() -> None:
     """The replica that opens its owner's file has no position, and is never behind."""
-    assert [(each.alias, each.state, each.fit) for each in servers()] == [
-        ("default", "in step", True),
-        ("replica", "in step", True),
+    assert [(each.alias, each.state, each.fit) for each in server_reports()] == [
+        ("default", "no lag", True),
+        ("replica", "no lag", True),
     ]
     assert replicas()[0] == 0

@@ -34,12 +34,12 @@ def test_sever__a_thread_that_waits(pair: tuple[socket.socket, socket.socket]) -
     """It is woken: its connection has ended."""
     ours, _ = pair
     connection = Connection(ours)
-    sockets.register("cut", connection)
+    sockets.track("cut", connection)
     received: list[bytes] = []
     waiting = threading.Thread(target=lambda: received.append(ours.recv(1)))
     waiting.start()
 
-    cut = sockets.sever("cut")
+    cut = sockets.shutdown("cut")
     waiting.join(5)
 
     assert (cut, received) == (1, [b""])
@@ -49,9 +49,9 @@ def test_sever__another_alias(pair: tuple[socket.socket, socket.socket]) -> None
     """Its connections stay."""
     ours, theirs = pair
     connection = Connection(ours)
-    sockets.register("kept", connection)
+    sockets.track("kept", connection)
 
-    cut = sockets.sever("another")
+    cut = sockets.shutdown("another")
     theirs.send(b"a")
 
     assert (cut, connection.end.recv(1)) == (0, b"a")
@@ -62,12 +62,12 @@ def test_sever__a_descriptor_that_is_anothers_by_now(pair: tuple[socket.socket, 
     ours, theirs = pair
     closed, rest = socket.socketpair()
     connection = Connection(closed)
-    sockets.register("reused", connection)
+    sockets.track("reused", connection)
     number = closed.fileno()
     closed.close()
     os.dup2(ours.fileno(), number)
 
-    cut = sockets.sever("reused")
+    cut = sockets.shutdown("reused")
     theirs.send(b"a")
 
     with rest, socket.socket(fileno=number) as another:
@@ -77,41 +77,41 @@ def test_sever__a_descriptor_that_is_anothers_by_now(pair: tuple[socket.socket, 
 def test_sever__a_closed_connection(pair: tuple[socket.socket, socket.socket]) -> None:
     """It has nothing to cut."""
     connection = Connection(pair[0])
-    sockets.register("closed", connection)
+    sockets.track("closed", connection)
     pair[0].close()
 
-    assert sockets.sever("closed") == 0
+    assert sockets.shutdown("closed") == 0
 
 
 def test_sever__a_connection_that_nobody_holds(pair: tuple[socket.socket, socket.socket]) -> None:
     """It is forgotten with its owner."""
-    sockets.register("forgotten", Connection(pair[0]))
+    sockets.track("forgotten", Connection(pair[0]))
     gc.collect()
 
-    assert sockets.sever("forgotten") == 0
+    assert sockets.shutdown("forgotten") == 0
 
 
 def test_register__a_file() -> None:
     """A connection without a socket is none to cut."""
-    sockets.register("file", object())
+    sockets.track("file", object())
 
-    assert sockets.sever("file") == 0
+    assert sockets.shutdown("file") == 0
 
 
 def test_sever__in_a_forked_process(pair: tuple[socket.socket, socket.socket]) -> None:
     """The parent's connections are not its to cut."""
     connection = Connection(pair[0])
-    sockets.register("parents", connection)
+    sockets.track("parents", connection)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests
         child = os.fork()
     if child == 0:
-        os._exit(sockets.sever("parents"))
+        os._exit(sockets.shutdown("parents"))
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
-    assert sockets.sever("parents") == 1
+    assert sockets.shutdown("parents") == 1
 
 
 def test_servers__by_open_connections(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -119,14 +119,14 @@ def test_servers__by_open_connections(pair: tuple[socket.socket, socket.socket])
     ended, rest = socket.socketpair()
     kept, gone, unknown = Connection(pair[0]), Connection(ended), Connection(pair[0])
     for connection, server in ((kept, "a"), (gone, "b"), (unknown, "")):
-        sockets.register("led", connection)
-        sockets.leads_to("led", connection, server)
-    before = sockets.servers("led", set()), sockets.servers("led", {"a"})
+        sockets.track("led", connection)
+        sockets.set_server("led", connection, server)
+    before = sockets.connected_servers("led", set()), sockets.connected_servers("led", {"a"})
     rest.send(b"terminating connection")
     rest.close()
 
     with ended:
-        after = sockets.servers("led", set()), sockets.servers("led", {"a"})
+        after = sockets.connected_servers("led", set()), sockets.connected_servers("led", {"a"})
     assert before == ({"a", "b"}, {"b"})
     assert after == ({"a"}, set())
     assert sockets.server_of("led", gone) == "b"
@@ -135,12 +135,12 @@ def test_servers__by_open_connections(pair: tuple[socket.socket, socket.socket])
 def test_register__again(pair: tuple[socket.socket, socket.socket]) -> None:
     """Where a connection leads stays known, but not of one that has another socket now."""
     connection = Connection(pair[0])
-    sockets.register("again", connection)
-    sockets.leads_to("again", connection, "a")
-    sockets.register("again", connection)
+    sockets.track("again", connection)
+    sockets.set_server("again", connection, "a")
+    sockets.track("again", connection)
     before = sockets.server_of("again", connection)
     connection.end = pair[1]
-    sockets.register("again", connection)
+    sockets.track("again", connection)
 
     assert (before, sockets.server_of("again", connection)) == ("a", "")
 
@@ -149,8 +149,8 @@ def test_sever__one_server(pair: tuple[socket.socket, socket.socket]) -> None:
     """Connections to another one stay."""
     ours, theirs = pair
     connection = Connection(ours)
-    sockets.register("split", connection)
-    sockets.leads_to("split", connection, "a")
+    sockets.track("split", connection)
+    sockets.set_server("split", connection, "a")
 
-    assert (sockets.sever("split", "b"), sockets.sever("split", "a")) == (0, 1)
+    assert (sockets.shutdown("split", "b"), sockets.shutdown("split", "a")) == (0, 1)
     assert theirs.recv(1) == b""

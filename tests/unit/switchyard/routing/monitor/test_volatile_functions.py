@@ -6,7 +6,7 @@ from pytest_django import Settings
 from tests.support.orm_reads import texts_of
 
 from switchyard.routing.monitor import volatile_functions
-from switchyard.routing.monitor.volatile_functions import load_harmless, may_write
+from switchyard.routing.monitor.volatile_functions import cache_read_only_functions, may_write
 from switchyard.sql.classifier import classify
 
 
@@ -37,7 +37,7 @@ def test_may_write__without_a_server(sql: str, vendor: str, expected: bool) -> N
 
 def test_may_write__what_the_server_calls_harmless() -> None:
     """It holds for that alias alone, and for a text all of whose functions it names."""
-    load_harmless("default", {"tidy"})
+    cache_read_only_functions("default", {"tidy"})
 
     assert not may_write(classify("SELECT tidy(1)", "postgresql"), "default")
     assert may_write(classify("SELECT tidy(1), mop(2)", "postgresql"), "default")
@@ -47,15 +47,15 @@ def test_may_write__what_the_server_calls_harmless() -> None:
 
 def test_may_write__loaded_anew() -> None:
     """A function that the server names no more is not harmless any more."""
-    load_harmless("default", {"tidy"})
-    load_harmless("default", {"mop"})
+    cache_read_only_functions("default", {"tidy"})
+    cache_read_only_functions("default", {"mop"})
 
     assert may_write(classify("SELECT tidy(1)", "postgresql"), "default")
 
 
 def test_may_write__the_setting(settings: Settings) -> None:
     """Functions that the setting names are harmless everywhere, in any case."""
-    settings.SWITCHYARD = {**settings.SWITCHYARD, "HARMLESS_FUNCTIONS": ["Tidy"]}
+    settings.SWITCHYARD = {**settings.SWITCHYARD, "READ_ONLY_FUNCTIONS": ["Tidy"]}
 
     assert not may_write(classify("SELECT TIDY(1)", "mysql"), "legacy")
     assert may_write(classify("SELECT mop(1)", "mysql"), "legacy")

@@ -10,11 +10,11 @@ import pytest
 from switchyard.routing import allow_writes, use_primary, use_replica, without_stickiness
 from switchyard.routing.errors import AllowWritesError, violations
 from switchyard.routing.session import context
-from switchyard.routing.session.context import current, is_process, within, writes_allowed
+from switchyard.routing.session.context import activate, current, is_process_context, writes_allowed
 
 
 def prefers() -> str:
-    return current().prefers
+    return current().preference
 
 
 def test_override__nested_and_left_by_an_error() -> None:
@@ -28,7 +28,7 @@ def test_override__nested_and_left_by_an_error() -> None:
         assert prefers() == "primary"
         raise ZeroDivisionError
 
-    assert is_process(current())
+    assert is_process_context(current())
     assert prefers() == ""
 
 
@@ -46,7 +46,7 @@ def test_override__each_changes_its_own() -> None:
     with use_replica(), without_stickiness(), allow_writes("legacy", reason="a test"):
         found = current()
 
-    assert (found.prefers, found.sticky, found.writable) == ("replica", False, frozenset({"legacy"}))
+    assert (found.preference, found.sticky, found.write_allowed) == ("replica", False, frozenset({"legacy"}))
     assert current().sticky
 
 
@@ -68,7 +68,7 @@ def test_override__decorated_function_that_calls_itself() -> None:
         return [*(decorated(depth - 1) if depth else []), prefers()]
 
     assert decorated(2) == ["primary"] * 3
-    assert is_process(current())
+    assert is_process_context(current())
 
 
 def test_override__decorated_coroutine() -> None:
@@ -121,7 +121,7 @@ def test_override__decorated_generator() -> None:
     assert steps == ["replica"] * 9
     assert outside == [""] * 5
     assert between == "primary"
-    assert is_process(current())
+    assert is_process_context(current())
 
 
 def test_override__decorated_generator_that_fails() -> None:
@@ -135,7 +135,7 @@ def test_override__decorated_generator_that_fails() -> None:
     with pytest.raises(ZeroDivisionError):
         list(decorated())
 
-    assert is_process(current())
+    assert is_process_context(current())
 
 
 def test_override__two_generators_in_turns() -> None:
@@ -158,7 +158,7 @@ def test_override__two_generators_in_turns() -> None:
     second.close()  # type: ignore[attr-defined]  # as above
 
     assert found == ["primary", "replica", "", "primary", "replica", "", "replica"]
-    assert is_process(current())
+    assert is_process_context(current())
 
 
 def test_override__a_block_inside_a_decorated_generator() -> None:
@@ -177,7 +177,7 @@ def test_override__a_block_inside_a_decorated_generator() -> None:
 
     assert steps == ["replica", "replica", "primary"]
     assert outside == [""] * 2
-    assert is_process(current())
+    assert is_process_context(current())
 
 
 def test_allow_writes__decorated_generator_inside_a_request() -> None:
@@ -187,7 +187,7 @@ def test_allow_writes__decorated_generator_inside_a_request() -> None:
     def decorated() -> Iterator[int]:
         yield 1
 
-    with within(context.request()), pytest.raises(AllowWritesError):
+    with activate(context.request_context()), pytest.raises(AllowWritesError):
         list(decorated())
 
 
@@ -282,8 +282,8 @@ def test_override__a_child_task_that_outlives_it() -> None:
 
 def test_override__shares_the_ledger() -> None:
     """What is owed inside is owed outside."""
-    with within(context.request()) as frame, without_stickiness(), use_replica():
-        assert current().ledger is frame.ledger
+    with activate(context.request_context()) as frame, without_stickiness(), use_replica():
+        assert current().consistency is frame.consistency
 
 
 def test_allow_writes__nested() -> None:
@@ -304,30 +304,30 @@ def test_allow_writes__inside_a_request() -> None:
         counted.append(f"{kind} {alias}")
 
     violations.connect(count)
-    with within(context.request()):
+    with activate(context.request_context()):
         with pytest.raises(AllowWritesError, match=r'"tidy up"\)` was refused inside a request'):
             allow_writes("legacy", reason="tidy up").__enter__()
         assert not writes_allowed("legacy")
     violations.disconnect(count)
 
-    assert counted == ["legacy_write legacy"]
+    assert counted == ["read_only_owner_write legacy"]
 
 
 def test_allow_writes__inside_an_override_of_a_request() -> None:
     """It is refused there as well."""
-    with within(context.request()), use_primary(), pytest.raises(AllowWritesError):
+    with activate(context.request_context()), use_primary(), pytest.raises(AllowWritesError):
         allow_writes("legacy", reason="tidy up").__enter__()
 
 
 def test_allow_writes__in_a_task() -> None:
     """A task is out of any request's reach."""
-    with within(context.task()), allow_writes("legacy", reason="a test"):
+    with activate(context.task_context()), allow_writes("legacy", reason="a test"):
         assert writes_allowed("legacy")
 
 
 def test_request__begins_and_ends_without_overrides() -> None:
     """What was in force outside is not in force in the request, and is again after it."""
     with use_primary(), allow_writes("a", reason="a test"):
-        with within(context.request()):
+        with activate(context.request_context()):
             assert (prefers(), writes_allowed("a")) == ("", False)
         assert (prefers(), writes_allowed("a")) == ("primary", True)

@@ -21,8 +21,9 @@ from switchyard.routing import RoutingError, read_only, use_primary, use_replica
 from switchyard.routing.monitor import sockets
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.context import Unplaced, current, within
-from switchyard.routing.topology.replication import ReplicationSet, shared
+from switchyard.routing.session.consistency import PendingPosition, consistency_from
+from switchyard.routing.session.context import activate, current
+from switchyard.routing.topology.replication import ReplicationSet, shared_aliases
 from switchyard.testing import assert_queries
 
 BOTH = ("replica", "legacy")
@@ -34,7 +35,12 @@ NOWHERE = "/nowhere/at/all.sqlite3"
 def group(django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[ReplicationSet]:
     """The set of `default` and its `replica`, each a file of its own; and a request that owes nothing."""
     files = {alias: {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / alias} for alias in ALIASES}
-    with django_db_blocker.unblock(), connected(files), lagging("replica") as group, within(context.request()):
+    with (
+        django_db_blocker.unblock(),
+        connected(files),
+        lagging("replica") as group,
+        activate(context.request_context()),
+    ):
         yield group
 
 
@@ -54,7 +60,7 @@ def holds(alias: str) -> bool:
 
 
 def decided(model: type = User, **hints: Any) -> tuple[str, str]:
-    chosen = decide(model, hints)
+    chosen = decide(model, hints.get("instance"))
     return chosen.alias, chosen.rule
 
 
@@ -70,7 +76,7 @@ def test_read_only__what_it_sends_where() -> None:
         assert decided(Group) == ("default", "primary_only")
         assert decided(AnalyticsEvent) == ("analytics", "owner")
 
-    assert decided() == ("replica", "default")
+    assert decided() == ("replica", "replica")
 
 
 def test_read_only__what_the_owner_gave() -> None:
@@ -139,7 +145,7 @@ def test_read_only__left(how: str) -> None:
             assert outer == inner == "replica"
 
     assert not any(connection.in_atomic_block for connection in connections.all())
-    assert (dict(current().held), current().frozen) == ({}, frozenset())
+    assert (dict(current().read_only_aliases), current().write_blocked) == ({}, frozenset())
     assert not holds("replica")
 
 
@@ -164,12 +170,15 @@ def test_read_only__inside_a_transaction_there() -> None:
 def test_read_only__one_who_owes(group: ReplicationSet) -> None:
     """It is on the owner until a replica has what is owed; a named replica is taken as it is."""
     replayed(group, replica=4)
-    with within(context.request(ledger=context.owing({"default": at(5)}))):
+    with activate(context.request_context(consistency=consistency_from({"default": at(5)}))):
         with read_only("replica") as named:
             pass
         with read_only() as alias:
             pass
-    with within(context.request(ledger=context.owing({"default": at(4)}))), read_only() as after:
+    with (
+        activate(context.request_context(consistency=consistency_from({"default": at(4)}))),
+        read_only() as after,
+    ):
         pass
 
     assert (named, alias, after) == ("replica", "default", "replica")
@@ -193,7 +202,7 @@ def test_read_only__inside_the_owners_transaction(group: ReplicationSet) -> None
     with transaction.atomic():
         with read_only() as before:
             pass
-        current().ledger.owe("default", Unplaced(0.0, connections["default"]))
+        current().consistency.require("default", PendingPosition(0.0, connections["default"]))
         with read_only() as after:
             pass
 
@@ -209,8 +218,8 @@ def test_read_only__stays_on_the_replica_it_read() -> None:
         other = next(alias for alias in BOTH if alias != first)
         replayed(group, **{other: 9, first: 4})
 
-        assert current().ledger.last == {"default": first}
-        assert decided() == (first, "default")
+        assert current().consistency.last_replica == {"default": first}
+        assert decided() == (first, "replica")
         with read_only() as second:
             assert second == first
         replayed(group, **{other: 9, first: 4}, unfit=(first,))
@@ -226,12 +235,12 @@ def test_read_only__a_replica_that_cannot_be_opened(alias: str | None) -> None:
         assert found == "default"
         assert not connections["replica"].in_atomic_block
 
-    assert "default" in current().ledger.owed
+    assert "default" in current().consistency.required
 
 
 def test_read_only__a_server_behind_the_alias_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be behind what this client saw: the block is on the owner. A replica that is named is taken as it is."""
-    monkeypatch.setitem(shared, "replica", 0.0)
+    monkeypatch.setitem(shared_aliases, "replica", 0.0)
     monkeypatch.setattr(sockets, "server_of", lambda _alias, _connection: "unknown")
     with read_only() as alias, read_only() as inner:
         pass
@@ -247,7 +256,7 @@ def test_read_only__an_owner_that_cannot_be_opened() -> None:
     with pytest.raises(OperationalError), read_only("default"):
         pass
 
-    assert not current().held
+    assert not current().read_only_aliases
 
 
 def test_read_only__decorated_function() -> None:

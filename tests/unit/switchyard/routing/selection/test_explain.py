@@ -19,7 +19,8 @@ from accounts.models import User
 from switchyard.routing import explain_route, use_primary, use_replica
 from switchyard.routing.selection.explain import written_to
 from switchyard.routing.session import context
-from switchyard.routing.session.context import Unplaced, current, within
+from switchyard.routing.session.consistency import PendingPosition
+from switchyard.routing.session.context import activate, current
 from switchyard.routing.topology.replication import Replica, ReplicationSet
 
 APP, REPLICA = "switchyard.routing.AppRouter", "switchyard.routing.PrimaryReplicaRouter"
@@ -28,7 +29,7 @@ APP, REPLICA = "switchyard.routing.AppRouter", "switchyard.routing.PrimaryReplic
 @pytest.fixture
 def group() -> Iterator[ReplicationSet]:
     """Two replicas that have replayed 500 and 600; this test's state is its own."""
-    with lagging("replica", "legacy") as group, within(context.task()):
+    with lagging("replica", "legacy") as group, activate(context.task_context()):
         replayed(group, replica=500, legacy=600)
         yield group
 
@@ -37,15 +38,15 @@ def test_explain_route__default(group: ReplicationSet) -> None:
     """Each rule before the one that decides was asked and is not about this read."""
     found = explain_route(User)
 
-    assert (found.model, found.owner, found.alias, found.rule) == ("accounts.User", "default", "replica", "default")
-    assert [asked.rule for asked in found.asked if asked.alias is None][-2:] == ["unsafe", "pinned"]
-    assert found.asked[-1].alias == "replica"
-    assert str(found) == "accounts.User is read from 'replica' by rule 'default': a fit replica of the owner."
+    assert (found.model, found.owner, found.alias, found.rule) == ("accounts.User", "default", "replica", "replica")
+    assert [asked.rule for asked in found.results if asked.alias is None][-2:] == ["unsafe_method", "pinned"]
+    assert found.results[-1].alias == "replica"
+    assert str(found) == "accounts.User is read from 'replica' by rule 'replica': a fit replica that has caught up."
 
 
 def test_explain_route__replicas(group: ReplicationSet) -> None:
     """What is known about each is there: why it is unfit, its lag and its position."""
-    group.publish([Replica("replica", "lagging", at(5), 31.0, 4096), Replica("legacy", "", at(600))])
+    group.replace_snapshot([Replica("replica", "lagging", at(5), 31.0, 4096), Replica("legacy", "", at(600))])
 
     found = explain_route(User)
 
@@ -55,20 +56,20 @@ def test_explain_route__replicas(group: ReplicationSet) -> None:
 
 def test_explain_route__owed(group: ReplicationSet) -> None:
     """What this request owes decides, and is not changed by the question."""
-    current().ledger.owe("default", at(900))
+    current().consistency.require("default", at(900))
 
     assert (explain_route(User).alias, explain_route(User).rule) == ("default", "pinned")
-    assert current().ledger.owed == {"default": at(900)}
+    assert current().consistency.required == {"default": at(900)}
 
 
 def test_explain_route__unplaced(group: ReplicationSet) -> None:
     """A write that could be given a position by now is given none by the question."""
-    written = Unplaced(time.monotonic())
-    current().ledger.owe("default", written)
+    written = PendingPosition(time.monotonic())
+    current().consistency.require("default", written)
     sampled(group, 550)
 
     assert explain_route(User).alias == "legacy"
-    assert current().ledger.owed == {"default": written}
+    assert current().consistency.required == {"default": written}
 
 
 def test_explain_route__instance(group: ReplicationSet) -> None:
@@ -76,14 +77,14 @@ def test_explain_route__instance(group: ReplicationSet) -> None:
     user = User()
     user._state.db = "default"
 
-    assert (explain_route(User, user).alias, explain_route(User, user).rule) == ("default", "instance")
+    assert (explain_route(User, user).alias, explain_route(User, user).rule) == ("default", "loaded_from_owner")
 
 
 @pytest.mark.parametrize(
     ("routers", "alias", "rule"),
     [
-        ([REPLICA, APP], "replica", "default"),
-        ([REPLICA], "replica", "default"),
+        ([REPLICA, APP], "replica", "replica"),
+        ([REPLICA], "replica", "replica"),
         ([APP], "default", "AppRouter"),
         ([], "default", "Django's default"),
     ],
@@ -140,16 +141,16 @@ def test_explain_route__any_state(
     with (
         lagging("replica", "legacy") as group,
         override_settings(DATABASE_ROUTERS=routers),
-        within(context.request(unsafe=unsafe)) as request,
-        prefers() if prefers else within(request),
+        activate(context.request_context(unsafe_method=unsafe)) as request,
+        prefers() if prefers else activate(request),
     ):
         replayed(group, unfit=tuple(unfit), replica=500, legacy=600)
-        ledger = request.ledger
+        ledger = request.consistency
         if owed is not None:
-            ledger.owe("default", Unplaced(inf) if owed == inf else at(owed))
+            ledger.require("default", PendingPosition(inf) if owed == inf else at(owed))
         if last is not None:
-            ledger.last["default"] = last
-        before = dict(ledger.owed), dict(ledger.last)
+            ledger.last_replica["default"] = last
+        before = dict(ledger.required), dict(ledger.last_replica)
         instance = None
         if loaded_from is not None:
             instance = User()
@@ -158,6 +159,6 @@ def test_explain_route__any_state(
             explained = explain_route(model, instance)
 
         assert decisions == []
-        assert (ledger.owed, ledger.last) == before
+        assert (ledger.required, ledger.last_replica) == before
         hints = {} if instance is None else {"instance": instance}
         assert explained.alias == router.db_for_read(model, **hints)

@@ -13,7 +13,7 @@ from tests.support.decided import recorded
 
 from accounts.models import User
 from switchyard.management.commands.routes import Command
-from switchyard.routing.session.context import task, within
+from switchyard.routing.session.context import activate, task_context
 from switchyard.routing.topology.tables import app_labels, app_of
 from switchyard.sql.classifier import classify
 
@@ -33,7 +33,7 @@ def by_model() -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("accounts.User", ("replica", "default", "default", "default")),
+        ("accounts.User", ("replica", "default", "default", "replica")),
         ("analytics.AnalyticsEvent", ("analytics", "analytics", "analytics", "owner")),
         ("legacy.Order", ("legacy", "legacy", "legacy", "owner")),
         ("sessions.Session", ("default", "default", "default", "primary_only")),
@@ -65,21 +65,21 @@ def test_routes__a_router_of_the_projects() -> None:
 
 def test_routes__no_trace() -> None:
     """A table to look at is no query's decision, and nobody owes anything for it."""
-    with within(task()) as state, recorded() as decisions:
+    with activate(task_context()) as state, recorded() as decisions:
         routes()
         decided = router.db_for_read(User)
 
     assert [decision.alias for decision in decisions] == [decided]
-    assert (state.ledger.owed, state.ledger.last) == ({}, {})
+    assert (state.consistency.required, state.consistency.last_replica) == ({}, {})
 
 
 def test_routes__of_one_model() -> None:
     """Every rule that was asked is there with its answer, and what is known about each replica."""
     printed = routes("accounts.User")
 
-    assert "accounts.User is read from 'replica' by rule 'default': a fit replica of the owner." in printed
+    assert "accounts.User is read from 'replica' by rule 'replica': a fit replica that has caught up." in printed
     assert "pinned: no (" in printed
-    assert "default: replica (" in printed
+    assert "replica: replica (" in printed
     assert "replica 'replica': fit" in printed
 
 
@@ -94,7 +94,7 @@ def test_routes__for_people() -> None:
     printed = routes()
 
     assert "│ accounts.User_user_permissions │ replica" in printed
-    assert "default: a fit replica of the owner" in printed
+    assert "replica: a fit replica that has caught up" in printed
     assert "\x1b[" not in printed
 
 

@@ -22,10 +22,11 @@ from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from reporting.models import AnalyticsReport
 from switchyard.routing import AppRouter, PrimaryReplicaRouter, use_primary, use_replica
+from switchyard.routing.connection_state import transaction_begins, transaction_ended
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.context import within
-from switchyard.routing.topology.replication import set_of
+from switchyard.routing.session.context import activate
+from switchyard.routing.topology.replication import replication_set
 
 type State = Callable[[], AbstractContextManager[Any]]
 
@@ -44,13 +45,13 @@ def loaded(model: type[Model], alias: str | None) -> Model:
 @contextmanager
 def unfit() -> Iterator[None]:
     """Judge the replica unfit."""
-    group = set_of("default")
-    before = group.replicas
-    group.publish(each._replace(reason="down") if each.alias == "replica" else each for each in before)
+    group = replication_set("default")
+    before = group.snapshot.replicas
+    group.replace_snapshot(each._replace(unfit_reason="down") if each.alias == "replica" else each for each in before)
     try:
         yield
     finally:
-        group.publish(before)
+        group.replace_snapshot(before)
 
 
 def block(alias: str, *, from_testcase: bool) -> State:
@@ -61,22 +62,24 @@ def block(alias: str, *, from_testcase: bool) -> State:
         connection, atomic = connections[alias], Atomic(alias, savepoint=True, durable=False)
         atomic._from_testcase = from_testcase
         connection.in_atomic_block, connection.atomic_blocks = True, [atomic]
+        transaction_begins(connection)
         try:
             yield
         finally:
             connection.in_atomic_block, connection.atomic_blocks = False, []
+            transaction_ended(connection)
 
     return opened
 
 
 def unsafe() -> AbstractContextManager[Any]:
     """Return the state of a request that may write by what it reads."""
-    return within(context.request(unsafe=True))
+    return activate(context.request_context(unsafe_method=True))
 
 
 def request() -> AbstractContextManager[Any]:
     """Return the state of a request that only reads."""
-    return within(context.request())
+    return activate(context.request_context())
 
 
 @contextmanager

@@ -14,17 +14,24 @@ from django.db.transaction import Atomic
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.published import at, lagging, replayed, sampled
+from tests.support.reference_rules import REFERENCE, ReadRequest
 
 from accounts.models import User
 from switchyard.positions import Position
 from switchyard.routing import PrimaryReplicaRouter, use_primary, use_replica
-from switchyard.routing.connection_state import alias_in_program_transaction, thread_connection
+from switchyard.routing.connection_state import program_transaction_on, transaction_begins, transaction_ended
 from switchyard.routing.decision import decision
-from switchyard.routing.selection.rules import RULES, Read
-from switchyard.routing.selection.select import decide, instead_of
+from switchyard.routing.selection.rules import RULES
+from switchyard.routing.selection.select import decide, fallback_alias
 from switchyard.routing.session import context
-from switchyard.routing.session.context import Ledger, State, Unplaced, current, is_process, within
-from switchyard.routing.topology.replication import Replica, ReplicationSet, set_of
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
+from switchyard.routing.session.context import (
+    RoutingContext,
+    activate,
+    current,
+    is_process_context,
+)
+from switchyard.routing.topology.replication import Replica, ReplicationSet, replication_set
 
 BOTH = ("replica", "legacy")
 
@@ -42,9 +49,11 @@ def transaction(kind: str) -> Iterator[None]:
     connection.in_atomic_block, connection.atomic_blocks = bool(atomics), atomics
     connection.autocommit = kind == "none"
     connection.connection = None if kind == "closed" else object()
+    transaction_begins(connection)
     try:
         yield
     finally:
+        transaction_ended(connection)
         connection.in_atomic_block, connection.atomic_blocks, connection.autocommit, connection.connection = before
 
 
@@ -57,12 +66,16 @@ def loaded(alias: str | None) -> User:
 
 def ruled(model: type[Model], instance: Model | None) -> tuple[str, str]:
     """Return what the first rule with an answer says."""
-    read = Read(model, "default", instance, current(), set_of("default"))
-    return next((alias, rule.name) for rule in RULES if (alias := rule.alias(read)) is not None)
+    read = ReadRequest(model, "default", instance, current(), replication_set("default"))
+    return next((alias, rule) for rule, choose in REFERENCE.items() if (alias := choose(read)) is not None)
+
+
+def instance_in(hints: dict[str, Any] | None) -> Model | None:
+    return hints.get("instance") if hints else None
 
 
 def decided(model: type[Model] = User, **hints: Any) -> tuple[str, str]:
-    chosen = decide(model, hints)
+    chosen = decide(model, instance_in(hints))
     return chosen.alias, chosen.rule
 
 
@@ -118,21 +131,23 @@ HINTS: dict[str, dict[str, Any] | None] = {
 }
 
 
-def framed(case: Case) -> State:
+def framed(case: Case) -> RoutingContext:
     """Return a frame with a ledger of its own."""
-    ledger = Ledger()
+    ledger = ConsistencyState()
     if case.owed is not None:
-        ledger.owed["default"] = Unplaced(case.owed) if isinstance(case.owed, float) else case.owed
+        ledger.required["default"] = PendingPosition(case.owed) if isinstance(case.owed, float) else case.owed
     if case.last in {each.alias for each in case.replicas}:
-        ledger.last["default"] = case.last
+        ledger.last_replica["default"] = case.last
     held = {"default": case.held} if case.held else {}
-    return State(ledger, in_request=case.in_request, unsafe=case.unsafe, prefers=case.prefers, held=held)
+    return RoutingContext(
+        ledger, in_request=case.in_request, unsafe_method=case.unsafe, preference=case.prefers, read_only_aliases=held
+    )
 
 
-def left(ledger: Ledger) -> tuple[Any, Any]:
+def left(ledger: ConsistencyState) -> tuple[Any, Any]:
     """Return what the ledger says, but for the time at which the owner was read."""
-    owed = ledger.owed.get("default")
-    return ("unplaced" if type(owed) is Unplaced else owed), ledger.last.get("default")
+    owed = ledger.required.get("default")
+    return ("unplaced" if type(owed) is PendingPosition else owed), ledger.last_replica.get("default")
 
 
 @given(st.lists(cases, min_size=20, max_size=20))
@@ -145,27 +160,27 @@ def test_decide__as_the_rules_do(many: list[Case]) -> None:
 
 
 def agree(case: Case, group: ReplicationSet) -> None:
-    group.publish(case.replicas)
-    group.in_step, group.sample = case.in_step, None
+    group.replace_snapshot(case.replicas)
+    group.replace_snapshot(lag_free=case.in_step, owner_sample=None)
     if case.sample is not None:
         sampled(group, case.sample, 10.0)
     hints = HINTS[case.hints]
     by_rules, fast = framed(case), framed(case)
     with transaction(case.transaction):
-        with within(by_rules):
-            expected = ruled(case.model, hints.get("instance") if hints else None)
-        with within(fast):
-            found = decide(case.model, hints)
+        with activate(by_rules):
+            expected = ruled(case.model, instance_in(hints))
+        with activate(fast):
+            found = decide(case.model, instance_in(hints))
 
     assert (found.alias, found.rule) == expected, case
     assert found is decision(*expected)
     # By these two the owner was read in a replica's place.
     if found.rule == "pinned" or (found.rule == "down" and not case.in_step):
-        assert left(fast.ledger) == ("unplaced", None), case
+        assert left(fast.consistency) == ("unplaced", None), case
     else:
-        owed, last = left(by_rules.ledger)
-        chosen = found.alias if found.rule == "default" and len(case.replicas) > 1 else last
-        assert left(fast.ledger) == (owed, chosen), case
+        owed, last = left(by_rules.consistency)
+        chosen = found.alias if found.rule == "replica" and len(case.replicas) > 1 else last
+        assert left(fast.consistency) == (owed, chosen), case
 
 
 @given(st.lists(cases, min_size=21, max_size=21))
@@ -179,46 +194,52 @@ def test_db_for_read__as_decide_does(many: list[Case]) -> None:
 
 
 def short_cut(case: Case, later: Case, group: ReplicationSet) -> None:
-    group.in_step, group.sample = case.in_step, None
+    group.replace_snapshot(lag_free=case.in_step, owner_sample=None)
     hints = HINTS[case.hints]
     frames = framed(case), framed(case)
     with transaction(case.transaction):
         for replicas in (case.replicas, later.replicas, None):
             if replicas is not None:
-                group.publish(replicas)
+                group.replace_snapshot(replicas)
             for frame in frames if replicas is None else ():
-                frame.ledger.owe("default", at(3))
+                frame.consistency.require("default", at(3))
             for _ in range(2):
-                with within(frames[0]):
-                    chosen = decide(case.model, hints)
-                with within(frames[1]):
+                with activate(frames[0]):
+                    chosen = decide(case.model, instance_in(hints))
+                with activate(frames[1]):
                     alias = PrimaryReplicaRouter().db_for_read(case.model, **(hints or {}))
 
                 # None leaves it to the next router, or to Django, which come to the same.
                 assert alias == chosen.alias or (alias is None and chosen.rule in {"owner", "down"}), (case, later)
-                assert left(frames[0].ledger) == left(frames[1].ledger)
+                assert left(frames[0].consistency) == left(frames[1].consistency)
 
 
 def test_settled__until_more_is_owed() -> None:
     """A replica that had what was owed is looked at again when something else is."""
-    with lagging("replica") as group, within(context.request(ledger=context.owing({"default": at(4)}))) as frame:
+    with (
+        lagging("replica") as group,
+        activate(context.request_context(consistency=consistency_from({"default": at(4)}))) as frame,
+    ):
         replayed(group, replica=5)
         assert [PrimaryReplicaRouter().db_for_read(User) for _ in range(2)] == ["replica", "replica"]
-        frame.ledger.owe("default", at(6))
+        frame.consistency.require("default", at(6))
         assert PrimaryReplicaRouter().db_for_read(User) == "default"
 
 
 def test_settled__the_replica_read_last() -> None:
     """A client stays on the replica that it has read, though another one is the best by now, at no more cost."""
-    with lagging(*BOTH) as group, within(context.request(ledger=context.owing({}, {"default": "legacy"}))) as frame:
+    with (
+        lagging(*BOTH) as group,
+        activate(context.request_context(consistency=consistency_from({}, {"default": "legacy"}))) as frame,
+    ):
         replayed(group, replica=5, legacy=5)
         read = [PrimaryReplicaRouter().db_for_read(User) for _ in range(2)]
-        settled = frame.ledger.settled
+        settled = frame.consistency.cached
         replayed(group, replica=5, legacy=5, unfit=("legacy",))
         lost = decide(User).alias
 
     assert read == ["legacy", "legacy"]
-    assert settled.default is decision("legacy", "default")
+    assert settled.decision is decision("legacy", "replica")
     assert lost == "default"
 
 
@@ -226,24 +247,25 @@ def test_settle__something_else_is_owed_by_now() -> None:
     """What was compared with another position settles nothing."""
     with lagging("replica") as group:
         replayed(group, replica=5)
-        assert group.best
-        frame = context.request(ledger=context.owing({"default": at(6)}))
-        frame.ledger.settle("default", at(4), group.best)
-        assert frame.ledger.settled.judgement is not group.judgement
+        assert group.snapshot.preferred
+        frame = context.request_context(consistency=consistency_from({"default": at(6)}))
+        frame.consistency.remember("default", at(4), group.snapshot.preferred)
+        assert frame.consistency.cached.generation is not group.snapshot.generation
 
 
 def test_decision__is_one_object() -> None:
     """It is counted by identity."""
-    assert decision("replica", "default") is decision("replica", "default")
-    with within(context.request()):
-        assert decide(User) is decide(User) is decision("replica", "default")
-    assert repr(decision("replica", "default")) == "Decision('replica', 'default')"
+    assert decision("replica", "replica") is decision("replica", "replica")
+    with activate(context.request_context()):
+        assert decide(User) is decide(User) is decision("replica", "replica")
+    assert repr(decision("replica", "replica")) == "Decision('replica', 'replica')"
 
 
 def test_rules__names() -> None:
     """They are the label values that dashboards and alerts name, in the order in which they decide."""
     assert [rule.name for rule in RULES] == [
-        "owner", "primary_only", "override", "instance", "in_transaction", "unsafe", "pinned", "default", "down"
+        "owner", "primary_only", "override", "loaded_from_owner", "in_transaction", "unsafe_method",
+        "pinned", "replica", "down",
     ]  # fmt: skip
 
 
@@ -251,16 +273,19 @@ def test_decide__an_owed_position() -> None:
     """The owner is read until a replica is known to have replayed it, and the replica from then on."""
     with lagging("replica") as group:
         replayed(group, replica=4)
-        with within(context.request(ledger=context.owing({"default": at(5)}))):
+        with activate(context.request_context(consistency=consistency_from({"default": at(5)}))):
             assert decided() == ("default", "pinned")
         replayed(group, replica=5)
-        with within(context.request(ledger=context.owing({"default": at(5)}))):
-            assert decided() == ("replica", "default")
+        with activate(context.request_context(consistency=consistency_from({"default": at(5)}))):
+            assert decided() == ("replica", "replica")
 
 
 def test_decide__a_report_by_one_who_owes() -> None:
     """It tolerates lag: it is read from the replica, and the other reads are not."""
-    with lagging("replica") as group, within(context.request(ledger=context.owing({"default": at(5)}))):
+    with (
+        lagging("replica") as group,
+        activate(context.request_context(consistency=consistency_from({"default": at(5)}))),
+    ):
         replayed(group, replica=4)
         with use_replica():
             assert decided() == ("replica", "override")
@@ -277,7 +302,7 @@ def test_decide__a_report_without_a_fit_replica() -> None:
 
 def test_decide__after_a_fall_back_to_the_owner() -> None:
     """No replica is read before it has what the owner had when it was read."""
-    with lagging("replica") as group, within(context.request()):
+    with lagging("replica") as group, activate(context.request_context()):
         replayed(group, replica=4, unfit=("replica",))
         assert decided() == ("default", "down")
         replayed(group, replica=4)
@@ -288,7 +313,7 @@ def test_decide__after_a_fall_back_to_the_owner() -> None:
         assert decided() == ("default", "pinned")
         replayed(group, replica=8)
         sampled(group, 8)
-        assert decided() == ("replica", "default")
+        assert decided() == ("replica", "replica")
 
 
 def test_decide__a_process_that_wrote() -> None:
@@ -296,93 +321,96 @@ def test_decide__a_process_that_wrote() -> None:
     with lagging("replica") as group:
         replayed(group, replica=4)
         process = current()
-        assert is_process(process)
+        assert is_process_context(process)
         try:
-            process.ledger.owe("default", at(5))
+            process.consistency.require("default", at(5))
             assert decided() == ("default", "pinned")
-            assert process.ledger.owed["default"] == at(5)
+            assert process.consistency.required["default"] == at(5)
             replayed(group, replica=5)
-            assert decided() == ("replica", "default")
+            assert decided() == ("replica", "replica")
         finally:
-            process.ledger.owed.clear()
+            process.consistency.required.clear()
 
 
 def test_decide__one_of_two_replicas_has_what_is_owed() -> None:
     """That one is read, though the other one is behind by less time."""
-    with lagging(*BOTH) as group, within(context.request(ledger=context.owing({"default": at(5)}))):
-        group.publish([Replica("replica", "", at(4), 0.0), Replica("legacy", "", at(5), 3.0)])
+    with (
+        lagging(*BOTH) as group,
+        activate(context.request_context(consistency=consistency_from({"default": at(5)}))),
+    ):
+        group.replace_snapshot([Replica("replica", "", at(4), 0.0), Replica("legacy", "", at(5), 3.0)])
 
-        assert decided() == ("legacy", "default")
+        assert decided() == ("legacy", "replica")
 
 
 def test_decide__stays_on_the_replica_it_read() -> None:
     """Another one, though better by now, may be behind what was seen there."""
-    with lagging(*BOTH) as group, within(context.request()):
-        group.publish([Replica("replica", "", at(4), 0.0), Replica("legacy", "", at(4), 1.0)])
-        assert decided() == ("replica", "default")
-        group.publish([Replica("replica", "", at(4), 9.0), Replica("legacy", "", at(5), 0.0)])
-        assert decided() == ("replica", "default")
-    with lagging(*BOTH) as group, within(context.request()):
-        group.publish([Replica("replica", "", at(4), 9.0), Replica("legacy", "", at(5), 0.0)])
-        assert decided() == ("legacy", "default")
+    with lagging(*BOTH) as group, activate(context.request_context()):
+        group.replace_snapshot([Replica("replica", "", at(4), 0.0), Replica("legacy", "", at(4), 1.0)])
+        assert decided() == ("replica", "replica")
+        group.replace_snapshot([Replica("replica", "", at(4), 9.0), Replica("legacy", "", at(5), 0.0)])
+        assert decided() == ("replica", "replica")
+    with lagging(*BOTH) as group, activate(context.request_context()):
+        group.replace_snapshot([Replica("replica", "", at(4), 9.0), Replica("legacy", "", at(5), 0.0)])
+        assert decided() == ("legacy", "replica")
 
 
 def test_decide__the_replica_it_read_is_lost() -> None:
     """The owner is read, which surely is not behind it, and owed from then on."""
-    with lagging(*BOTH) as group, within(context.request()) as frame:
+    with lagging(*BOTH) as group, activate(context.request_context()) as frame:
         replayed(group, replica=4, legacy=4)
         decided()
         replayed(group, replica=4, legacy=4, unfit=("replica",))
 
         assert decided() == ("default", "down")
-        assert "default" not in frame.ledger.last
-        assert "default" in frame.ledger.owed
+        assert "default" not in frame.consistency.last_replica
+        assert "default" in frame.consistency.required
 
 
 def test_instead_of__the_only_replica() -> None:
     """Its owner is read, and owed."""
-    with lagging("replica") as group, within(context.request()) as frame:
+    with lagging("replica") as group, activate(context.request_context()) as frame:
         replayed(group, replica=4)
 
-        assert instead_of("replica") == "default"
-        assert "default" in frame.ledger.owed
+        assert fallback_alias("replica") == "default"
+        assert "default" in frame.consistency.required
 
 
 def test_instead_of__another_replica() -> None:
     """It is read where nothing was seen yet and it has what is owed; each is tried once."""
     with lagging(*BOTH) as group:
         replayed(group, replica=4, legacy=4)
-        with within(context.request()):
-            assert instead_of("replica") == "legacy"
-            assert instead_of("replica", tried={"legacy"}) == "default"
-        with within(context.request(ledger=context.owing({"default": at(5)}))):
-            assert instead_of("replica") == "default"
+        with activate(context.request_context()):
+            assert fallback_alias("replica") == "legacy"
+            assert fallback_alias("replica", tried={"legacy"}) == "default"
+        with activate(context.request_context(consistency=consistency_from({"default": at(5)}))):
+            assert fallback_alias("replica") == "default"
 
 
 def test_instead_of__a_replica_that_was_read() -> None:
     """Nothing bounds what it showed: the owner is read."""
-    with lagging(*BOTH) as group, within(context.request()):
+    with lagging(*BOTH) as group, activate(context.request_context()):
         replayed(group, replica=4, legacy=4)
         decided()
 
-        assert instead_of("replica") == "default"
+        assert fallback_alias("replica") == "default"
 
 
 def test_instead_of__in_the_owners_open_transaction() -> None:
     """What the transaction wrote stays owed until it is over, whatever was read meanwhile."""
-    with lagging("replica") as group, within(context.request()) as frame, transaction("own"):
+    with lagging("replica") as group, activate(context.request_context()) as frame, transaction("own"):
         replayed(group, replica=4)
-        frame.ledger.owe("default", Unplaced(time.monotonic(), connections["default"]))
+        frame.consistency.require("default", PendingPosition(time.monotonic(), connections["default"]))
         with use_replica():
-            assert instead_of("replica") == "default"
+            assert fallback_alias("replica") == "default"
         sampled(group, 7)
 
-        assert type(frame.ledger.position("default")) is Unplaced
+        assert type(frame.consistency.required_position("default")) is PendingPosition
 
 
 def test_instead_of__an_owner() -> None:
     """An owner has no substitute."""
-    assert instead_of("analytics") == "analytics"
+    assert fallback_alias("analytics") == "analytics"
 
 
 def test_in_transaction__kinds() -> None:
@@ -390,47 +418,56 @@ def test_in_transaction__kinds() -> None:
     found = {}
     for kind in ("none", "testcase", "own", "own in testcase", "closed", "begun"):
         with transaction(kind):
-            found[kind] = alias_in_program_transaction("default")
+            found[kind] = program_transaction_on("default") is not None
 
     assert found == {
         "none": False, "testcase": False, "own": True, "own in testcase": True, "closed": False, "begun": True
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("alias", ["default", "replica"])
-def test_wrapper_of__is_djangos(alias: str) -> None:
-    """It is the object that `connections` has for this thread."""
-    assert thread_connection(alias) is connections[alias]
+def test_program_transaction_on__is_the_threads_connection() -> None:
+    """The connection is the object that `connections` has for this thread."""
+    with transaction("own"):
+        assert program_transaction_on("default") is connections["default"]
+        assert program_transaction_on("replica") is None
+
+
+def test_program_transaction_on__closed_inside_its_transaction() -> None:
+    """A transaction that ended without a report is no longer open."""
+    with transaction("own"):
+        connections["default"].in_atomic_block, connections["default"].connection = False, None
+
+        assert program_transaction_on("default") is None
 
 
 def test_decide__settings_that_change() -> None:
     """A model's route is looked up anew."""
-    with within(context.request()):
-        assert decided() == ("replica", "default")
+    with activate(context.request_context()):
+        assert decided() == ("replica", "replica")
         with lagging():
             assert decided() == ("default", "owner")
-        assert decided() == ("replica", "default")
+        assert decided() == ("replica", "replica")
 
 
 @pytest.mark.parametrize(("prefers", "unsafe"), list(product(["", "primary", "replica"], [False, True])))
 def test_decide__rows_that_must_never_be_stale(prefers: Any, *, unsafe: bool) -> None:
     """They are read from their owner whatever is asked for."""
-    with within(State(Ledger(), prefers=prefers, unsafe=unsafe)):
+    with activate(RoutingContext(ConsistencyState(), preference=prefers, unsafe_method=unsafe)):
         assert decided(Session) == ("default", "primary_only")
 
 
 def test_decide__in_step_replicas() -> None:
     """They show every row at once: nothing is owed, and a fall-back owes nothing either."""
-    group = set_of("default")
-    assert group.in_step
-    with within(context.request()) as frame:
-        group.publish([Replica("replica", "down")])
+    group = replication_set("default")
+    assert group.snapshot.lag_free
+    with activate(context.request_context()) as frame:
+        group.replace_snapshot([Replica("replica", "down")])
         try:
             assert decided() == ("default", "down")
         finally:
-            group.publish([Replica("replica")])
-        assert decided() == ("replica", "default")
-        assert not frame.ledger.owed
+            group.replace_snapshot([Replica("replica")])
+        assert decided() == ("replica", "replica")
+        assert not frame.consistency.required
 
 
 def test_use_primary__inside_a_report() -> None:

@@ -15,12 +15,13 @@ from tests.support.published import at, lagging, replayed, sampled
 
 from accounts.models import User
 from switchyard.positions import Position
-from switchyard.routing.selection.select import decide, instead_of
+from switchyard.routing.selection.select import decide, fallback_alias
 from switchyard.routing.session import context, token, transfer
-from switchyard.routing.session.context import Ledger, Unplaced, owing, within
-from switchyard.routing.session.token import Line, decode, encode
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
+from switchyard.routing.session.context import activate
+from switchyard.routing.session.token import TokenEntry, decode, encode
 from switchyard.routing.session.tracking import record_read, record_write
-from switchyard.routing.session.transfer import carried, received, rejected
+from switchyard.routing.session.transfer import accept_tokens, issue_token, token_rejected
 from switchyard.routing.topology.replication import Replica
 from switchyard.sql.classifier import classify
 
@@ -36,9 +37,9 @@ def reasons() -> Iterator[list[str]]:
     def note(*, reason: str, **_: object) -> None:
         found.append(reason)
 
-    rejected.connect(note)
+    token_rejected.connect(note)
     yield found
-    rejected.disconnect(note)
+    token_rejected.disconnect(note)
 
 
 @contextmanager
@@ -51,25 +52,25 @@ def asked(monkeypatch: pytest.MonkeyPatch, answer: Position | None) -> Iterator[
         return answer
 
     with monkeypatch.context() as patch:
-        patch.setattr(transfer, "_asked", ask)
+        patch.setattr(transfer, "_read_position", ask)
         yield owners
 
 
 def test_received__nothing() -> None:
     """Nothing is owed."""
-    ledger, sent = received(("", ""))
+    ledger, sent = accept_tokens(("", ""))
 
-    assert (ledger.owed, ledger.last, sent) == ({}, {}, "")
+    assert (ledger.required, ledger.last_replica, sent) == ({}, {}, "")
 
 
 def test_received__what_is_owed() -> None:
     """It is owed, and the token that says the same is the one that came."""
     with lagging(*BOTH) as group:
         replayed(group, replica=4, legacy=9)
-        text = encode([Line("default", at(5), last="replica")])
-        ledger, sent = received((text, ""))
+        text = encode([TokenEntry("default", at(5), last_replica="replica")])
+        ledger, sent = accept_tokens((text, ""))
 
-    assert (ledger.owed, ledger.last) == ({"default": at(5)}, {"default": "replica"})
+    assert (ledger.required, ledger.last_replica) == ({"default": at(5)}, {"default": "replica"})
     assert sent == text
 
 
@@ -77,53 +78,53 @@ def test_received__what_all_replicas_have() -> None:
     """It is owed no more."""
     with lagging(*BOTH) as group:
         replayed(group, replica=5, legacy=9)
-        ledger, sent = received((encode([Line("default", at(5))]),))
+        ledger, sent = accept_tokens((encode([TokenEntry("default", at(5))]),))
 
-    assert not ledger.owed
+    assert not ledger.required
     assert sent
 
 
 def test_received__forged(reasons: list[str]) -> None:
     """It is ignored and counted."""
     with lagging("replica"):
-        ledger, sent = received(("not a token", ""))
+        ledger, sent = accept_tokens(("not a token", ""))
 
-    assert (ledger.owed, sent, reasons) == ({}, "", ["forged"])
+    assert (ledger.required, sent, reasons) == ({}, "", ["forged"])
 
 
 def test_received__of_another_system(reasons: list[str]) -> None:
     """It is ignored and counted."""
     with lagging("replica") as group:
         sampled(group, 9)
-        ledger, _ = received((encode([Line("default", at(5, system="2"))]),))
+        ledger, _ = accept_tokens((encode([TokenEntry("default", at(5, system="2"))]),))
 
-    assert (ledger.owed, reasons) == ({}, ["foreign"])
+    assert (ledger.required, reasons) == ({}, ["other_system"])
 
 
 def test_received__ahead_of_the_sample(reasons: list[str]) -> None:
     """It is believed until a sample taken after it came shows that the owner never was there."""
-    text = encode([Line("default", at(1005))])
+    text = encode([TokenEntry("default", at(1005))])
     with lagging("replica") as group:
         replayed(group, replica=3)
         sampled(group, 4)
-        believed = [received((text,))[0].owed, received((text,))[0].owed]
+        believed = [accept_tokens((text,))[0].required, accept_tokens((text,))[0].required]
         sampled(group, 4)
-        ledger, _ = received((text,))
+        ledger, _ = accept_tokens((text,))
 
     assert believed == [{"default": at(1005)}] * 2
-    assert (ledger.owed, reasons) == ({}, ["future"])
+    assert (ledger.required, reasons) == ({}, ["future"])
 
 
 def test_received__ahead_of_the_sample_and_true(reasons: list[str]) -> None:
     """It is owed as any other once a sample covers it."""
-    text = encode([Line("default", at(2005))])
+    text = encode([TokenEntry("default", at(2005))])
     with lagging("replica") as group:
         replayed(group, replica=3)
         sampled(group, 4)
-        received((text,))
+        accept_tokens((text,))
         sampled(group, 2006)
 
-        assert received((text,))[0].owed == {"default": at(2005)}
+        assert accept_tokens((text,))[0].required == {"default": at(2005)}
 
     assert not reasons
 
@@ -131,54 +132,68 @@ def test_received__ahead_of_the_sample_and_true(reasons: list[str]) -> None:
 def test_received__an_owner_without_replicas() -> None:
     """It is no owner that anything could be owed to, and no replica that is none of its own is kept to."""
     with lagging("replica"):
-        ledger, _ = received((encode([Line("analytics", at(5)), Line("default", None, last="legacy")]),))
+        ledger, _ = accept_tokens(
+            (encode([TokenEntry("analytics", at(5)), TokenEntry("default", None, last_replica="legacy")]),)
+        )
 
-    assert (ledger.owed, ledger.last) == ({}, {})
+    assert (ledger.required, ledger.last_replica) == ({}, {})
 
 
 def test_received__in_step_replicas() -> None:
     """They have everything."""
-    ledger, _ = received((encode([Line("default", at(5))]),))
+    ledger, _ = accept_tokens((encode([TokenEntry("default", at(5))]),))
 
-    assert not ledger.owed
+    assert not ledger.required
 
 
 @pytest.mark.parametrize(
     ("cookie", "header", "owed", "last"),
     [
-        (Line("default", at(5)), Line("default", at(7)), at(7), ""),
-        (Line("default", at(7)), Line("default", at(5)), at(7), ""),
-        (Line("default", at(7), last="replica"), Line("default", None, last="replica"), at(7), "replica"),
-        (Line("default", None, unknown=True), Line("default", at(5)), None, ""),
+        (TokenEntry("default", at(5)), TokenEntry("default", at(7)), at(7), ""),
+        (TokenEntry("default", at(7)), TokenEntry("default", at(5)), at(7), ""),
+        (
+            TokenEntry("default", at(7), last_replica="replica"),
+            TokenEntry("default", None, last_replica="replica"),
+            at(7),
+            "replica",
+        ),
+        (TokenEntry("default", None, unknown=True), TokenEntry("default", at(5)), None, ""),
         # No position bounds both: two that cannot be compared, and what two replicas showed.
-        (Line("default", at(5)), Line("default", at(4, timeline=2)), None, ""),
-        (Line("default", at(5), last="replica"), Line("default", at(5), last="legacy"), None, ""),
+        (TokenEntry("default", at(5)), TokenEntry("default", at(4, timeline=2)), None, ""),
+        (
+            TokenEntry("default", at(5), last_replica="replica"),
+            TokenEntry("default", at(5), last_replica="legacy"),
+            None,
+            "",
+        ),
     ],
 )
-def test_received__a_cookie_and_a_header(cookie: Line, header: Line, owed: Position | None, last: str) -> None:
+def test_received__a_cookie_and_a_header(
+    cookie: TokenEntry, header: TokenEntry, owed: Position | None, last: str
+) -> None:
     """What either says is owed."""
     with lagging(*BOTH):
-        ledger, _ = received((encode([cookie]), encode([header])))
-    found = ledger.owed["default"]
+        ledger, _ = accept_tokens((encode([cookie]), encode([header])))
+    found = ledger.required["default"]
 
-    assert (None if type(found) is Unplaced else found) == owed
-    assert ledger.last.get("default", "") == last
+    assert (None if type(found) is PendingPosition else found) == owed
+    assert ledger.last_replica.get("default", "") == last
 
 
 def test_carried__nothing() -> None:
     """A ledger that owes nothing makes no token."""
-    assert carried(Ledger()) == ""
+    assert issue_token(ConsistencyState()) == ""
 
 
 def test_carried__a_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner is asked, once, for the position."""
     with lagging("replica") as group, asked(monkeypatch, at(9)) as owners:
         replayed(group, replica=8)
-        ledger = Ledger()
-        ledger.owe("default", Unplaced(time.monotonic()))
-        ledger.owe("default", Unplaced(time.monotonic()))
+        ledger = ConsistencyState()
+        ledger.require("default", PendingPosition(time.monotonic()))
+        ledger.require("default", PendingPosition(time.monotonic()))
 
-        assert decode(carried(ledger)) == [Line("default", at(9))]
+        assert decode(issue_token(ledger)) == [TokenEntry("default", at(9))]
 
     assert owners == ["default"]
 
@@ -187,33 +202,33 @@ def test_carried__a_write_that_every_replica_has(monkeypatch: pytest.MonkeyPatch
     """Nothing is carried."""
     with lagging("replica") as group, asked(monkeypatch, at(9)):
         replayed(group, replica=9)
-        ledger = Ledger()
-        ledger.owe("default", Unplaced(time.monotonic()))
+        ledger = ConsistencyState()
+        ledger.require("default", PendingPosition(time.monotonic()))
 
-        assert carried(ledger) == ""
+        assert issue_token(ledger) == ""
 
 
 def test_carried__an_owner_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The write is carried as one whose position nobody knows, until it is known."""
     with lagging("replica"):
-        ledger = Ledger()
-        ledger.owe("default", Unplaced(time.monotonic()))
+        ledger = ConsistencyState()
+        ledger.require("default", PendingPosition(time.monotonic()))
         with asked(monkeypatch, None):
-            text = carried(ledger)
+            text = issue_token(ledger)
         with asked(monkeypatch, None):
-            again = carried(received((text,))[0])
+            again = issue_token(accept_tokens((text,))[0])
         with asked(monkeypatch, at(9)):
-            known = carried(received((again,))[0])
+            known = issue_token(accept_tokens((again,))[0])
 
-    assert decode(text) == decode(again) == [Line("default", None, unknown=True)]
-    assert decode(known) == [Line("default", at(9))]
+    assert decode(text) == decode(again) == [TokenEntry("default", None, unknown=True)]
+    assert decode(known) == [TokenEntry("default", at(9))]
 
 
 def test_carried__a_position_that_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on as it came, without a question."""
-    text = encode([Line("default", at(5), last="legacy")])
+    text = encode([TokenEntry("default", at(5), last_replica="legacy")])
     with lagging(*BOTH), asked(monkeypatch, at(9)) as owners:
-        assert carried(received((text,))[0]) == text
+        assert issue_token(accept_tokens((text,))[0]) == text
 
     assert owners == []
 
@@ -221,9 +236,9 @@ def test_carried__a_position_that_came(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_carried__in_step_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is asked and nothing is carried, not even what came as unknown."""
     with asked(monkeypatch, at(9)) as owners:
-        ledger, _ = received((encode([Line("default", None, unknown=True)]),))
+        ledger, _ = accept_tokens((encode([TokenEntry("default", None, unknown=True)]),))
 
-        assert carried(ledger) == ""
+        assert issue_token(ledger) == ""
 
     assert owners == []
 
@@ -232,7 +247,7 @@ def test_carried__no_connection_to_the_owner(monkeypatch: pytest.MonkeyPatch) ->
     """None is opened: a write whose position was asked for on no connection stays unknown."""
     monkeypatch.setattr(connections["default"], "connection", None)
     with lagging("replica"):
-        assert decode(carried(owing({"default": None}))) == [Line("default", None, unknown=True)]
+        assert decode(issue_token(consistency_from({"default": None}))) == [TokenEntry("default", None, unknown=True)]
 
 
 class Clients(RuleBasedStateMachine):
@@ -243,8 +258,10 @@ class Clients(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.group = self.stack.enter_context(lagging(*BOTH))
         self.patch = self.stack.enter_context(pytest.MonkeyPatch.context())
-        self.patch.setattr(transfer, "_asked", self.asked)
-        self.patch.setattr(transfer, "_ahead", transfer._Ahead())  # another run's positions are another world's
+        self.patch.setattr(transfer, "_read_position", self.asked)
+        self.patch.setattr(
+            transfer, "_future_positions", transfer.FuturePositions()
+        )  # another run's positions are another world's
         self.answers = True
         self.written = 0
         self.replayed = dict.fromkeys(BOTH, 0)
@@ -263,7 +280,9 @@ class Clients(RuleBasedStateMachine):
         return at(self.written) if self.answers else None
 
     def publish(self) -> None:
-        self.group.publish(Replica(each, "down" if each in self.unfit else "", at(self.known[each])) for each in BOTH)
+        self.group.replace_snapshot(
+            Replica(each, "down" if each in self.unfit else "", at(self.known[each])) for each in BOTH
+        )
 
     @initialize()
     def begin(self) -> None:
@@ -315,13 +334,13 @@ class Clients(RuleBasedStateMachine):
     @precondition(lambda self: self.frame is None)
     @rule(unsafe=st.booleans())
     def request_begins(self, *, unsafe: bool) -> None:
-        ledger, _ = received((self.token,))
-        self.frame = context.request(unsafe=unsafe, ledger=ledger)
+        ledger, _ = accept_tokens((self.token,))
+        self.frame = context.request_context(unsafe_method=unsafe, consistency=ledger)
 
     @precondition(lambda self: self.frame is not None)
     @rule()
     def request_writes(self) -> None:
-        with within(self.frame):
+        with activate(self.frame):
             self.written += 1
             self.own = self.written
             record_write("default", INSERT)
@@ -330,17 +349,17 @@ class Clients(RuleBasedStateMachine):
     @rule(breaks=st.booleans(), meanwhile=st.booleans())
     def request_reads(self, *, breaks: bool, meanwhile: bool) -> None:
         """It sees what it wrote, and nothing older than what it saw."""
-        owes_nothing = not self.frame.ledger.owed and not self.frame.ledger.last and not self.frame.unsafe
-        with within(self.frame):
+        owes_nothing = not self.frame.consistency.required and not self.frame.consistency.last_replica and not self.frame.unsafe_method
+        with activate(self.frame):
             alias = decide(User).alias
-            assert not (owes_nothing and self.group.fit) or alias in BOTH
+            assert not (owes_nothing and self.group.snapshot.eligible) or alias in BOTH
             assert alias not in self.unfit
             if breaks and alias in BOTH:
-                alias = instead_of(alias)
+                alias = fallback_alias(alias)
         if meanwhile:  # between the decision and the query
             sampled(self.group, self.written)
             self.written += 1
-        with within(self.frame):
+        with activate(self.frame):
             record_read(alias)
         shown = self.written if alias == "default" else self.replayed[alias]
         assert shown >= self.own, "stale"
@@ -351,16 +370,16 @@ class Clients(RuleBasedStateMachine):
     @precondition(lambda self: self.frame is not None)
     @rule()
     def request_ends(self) -> None:
-        with within(self.frame):
-            self.token = carried(self.frame.ledger)
+        with activate(self.frame):
+            self.token = issue_token(self.frame.consistency)
         self.frame = None
         for line in decode(self.token) if self.token else ():
             if line.position is not None:
-                assert not all(at(self.known[each]).covers(line.position) for each in BOTH), "all have passed it"
+                assert not all(at(self.known[each]).includes(line.position) for each in BOTH), "all have passed it"
 
     @invariant()
     def token_is_small(self) -> None:
-        assert len(self.token) <= token.LONGEST
+        assert len(self.token) <= token.MAX_LENGTH
 
 
 Clients.TestCase.settings = hypothesis_settings(max_examples=800, stateful_step_count=40, deadline=None)
@@ -368,41 +387,43 @@ test_clients = Clients.TestCase
 
 
 def of_server(server: str, position: Position | None = None) -> str:
-    return encode([Line("default", position, server=token.mark(server))])
+    return encode([TokenEntry("default", position, server=token.server_fingerprint(server))])
 
 
 def test_received__the_server_read_last() -> None:
     """It is known again, and carried on as it came; its address is in no token."""
     with lagging("replica") as group:
-        group.publish([Replica("replica", "", at(4))], {"10.0.0.1/5432": Replica("replica", "", at(4))})
+        group.replace_snapshot(
+            [Replica("replica", "", at(4))], by_server={"10.0.0.1/5432": Replica("replica", "", at(4))}
+        )
         sent = of_server("10.0.0.1/5432")
-        ledger, same = received((sent,))
+        ledger, same = accept_tokens((sent,))
 
-        assert (ledger.owed, ledger.servers) == ({}, {"default": "10.0.0.1/5432"})
-        assert carried(ledger) == same == sent
+        assert (ledger.required, ledger.last_server) == ({}, {"default": "10.0.0.1/5432"})
+        assert issue_token(ledger) == same == sent
     assert "10.0.0.1" not in decode(sent)[0].server
 
 
 def test_received__a_server_that_is_not_known_here() -> None:
     """What it has shown nobody knows: the owner is read until it was sampled later, whatever else is owed."""
     with lagging("replica") as group:
-        group.publish([Replica("replica", "", at(9))], {"a": Replica("replica", "", at(9))})
+        group.replace_snapshot([Replica("replica", "", at(9))], by_server={"a": Replica("replica", "", at(9))})
         sampled(group, 9)
         for sent in (of_server("b"), of_server("b", at(5))):
-            ledger, _ = received((sent,))
-            assert type(ledger.position("default")) is Unplaced
+            ledger, _ = accept_tokens((sent,))
+            assert type(ledger.required_position("default")) is PendingPosition
         sampled(group, 11)
 
-        assert ledger.position("default") == at(11)
+        assert ledger.required_position("default") == at(11)
 
 
 def test_received__two_tokens_of_two_servers() -> None:
     """No position bounds what both have shown."""
-    ledger, _ = received((of_server("a"), of_server("b")))
-    owed = ledger.owed["default"]
+    ledger, _ = accept_tokens((of_server("a"), of_server("b")))
+    owed = ledger.required["default"]
 
-    assert type(owed) is Unplaced
-    assert owed.at == inf
+    assert type(owed) is PendingPosition
+    assert owed.written_at == inf
 
 
 def test_carried__while_a_server_is_a_stranger() -> None:
@@ -411,7 +432,7 @@ def test_carried__while_a_server_is_a_stranger() -> None:
         found = []
         for behind, strangers in (({"b": 4}, False), ({"b": 5}, True), ({"b": 5}, False)):
             known = {server: Replica("replica", "", at(lsn)) for server, lsn in behind.items()}
-            group.publish([Replica("replica", "", at(9))], known, strangers=strangers)
-            found.append(carried(owing({"default": at(5)})) != "")
+            group.replace_snapshot([Replica("replica", "", at(9))], by_server=known, has_unprobed_servers=strangers)
+            found.append(issue_token(consistency_from({"default": at(5)})) != "")
 
     assert found == [True, True, False]

@@ -1,0 +1,203 @@
+"""One owner and its replicas under watch: what the probes found becomes the published snapshot."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from switchyard.conf import conf
+from switchyard.positions import Position
+from switchyard.routing.monitor import sockets
+from switchyard.routing.monitor.discovery import ServerDiscovery
+from switchyard.routing.monitor.lag import History
+from switchyard.routing.monitor.pools import reset_pool
+from switchyard.routing.monitor.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
+from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
+from switchyard.routing.monitor.volatile_functions import VolatilityLoader
+from switchyard.routing.topology.ownership import replicas_of
+from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample
+
+logger = logging.getLogger(__name__)
+
+# An owner may hang for so long before its connections are shut down: a stall is no loss.
+OWNER_TIMEOUT_SECONDS = 1.2
+# Another server than the expected replica answers at the address.
+_OTHER_SERVER = frozenset({"promoted", "other_system", "superseded"})
+
+
+class ReplicaWatch:
+    """One replica: its probe, the other servers behind its alias, and the failures that queries reported."""
+
+    def __init__(self, alias: str, owner: str) -> None:
+        self.alias = alias
+        self.probe = ServerProbe(alias, extra_check=ReplicaMigrations(owner))
+        self.discovery = ServerDiscovery(alias, self.probe, lambda: ReplicaMigrations(owner))
+        self.reported_failure: tuple[float, str] | None = None  # time.monotonic() of a failed query, and the reason
+
+    def evaluate(
+        self, probe: ServerProbe, owner: Sample | None, history: History, *, now: float, lag_now: float
+    ) -> Replica:
+        """Return what is known about the probed server. `lag_now` stands still while the owner does not answer."""
+        sample = probe.last_sample
+        position = sample.status.position if sample else None
+        if probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS:
+            return Replica(self.alias, "down", position)
+        if probe.error:
+            return Replica(self.alias, probe.error if probe.error == "unmigrated" else "down", position)
+        if self.reported_failure is not None and (sample is None or sample.begun_at <= self.reported_failure[0]):
+            return Replica(self.alias, self.reported_failure[1], position)
+        if sample is None:
+            return Replica(self.alias)
+        written = owner.status.position if owner else None
+        if position is None or (reason := _other_server_reason(sample, position, written)):
+            return Replica(self.alias, "empty" if position is None else reason)
+        lag_seconds = history.lag_seconds(position, asked_at=sample.begun_at, now=lag_now)
+        server = sample.status.server_id
+        if not self.discovery.admits(server, position, owner, owner_unavailable=lag_now < now, now=now):
+            reason = "unverified"
+        else:
+            reason = "lagging" if lag_seconds > conf.max_lag_seconds_of(self.alias) else ""
+        return Replica(self.alias, reason, position, lag_seconds, position.bytes_behind(written) if written else None)
+
+
+def _other_server_reason(sample: Sample, position: Position, written: Position | None) -> str:
+    """Return why the rows of the server are not the owner's, though the server answers; empty if they are."""
+    if not sample.status.is_standby:
+        return "promoted"
+    if written is None:
+        return ""
+    if position.different_system(written):
+        return "other_system"
+    return "superseded" if position.superseded_by(written) else ""
+
+
+class OwnerWatch:
+    """One owner and its replicas. `clock` is `time.monotonic` outside tests."""
+
+    def __init__(self, group: ReplicationSet, clock: Callable[[], float] = time.monotonic) -> None:
+        self.group = group
+        self.probe = ServerProbe(group.owner, extra_check=VolatilityLoader(group.owner))
+        self.replicas = [ReplicaWatch(alias, group.owner) for alias in replicas_of(group.owner)]
+        self._clock = clock
+        self._history = History()
+        self._newest: Position | None = None  # the furthest position of any server that answered as the owner
+        self._answered_at = clock()
+        self._lock = threading.Lock()
+
+    def probes(self) -> Iterator[ServerProbe]:
+        """Yield the probe of the owner, then the probe of each replica."""
+        yield self.probe
+        yield from (watch.probe for watch in self.replicas)
+
+    def evaluate(self) -> None:
+        """Re-evaluate all servers and replace the published snapshot."""
+        with self._lock:
+            self._evaluate(self._clock())
+
+    def discover(self) -> None:
+        """Look for other servers behind the replicas' aliases."""
+        with self._lock:
+            for watch in self.replicas:
+                watch.discovery.discover(self._clock())
+
+    def stop(self) -> None:
+        """Let all probing threads end."""
+        with self._lock:
+            for probe in self.probes():
+                probe.stop()
+            for watch in self.replicas:
+                watch.discovery.stop()
+
+    def _evaluate(self, now: float) -> None:
+        before = self.group.snapshot
+        sample = self.probe.last_sample
+        unavailable_reason = self._unavailable_reason(now, sample)
+        owner_sample = before.owner_sample
+        if not unavailable_reason and sample is not None:
+            self._answered_at = now
+            if sample is not owner_sample:
+                owner_sample = sample
+                self._keep(sample)
+        lag_now = now if not unavailable_reason else self._answered_at
+        evaluate = partial(ReplicaWatch.evaluate, owner=owner_sample, history=self._history, now=now, lag_now=lag_now)
+        replicas = [evaluate(watch, watch.probe) for watch in self.replicas]
+        by_server = {
+            server: evaluate(watch, probe) for watch in self.replicas for server, probe in watch.discovery.probes()
+        }
+        unprobed = [watch.discovery.update() for watch in self.replicas]
+        self._shut_down_hung_servers(now)
+        if before.unavailable_reason and not unavailable_reason:
+            reset_pool(self.group.owner)  # before anybody connects to the owner again
+        self.group.replace_snapshot(
+            replicas,
+            owner_sample=owner_sample,
+            unavailable_reason=unavailable_reason,
+            by_server=by_server,
+            has_unprobed_servers=any(unprobed),
+        )
+        old = {replica.alias: replica for replica in before.replicas}
+        for watch, replica in zip(self.replicas, replicas, strict=True):
+            hangs = watch.probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
+            self._report_change(old[replica.alias], replica, hangs=hangs)
+            if replica.unfit_reason in _OTHER_SERVER:
+                watch.probe.reconnect()  # the address may lead to the right server again; this connection does not
+        known = (*replicas, *by_server.values())
+        self._history.discard_replayed(replica.position for replica in known if replica.position is not None)
+        if unavailable_reason not in {"", "down"}:
+            self.probe.reconnect()  # as above
+        if unavailable_reason != before.unavailable_reason:
+            self._report_owner(unavailable_reason)
+
+    def _keep(self, sample: Sample) -> None:
+        if (position := sample.status.position) is not None:
+            self._newest = position
+            self._history.add(sample.begun_at, position)
+
+    def _unavailable_reason(self, now: float, sample: Sample | None) -> str:
+        """Return why the owner must not be written now; empty if it may be written."""
+        if self.probe.pending_seconds(now) > OWNER_TIMEOUT_SECONDS or self.probe.error:
+            return "down"
+        if sample is None:
+            return ""
+        if sample.status.is_standby:
+            before = self.group.snapshot.owner_sample
+            # MySQL says only that it is read-only: the server that took writes here before is still the owner.
+            is_same = before is not None and before.status.server_id == sample.status.server_id
+            return "read_only" if is_same else "standby"
+        if not sample.status.writable:
+            return "read_only"
+        position = sample.status.position
+        is_superseded = position is not None and self._newest is not None and position.superseded_by(self._newest)
+        return "superseded" if is_superseded else ""
+
+    def _shut_down_hung_servers(self, now: float) -> None:
+        """Shut down the connections to a fit server that now hangs behind an alias whose first server answers."""
+        for watch in self.replicas:
+            for server, probe in watch.discovery.probes():
+                known = self.group.snapshot.by_server.get(server)
+                hangs = probe is not watch.probe and probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
+                if hangs and known is not None and known.fit:
+                    sockets.shutdown(watch.alias, server)
+
+    def _report_owner(self, reason: str) -> None:
+        if reason:
+            closed = sockets.shutdown(self.group.owner)
+            logger.error(
+                "Owner '%s' must not be written (%s): %d connections shut down.", self.group.owner, reason, closed
+            )
+        else:
+            logger.warning("Owner '%s' may be written again.", self.group.owner)
+
+    def _report_change(self, before: Replica, after: Replica, *, hangs: bool) -> None:
+        if before.unfit_reason == after.unfit_reason:
+            return
+        if after.fit:
+            if before.unfit_reason not in {"lagging", "conflict"}:  # with these the pool's connections stay good
+                reset_pool(after.alias)
+            logger.info("Replica '%s' is fit again.", after.alias)
+            return
+        # A thread that waits for a hung server waits for ever. With other reasons the running reads may end.
+        if hangs or after.unfit_reason in _OTHER_SERVER:
+            sockets.shutdown(after.alias)
+        logger.warning("Replica '%s' is unfit (%s): its reads go elsewhere.", after.alias, after.unfit_reason)

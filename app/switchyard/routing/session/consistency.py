@@ -1,0 +1,113 @@
+"""Which rows a client must see: for each owner, the position that a replica must have replayed before it is read.
+
+The requirement of one request, task or process. The token carries it to the next request (`transfer.py`).
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from math import inf
+from typing import Any, final
+
+from switchyard.positions import Position
+from switchyard.routing.connection_state import has_open_transaction
+from switchyard.routing.topology.replication import Candidate, Replica, replication_set
+
+_NOTHING_CACHED = Candidate(Replica(""), None)
+
+
+@final
+class PendingPosition:
+    """The unknown position of a write, or of a read of the owner. A later sample of the owner resolves it."""
+
+    __slots__ = ("open_connections", "written_at")
+
+    def __init__(self, written_at: float, connection: Any = None) -> None:
+        """Begin with the `time.monotonic()` after the write; infinite if no time is known.
+
+        `connection` is the connection of the write, if its transaction is still open.
+        """
+        self.written_at = written_at
+        self.open_connections = () if connection is None else (connection,)
+
+    def merge(self, earlier: "PendingPosition") -> None:
+        """Merge an earlier pending write: its transaction may still commit after this one."""
+        self.open_connections = tuple(dict.fromkeys((*earlier.open_connections, *self.open_connections)))
+
+    def resolve(self, owner: str) -> Position | None:
+        """Return a position that includes the write, from a sample begun after it; None without such a sample."""
+        still_open = tuple(each for each in self.open_connections if has_open_transaction(each))
+        if still_open != self.open_connections:
+            self.written_at, self.open_connections = time.monotonic(), still_open  # committed before now
+        sample = replication_set(owner).snapshot.owner_sample
+        if self.open_connections or sample is None or sample.begun_at <= self.written_at:
+            return None
+        return sample.status.position
+
+
+class ConsistencyState:
+    """The required positions of one request, task or process. All of its threads and tasks share the object."""
+
+    __slots__ = ("_lock", "cached", "last_replica", "last_server", "required")
+
+    def __init__(self) -> None:
+        self.required: dict[str, Position | PendingPosition] = {}  # by owner
+        self.last_replica: dict[str, str] = {}  # owner -> alias of the replica read last; only with several replicas
+        self.last_server: dict[str, str] = {}  # owner -> server read last; only with several servers behind one alias
+        # The replica that was caught up and read last. It stays right until its snapshot is replaced.
+        self.cached = _NOTHING_CACHED
+        self._lock = threading.Lock()
+
+    @property
+    def is_empty(self) -> bool:
+        """Return True if the client carries nothing to its next request."""
+        return not (self.required or self.last_replica or self.last_server)
+
+    def require(self, owner: str, position: Position | PendingPosition) -> None:
+        """Require the position of the owner's replicas. It includes everything that was read before."""
+        with self._lock:
+            before = self.required.get(owner)
+            if type(before) is PendingPosition and type(position) is PendingPosition:
+                position.merge(before)
+            self.required[owner] = position
+            self.last_replica.pop(owner, None)
+            self.last_server.pop(owner, None)
+            self.cached = _NOTHING_CACHED
+
+    def remember(self, owner: str, required: Position | PendingPosition | None, candidate: Candidate) -> None:
+        """Cache the candidate as caught up for this client, unless the requirement changed meanwhile."""
+        with self._lock:
+            if self.required.get(owner) is required:
+                self.cached = candidate
+
+    def required_position(self, owner: str) -> Position | PendingPosition | None:
+        """Return the required position, resolved if a sample of the owner allows it; None without a requirement."""
+        required = self.required.get(owner)
+        if type(required) is not PendingPosition:
+            return required
+        position = required.resolve(owner)
+        if position is None:
+            return required
+        with self._lock:
+            if self.required.get(owner) is required:  # unless a later write came in between
+                self.required[owner] = position
+        return position
+
+    def copy(self) -> "ConsistencyState":
+        """Return a state with the same requirements, which changes alone."""
+        copied = ConsistencyState()
+        copied.required = dict(self.required)
+        copied.last_replica = dict(self.last_replica)
+        copied.last_server = dict(self.last_server)
+        return copied
+
+
+def consistency_from(
+    positions: Mapping[str, Position | None], last_replica: Mapping[str, str] | None = None
+) -> ConsistencyState:
+    """Return the state for required positions by owner; None stands for a write at an unknown position."""
+    consistency = ConsistencyState()
+    for owner, position in positions.items():
+        consistency.require(owner, PendingPosition(inf) if position is None else position)
+    consistency.last_replica.update(last_replica or {})
+    return consistency
