@@ -108,7 +108,7 @@ def test_read_your_writes__outside_requests(watched: Servers, side: Side, domain
         connections["legacy"].close()
 
     assert early == side.owner
-    assert domain in {each for each, *_ in sampled(side).answer.position.domains}
+    assert domain in {each for each, *_ in sampled(side).status.position.domains}
 
 
 def test_written__on_a_former_replica(mysql_pair: Servers) -> None:

@@ -147,7 +147,7 @@ def rejected(reason: str) -> Iterator[None]:
 @pytest.mark.parametrize("carried", ["cookie", "header"])
 def test_token__not_ours(watched: Servers, side: Side, carried: str, reason: str) -> None:
     """A token that nobody here signed, or of another system, is ignored and counted, without a query."""
-    token = encode([TokenEntry(side.owner, FOREIGN[side.owner](sampled(side).answer.position))])
+    token = encode([TokenEntry(side.owner, FOREIGN[side.owner](sampled(side).status.position))])
     if reason == "forged":
         token = ("B" if token[0] == "A" else "A") + token[1:]
     edge = Edge()
@@ -166,7 +166,7 @@ def test_token__not_ours(watched: Servers, side: Side, carried: str, reason: str
 def test_token__future(watched: Servers, side: Side) -> None:
     """A position ahead of the owner is believed until a sample that is taken later does not cover it; then counted."""
     sample = sampled(side)
-    headers = {HEADER: encode([TokenEntry(side.owner, FUTURE[side.owner](sample.answer.position))])}
+    headers = {HEADER: encode([TokenEntry(side.owner, FUTURE[side.owner](sample.status.position))])}
 
     assert read_by(side, Edge(), **headers) == side.owner
     until(lambda: sampled(side).begun_at > sample.begun_at + 0.6, "the owner was asked twice again")

@@ -363,7 +363,7 @@ class Clients(RuleBasedStateMachine):
             record_read(alias)
         shown = self.written if alias == "default" else self.replayed[alias]
         assert shown >= self.own, "stale"
-        if not self.frame.unsafe:
+        if not self.frame.unsafe_method:
             assert shown >= self.seen, "back in time"
             self.seen = shown
 
