@@ -1,4 +1,4 @@
-"""The recipes of docs/ work as printed: their files are written and their commands run, with the package's own wheel."""
+"""The recipes of docs/ work as printed: a test writes their files and runs their commands, with the package's wheel."""
 
 import os
 import re
