@@ -49,7 +49,10 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             {"databases": {"x": {"replicaOf": "replica"}}},
             'databases.x.replicaOf names "replica", which is a replica itself; set it to "default"',
         ),
-        ({"databases": {"x": {"replicaOf": "legacy"}}}, 'names "legacy", which runs on mysql; a bundled replica must be a PostgreSQL standby'),
+        (
+            {"databases": {"x": {"replicaOf": "legacy"}}},
+            'names "legacy", which runs on mysql; a bundled replica must be a PostgreSQL standby',
+        ),
         ({"databases": {"x": {"replicaOf": "default", "apps": ["a"]}}}, "databases.x.apps is set on a replica"),
         ({"databases": {"legacy": {"maxLag": 5}}}, "databases.legacy.maxLag is set on an owner; remove it"),
         (
