@@ -43,7 +43,10 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
         ({"databases": {"x": {}}}, "databases.x has no engine; set databases.x.engine"),
         (
             {"databases": {"x": {"replicaOf": "nowhere"}}},
-            'databases.x.replicaOf names "nowhere", which is not an enabled alias; set it to one of: analytics, default',
+            (
+                'databases.x.replicaOf names "nowhere", which is not an enabled alias; '
+                "set it to one of: analytics, default"
+            ),
         ),
         (
             {"databases": {"x": {"replicaOf": "replica"}}},
