@@ -1,4 +1,4 @@
-"""The project's documents, taken apart: sections, code blocks, commands with the output that a page shows, and words.
+"""The documents of the project: sections, code blocks, and commands with the output that a page shows.
 
 A block whose first line is a comment with a path is a file; `, at the end` appends it. A `console` block holds commands
 after `$ ` and their output, in which `...` stands for any text.

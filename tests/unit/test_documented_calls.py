@@ -1,4 +1,4 @@
-"""The pages for users of the package say what is true: imports, signatures, settings, rules, states and kinds."""
+"""The pages for users of the package are correct: imports, signatures, settings, rules and kinds of violations."""
 
 import inspect
 import re
