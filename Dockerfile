@@ -9,11 +9,11 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/venv UV_PYTHON=/usr/local/bin/python UV_PYTHON_D
     UV_EXTRAS="--extra postgres --extra mysql --extra service --group image"
 WORKDIR /srv
 COPY pyproject.toml uv.lock ./
-# The locked versions; psycopg's C implementation and mysqlclient have no wheels and are compiled.
+# Install the locked versions. psycopg's C implementation and mysqlclient have no wheels, so they are compiled.
 RUN --mount=type=cache,target=/root/.cache/uv \
     /opt/uv/bin/uv sync --locked --compile-bytecode --no-install-project $UV_EXTRAS
 COPY app app
-# The project is installed for its version; the package's description is for people, and no reason for another image.
+# Install the project for its version. An empty README.md is enough; the real README would change the image with each edit.
 RUN --mount=type=cache,target=/root/.cache/uv touch README.md LICENSE \
  && /opt/uv/bin/uv sync --locked $UV_EXTRAS \
  && rm README.md LICENSE pyproject.toml uv.lock \
@@ -35,5 +35,5 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
 WORKDIR /srv/app
 USER 10001:10001
 EXPOSE 8000 9464
-# gunicorn is process 1: SIGTERM reaches it, it stops accepting and lets the requests in flight finish.
+# gunicorn is process 1 and gets SIGTERM: it accepts no more requests and finishes the requests in progress.
 CMD ["gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi"]

@@ -1,19 +1,19 @@
 #!/bin/bash
-# Make the users of an owner alias on MySQL: `migrator` may change the schema, `app` reads and writes its rows.
+# Make the users of an owner on MySQL: `migrator` may change the schema, `app` may read and write rows.
 #
-# Runs in /docker-entrypoint-initdb.d of the official mysql image. Mount it executable (0555): a file that is only
-# readable is sourced, and its shell options would leak into the entrypoint.
-# Reads MYSQL_ROOT_PASSWORD, MYSQL_DATABASE, MIGRATOR_PASSWORD, APP_PASSWORD; may be run again.
+# The official mysql image runs this script in /docker-entrypoint-initdb.d. Mount it executable (0555): the entrypoint
+# sources a file that is only readable, and then keeps its shell options.
+# Reads MYSQL_ROOT_PASSWORD, MYSQL_DATABASE, MIGRATOR_PASSWORD and APP_PASSWORD. Running it again changes nothing else.
 set -euo pipefail
 
-# Only for statements with NO_BACKSLASH_ESCAPES: there a quote is the one character to double.
+# Quote a text for statements with NO_BACKSLASH_ESCAPES, where only a quote must be doubled.
 quoted() { printf "'%s'" "${1//\'/\'\'}"; }
 
-# The entrypoint does not export the name of its temporary server's socket.
+# Find the socket of the entrypoint's temporary server; the entrypoint does not export its name.
 sockets=(/var/run/mysqld/*.sock)
 for socket in "${sockets[@]}"; do [[ $socket == */mysqlx* ]] || break; done
 
-# The client takes the password from the environment, so that none is on a command line.
+# The client reads the password from the environment, so no password is on a command line.
 MYSQL_PWD=$MYSQL_ROOT_PASSWORD mysql --no-defaults --protocol=socket --socket="$socket" --user=root <<SQL
 SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';
 CREATE USER IF NOT EXISTS migrator@'%', app@'%';

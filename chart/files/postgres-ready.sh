@@ -1,7 +1,8 @@
 #!/bin/bash
-# Ready: an owner that takes connections over TCP, which the entrypoint's first server does not, and may be written.
+# Succeed if the server of an owner is ready: it accepts connections over TCP and takes writes. The temporary server of the
+# entrypoint does not listen on TCP.
 set -euo pipefail
 
 answer=$(psql --no-psqlrc --no-password --no-align --tuples-only --host=127.0.0.1 --username="$POSTGRES_USER" \
   --dbname="$POSTGRES_DB" --command='SELECT NOT pg_is_in_recovery()')
-[[ $answer == t ]] || { echo "in recovery: this server cannot be written" >&2; exit 1; }
+[[ $answer == t ]] || { echo "in recovery: this server takes no writes" >&2; exit 1; }

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Make the roles of an owner alias: `migrator` owns the schema, `app` reads and writes its rows, `replicator` streams.
+# Make the roles of an owner on PostgreSQL: `migrator` owns the schema, `app` may read and write rows, `replicator` streams.
 #
-# Runs in /docker-entrypoint-initdb.d of the official postgres image. Mount it executable (0555): a file that is only
-# readable is sourced, and its shell options would leak into the entrypoint.
-# Reads POSTGRES_USER (postgres), POSTGRES_DB, MIGRATOR_PASSWORD, APP_PASSWORD, REPLICATOR_PASSWORD; may be run again.
+# The official postgres image runs this script in /docker-entrypoint-initdb.d. Mount it executable (0555): the entrypoint
+# sources a file that is only readable, and then keeps its shell options.
+# Reads POSTGRES_USER (default postgres), POSTGRES_DB, MIGRATOR_PASSWORD, APP_PASSWORD and REPLICATOR_PASSWORD. Running it
+# again changes nothing else.
 set -euo pipefail
 
-# \getenv, and not --set, keeps the passwords off every command line.
+# \getenv keeps the passwords off the command line; --set would not.
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="${POSTGRES_USER:-postgres}" --dbname="$POSTGRES_DB" <<'SQL'
 \getenv migrator_password MIGRATOR_PASSWORD
 \getenv app_password APP_PASSWORD
@@ -30,7 +31,7 @@ GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO app;
 ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
 ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO app;
 
--- So that a standby tells which timeline it receives, which pg_stat_wal_receiver hides from everybody else.
+-- Without this right pg_stat_wal_receiver hides the timeline that a standby receives.
 GRANT pg_read_all_stats TO app;
 SQL
 

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Ready: a standby that is in recovery, streams, and lags less than MAX_LAG seconds beyond APPLY_DELAY.
+# Succeed if the standby is ready: it is in recovery, it streams, and it lags at most MAX_LAG + APPLY_DELAY seconds.
 #
-# Received equals replayed means no lag only because streaming is asked for beside it: a standby that is cut off has
-# replayed all that it received, too.
+# "Received equals replayed" means no lag only while the standby streams: a standby without a connection to its primary has
+# also replayed everything that it received.
 set -euo pipefail
 
 answer=$(psql --no-psqlrc --no-password --no-align --tuples-only --host=127.0.0.1 --username=postgres --dbname=postgres \

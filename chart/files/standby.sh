@@ -1,14 +1,15 @@
 #!/bin/bash
-# Be a streaming standby of PRIMARY_HOST: clone it where no whole clone is, then become the server.
+# Run a streaming standby of PRIMARY_HOST: clone the primary if there is no complete clone, then start the server.
 #
-# A clone is made beside PGDATA and renamed when it is whole, so PGDATA is absent or complete, whenever this is killed.
-# A whole clone is used again, also while the primary is down: then it serves reads and catches up later. It is made anew
-# only when the primary answers and is another system, or no longer keeps the WAL that the clone needs.
+# The script clones into a directory beside PGDATA and renames it when it is complete. PGDATA is therefore absent or complete,
+# whenever the script is killed. A complete clone is used again, also while the primary is down: it then serves reads and
+# catches up later. The script clones again only if the primary answers and is another system, or if the primary no longer
+# keeps the WAL that the clone needs.
 #
-# Reads PRIMARY_HOST, PRIMARY_PORT (5432), REPLICATOR_PASSWORD, REPLICATION_SLOT, APPLY_DELAY (0), PGDATA; arguments are
-# passed to postgres. The volume holds PGDATA's parent, because a mount point cannot be renamed.
+# Reads PRIMARY_HOST, PRIMARY_PORT (default 5432), REPLICATOR_PASSWORD, REPLICATION_SLOT, APPLY_DELAY (default 0) and PGDATA.
+# Passes its arguments to postgres. The volume holds the parent of PGDATA, because a mount point cannot be renamed.
 set -euo pipefail
-trap 'exit 143' TERM INT # without it a shell that is process 1 ignores both
+trap 'exit 143' TERM INT # without this a shell that is process 1 ignores both signals
 
 say() { echo "standby: $*" >&2; }
 
@@ -28,7 +29,8 @@ primary_system() { ask_primary --command='SELECT system_identifier FROM pg_contr
 
 clone_system() { LC_ALL=C pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p'; }
 
-# reserved | extended | unreserved: the WAL is kept. lost: it was removed. Nothing: there is no such slot.
+# Print the status of the slot. reserved, extended, unreserved: the primary keeps the WAL. lost: it removed the WAL. Nothing: the
+# slot does not exist.
 slot_status() {
   ask_primary --set=slot="$REPLICATION_SLOT" <<< "SELECT wal_status FROM pg_replication_slots WHERE slot_name = :'slot'"
 }
@@ -46,7 +48,7 @@ make_clone() {
   make_slot
   say "cloning $PRIMARY_HOST over slot $REPLICATION_SLOT"
   mkdir -p "$(dirname "$PGDATA")"
-  # In the background, because only `wait` lets a signal through.
+  # In the background, because a shell handles signals only during `wait`.
   pg_basebackup --dbname="$primary" --no-password --pgdata="$clone" --wal-method=stream --slot="$REPLICATION_SLOT" \
     --checkpoint=fast &
   wait $!
@@ -56,28 +58,28 @@ make_clone() {
   mv "$clone" "$PGDATA"
   sync "$(dirname "$PGDATA")"
   rm -rf "$replaced"
-  say "the clone is whole"
+  say "the clone is complete"
 }
 
-[[ -e $PGDATA || ! -e $replaced ]] || mv "$replaced" "$PGDATA" # killed between the two renames
+[[ -e $PGDATA || ! -e $replaced ]] || mv "$replaced" "$PGDATA" # the script was killed between the two renames
 rm -rf "$clone" "$replaced"
 
 if [[ -e $PGDATA/PG_VERSION && ! -e $PGDATA/standby.signal ]]; then
-  say "$PGDATA holds a server that is no standby, perhaps a promoted one: remove it by hand to clone anew"
+  say "$PGDATA holds a server that is not a standby; it may have been promoted. Remove the directory by hand to clone again."
   exit 1
 elif [[ ! -e $PGDATA/standby.signal ]]; then
   until primary_system > /dev/null; do
-    say "waiting for the primary: there is no clone to serve yet"
+    say "waiting for the primary, because there is no clone yet"
     sleep 2
   done
   make_clone
 elif ! system=$(primary_system) || ! slot=$(slot_status); then
-  say "the primary does not answer: serving the clone as it is"
+  say "the primary does not answer; starting with the clone as it is"
 elif [[ $system != "$(clone_system)" ]]; then
-  say "the primary is another system than the clone's"
+  say "the primary is another system than the clone; cloning again"
   make_clone
 elif [[ -z $slot || $slot == lost ]]; then
-  say "the primary no longer keeps what the clone needs (slot $REPLICATION_SLOT: ${slot:-absent})"
+  say "the primary no longer keeps the WAL that the clone needs (slot $REPLICATION_SLOT: ${slot:-absent}); cloning again"
   make_clone
 fi
 

@@ -1,9 +1,9 @@
 {{/*
-The normal model: what every template reads about databases, whatever mode an alias has. A map keyed by alias:
-  engine, scheme, host, port, name, tls         where it is and how to talk to it
-  replicaOf, maxLag, apps, required, migrates   what it is
-  secrets: app, migrator                        names of the Secrets that hold a user's `password`
-  bundled                                       how the chart runs its server; absent where it does not
+The normal model of the databases, which all other templates read, for every mode. A map with the alias as key:
+  engine, scheme, host, port, name, tls         its address and protocol
+  replicaOf, maxLag, apps, required, migrates   its role
+  secrets: app, migrator                        names of the Secrets with the `password` of each user
+  bundled                                       how the chart runs the server; absent if it does not
 */}}
 {{- define "switchyard.databases" -}}
 {{- include "switchyard.validate" . -}}
@@ -12,7 +12,7 @@ The normal model: what every template reads about databases, whatever mode an al
 {{- end }}
 {{- end -}}
 
-{{/* The values of the aliases that are enabled. */}}
+{{/* The values of the enabled aliases. */}}
 {{- define "switchyard.enabled" -}}
 {{- range $alias, $values := .Values.databases }}
 {{- if and (kindIs "map" $values) (dig "enabled" true $values) }}
@@ -21,13 +21,13 @@ The normal model: what every template reads about databases, whatever mode an al
 {{- end }}
 {{- end -}}
 
-{{/* tls: a MySQL server makes a certificate of its own, which no client can verify; a PostgreSQL server has none. */}}
+{{/* tls: a MySQL server generates a certificate that no client can verify; a PostgreSQL server has no certificate. */}}
 {{- define "switchyard.engines" -}}
 postgresql: {scheme: postgres, port: 5432, tls: sslmode=disable}
 mysql: {scheme: mysql, port: 3306, tls: ssl_mode=REQUIRED}
 {{- end -}}
 
-{{/* mode `bundled`: a StatefulSet of the chart's. */}}
+{{/* Mode `bundled`: the chart runs the server as a StatefulSet. */}}
 {{- define "switchyard.mode.bundled" -}}
 {{- $owner := default .alias .values.replicaOf -}}
 {{- $engine := dig $owner "engine" "" .root.Values.databases -}}

@@ -1,6 +1,6 @@
-{{/* What a process of the service is told, and the files that hold its passwords. */}}
+{{/* Environment variables of the service's processes, and the files with their passwords. */}}
 
-{{/* Every alias as the service's own user. Argument: the normal model. */}}
+{{/* Variables of all aliases, for the user `app`. Argument: the normal model. */}}
 {{- define "switchyard.databaseEnv" -}}
 {{- range $alias, $db := . }}
 {{- $prefix := printf "DATABASE_%s" (upper $alias) }}
@@ -13,8 +13,8 @@
 {{- end -}}
 
 {{/*
-One owner as its migrator, without a limit to a statement's time. The other owners are named, without a password, so
-that every app is installed and the graph of migrations is whole. Arguments: root, databases, alias.
+Variables of one owner, for its user `migrator`, without a time limit for statements. The other owners are named without a
+password, so that every app is installed and the graph of migrations is complete. Arguments: root, databases, alias.
 */}}
 {{- define "switchyard.migratorEnv" -}}
 {{- range $alias, $db := .databases }}
@@ -59,7 +59,7 @@ that every app is installed and the graph of migrations is whole. Arguments: roo
 {{- end }}
 {{- end -}}
 
-{{/* Argument: a map of alias to the Secret that holds its password. */}}
+{{/* Argument: a map from alias to the Secret with its password. */}}
 {{- define "switchyard.passwordSources" -}}
 {{- range $alias, $secret := . }}
 - secret:
@@ -73,7 +73,7 @@ that every app is installed and the graph of migrations is whole. Arguments: roo
 {name: secrets, mountPath: /run/secrets/switchyard, readOnly: true}
 {{- end -}}
 
-{{/* Port-forwards and probes say localhost; pods say the Service's name in one of its forms. */}}
+{{/* Port-forwards and probes use localhost; pods use the Service's name in one of its forms. */}}
 {{- define "switchyard.allowedHosts" -}}
 {{- $name := include "switchyard.fullname" . -}}
 {{- $own := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}

@@ -1,4 +1,4 @@
-{{/* The whole spec of an owner's migration Job; its hash is in the Job's name. Arguments: root, databases, alias. */}}
+{{/* The spec of an owner's migration Job. The Job's name contains its hash. Arguments: root, databases, alias. */}}
 {{- define "switchyard.migrationSpec" -}}
 {{- $values := .root.Values.migrations -}}
 backoffLimit: {{ int64 $values.backoffLimit }}

@@ -1,6 +1,6 @@
 {{/* Names and labels. */}}
 
-{{/* At most 28 characters, so that `<fullname>-migrate-<alias>-<hash>` keeps its hash whole within 63. */}}
+{{/* At most 28 characters, so that `<fullname>-migrate-<alias>-<hash>` fits into 63 characters with its whole hash. */}}
 {{- define "switchyard.fullname" -}}
 {{- $name := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) -}}
 {{- if le (len $name) 28 -}}
@@ -10,7 +10,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What never changes in a release's life. Argument: dict root, component and perhaps alias. */}}
+{{/* Labels that never change while the release exists. Argument: dict with root, component and optionally alias. */}}
 {{- define "switchyard.selectorLabels" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -20,7 +20,7 @@ switchyard/alias: {{ quote . }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels of an object, never of a pod: a new chart version alone restarts nothing. */}}
+{{/* Labels of an object, never of a pod, so that a new chart version alone restarts nothing. */}}
 {{- define "switchyard.labels" -}}
 {{ include "switchyard.selectorLabels" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}

@@ -1,6 +1,6 @@
-{{/* What the restricted Pod Security Standard asks for, and a read-only root beyond it. */}}
+{{/* The requirements of the restricted Pod Security Standard, and a read-only root file system. */}}
 
-{{/* Argument: the user and group that the image's files are made for. */}}
+{{/* Argument: the id of the user and group that own the image's files. */}}
 {{- define "switchyard.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: {{ . }}

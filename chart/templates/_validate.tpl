@@ -1,4 +1,4 @@
-{{/* What the schema cannot say: how aliases fit together. All problems at once, each with the value to set. */}}
+{{/* Check how aliases fit together, which a schema cannot. Report all problems at once, each with its remedy. */}}
 {{- define "switchyard.validate" -}}
 {{- $enabled := include "switchyard.enabled" . | fromYaml -}}
 {{- $problems := list -}}
@@ -16,11 +16,11 @@
 {{- with $values.replicaOf -}}
 {{- $owner := get $enabled . -}}
 {{- if not $owner -}}
-{{- $problems = append $problems (printf "%s.replicaOf names %q, which is no enabled alias; set it to one of: %s" $at . (without (keys $enabled) $alias | sortAlpha | join ", ")) -}}
+{{- $problems = append $problems (printf "%s.replicaOf names %q, which is not an enabled alias; set it to one of: %s" $at . (without (keys $enabled) $alias | sortAlpha | join ", ")) -}}
 {{- else if $owner.replicaOf -}}
-{{- $problems = append $problems (printf "%s.replicaOf names %q, itself a replica; set it to %q" $at . $owner.replicaOf) -}}
+{{- $problems = append $problems (printf "%s.replicaOf names %q, which is a replica itself; set it to %q" $at . $owner.replicaOf) -}}
 {{- else if ne (toString $owner.engine) "postgresql" -}}
-{{- $problems = append $problems (printf "%s.replicaOf names %q on %s: a bundled replica is a PostgreSQL standby; remove %s" $at . (toString $owner.engine) $at) -}}
+{{- $problems = append $problems (printf "%s.replicaOf names %q, which runs on %s; a bundled replica must be a PostgreSQL standby; remove %s" $at . (toString $owner.engine) $at) -}}
 {{- end -}}
 {{- range $key := list "engine" "apps" "required" -}}
 {{- if hasKey $values $key -}}
@@ -33,12 +33,12 @@
 {{- end -}}
 {{- range $key := list "maxLag" "applyDelay" -}}
 {{- if hasKey $values $key -}}
-{{- $problems = append $problems (printf "%s.%s is set on an owner; only an alias with replicaOf lags" $at $key) -}}
+{{- $problems = append $problems (printf "%s.%s is set on an owner; remove it: only an alias with replicaOf can lag" $at $key) -}}
 {{- end -}}
 {{- end -}}
 {{- range $app := $values.apps -}}
 {{- if hasKey $ownerOf $app -}}
-{{- $problems = append $problems (printf "%s.apps names %q, which databases.%s.apps names too; leave it in one" $at $app (get $ownerOf $app)) -}}
+{{- $problems = append $problems (printf "%s.apps names %q, which databases.%s.apps names too; remove it from one of them" $at $app (get $ownerOf $app)) -}}
 {{- end -}}
 {{- $_ := set $ownerOf $app $alias -}}
 {{- end -}}

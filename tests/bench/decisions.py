@@ -75,8 +75,8 @@ if settings.STACK == "switchyard":
     WORKLOADS |= {
         "the owner never opened": unopened,
         "in a request": in_request,
-        "owing a covered position": partial(owing, 100),
-        "owing a position to come": partial(owing, 300),
+        "caught up": partial(owing, 100),
+        "pinned": partial(owing, 300),
     }
     if len(group.snapshot.replicas) > 1:
         WORKLOADS["having read the second best"] = partial(owing, 100, default=group.snapshot.eligible[-1].alias)

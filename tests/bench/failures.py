@@ -42,7 +42,7 @@ def rebuilt(servers: Servers) -> Iterator[None]:
 FAULTS: Mapping[str, Fault] = {
     "standby stopped": partial(Servers.stopped, alias="replica"),
     "standby hung": partial(Servers.paused, alias="replica"),
-    "replay paused past MAX_LAG": Servers.held_back,
+    "replay paused past MAX_LAG_SECONDS": Servers.held_back,
     "cut off from its primary": cut_off,
     "promoted": promoted,
     "rebuilt": rebuilt,
@@ -50,7 +50,7 @@ FAULTS: Mapping[str, Fault] = {
 }
 # Where the standby goes on answering: how long it may be read.
 MAY_BE_READ = {
-    "replay paused past MAX_LAG": MAX_LAG + LEFT_BAR,
+    "replay paused past MAX_LAG_SECONDS": MAX_LAG + LEFT_BAR,
     "cut off from its primary": MAX_LAG + LEFT_BAR,
     "promoted": LEFT_BAR,
 }

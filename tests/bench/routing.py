@@ -18,10 +18,10 @@ ROUNDS, CALLS = (20, 2_000) if SMALL else (200, 5_000)
 TWO = "switchyard, two replicas"
 MODULE = "tests.bench.decisions"
 COMMON = ("read", "with an instance", "in a transaction")
-OURS = ("the owner never opened", "in a request", "owing a covered position", "owing a position to come")
+OURS = ("the owner never opened", "in a request", "caught up", "pinned")
 OF_TWO = ("having read the second best",)
 # What is decided most; the others must not be above the guide's routers doing the same.
-BARRED = ("read", "the owner never opened", "in a request", "owing a covered position", *OF_TWO)
+BARRED = ("read", "the owner never opened", "in a request", "caught up", *OF_TWO)
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from tests.support.servers import Servers
 OURS = "switchyard"
 PAIRS = {OURS: 60 if SMALL else 10_000, "guide": 20 if SMALL else 1_000, "multidb": 20 if SMALL else 1_000}
 CLIENTS = 6
-SHARE_BAR = 0.99  # of the reads that owe nothing
+SHARE_BAR = 0.99  # of the reads without a required position
 MAX_LAG = "3600"  # above the run's length: a paused replica stays fit
 
 LAGS: dict[str, Callable[[Servers], AbstractContextManager[None]]] = {
@@ -48,7 +48,7 @@ class Counts:
     """What one run saw."""
 
     stale: int = 0
-    others: int = 0  # reads that owe nothing
+    others: int = 0  # reads without a required position
     others_on_replica: int = 0
 
 
@@ -84,7 +84,10 @@ def measured(stack: Stack, lag: str) -> Iterator[Result]:
         name, unit = f"{stack.name}, {lag}: {scenario}", f"stale of {pairs:,}"
         yield at_most(name, counts.stale, unit, 0) if stack.name == OURS else Result(name, counts.stale, unit)
         print(f"{name}: {counts}", file=sys.stderr)
-    name, share = f"{stack.name}, {lag}: reads that owe nothing, by the replica", round(on_replica / others, 5)
+    name, share = (
+        f"{stack.name}, {lag}: reads without a required position, by the replica",
+        round(on_replica / others, 5),
+    )
     yield at_least(name, share, "share", SHARE_BAR) if stack.name == OURS else Result(name, share, "share")
 
 

@@ -43,15 +43,21 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
         ({"databases": {"x": {}}}, "databases.x has no engine; set databases.x.engine"),
         (
             {"databases": {"x": {"replicaOf": "nowhere"}}},
-            'databases.x.replicaOf names "nowhere", which is no enabled alias; set it to one of: analytics, default',
+            (
+                'databases.x.replicaOf names "nowhere", which is not an enabled alias; '
+                "set it to one of: analytics, default"
+            ),
         ),
         (
             {"databases": {"x": {"replicaOf": "replica"}}},
-            'databases.x.replicaOf names "replica", itself a replica; set it to "default"',
+            'databases.x.replicaOf names "replica", which is a replica itself; set it to "default"',
         ),
-        ({"databases": {"x": {"replicaOf": "legacy"}}}, "a bundled replica is a PostgreSQL standby"),
+        (
+            {"databases": {"x": {"replicaOf": "legacy"}}},
+            'names "legacy", which runs on mysql; a bundled replica must be a PostgreSQL standby',
+        ),
         ({"databases": {"x": {"replicaOf": "default", "apps": ["a"]}}}, "databases.x.apps is set on a replica"),
-        ({"databases": {"legacy": {"maxLag": 5}}}, "databases.legacy.maxLag is set on an owner"),
+        ({"databases": {"legacy": {"maxLag": 5}}}, "databases.legacy.maxLag is set on an owner; remove it"),
         (
             {"databases": {"x": {"engine": "mysql", "apps": ["a"]}, "y": {"engine": "mysql", "apps": ["a"]}}},
             'databases.y.apps names "a", which databases.x.apps names too',

@@ -12,6 +12,7 @@ from tests.support.vendors import POSTGRESQL
 pytestmark = pytest.mark.docker
 
 CLONING = "standby: cloning default over slot replica"
+COMPLETE = "standby: the clone is complete"
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_standby__killed_while_cloning(primary: Servers) -> None:
     until(lambda: CLONING in said(primary), "it has begun to clone")
     with primary.paused("default"):  # so the clone cannot become whole
         primary.containers["replica"].kill()
-    assert "the clone is whole" not in said(primary)
+    assert COMPLETE not in said(primary)
 
     primary.containers["replica"].start()
     primary.answers("replica")
@@ -176,6 +177,7 @@ def test_standby__killed_while_cloning(primary: Servers) -> None:
 
     assert reads(primary, "after the kill")
     assert said(primary).count(CLONING) == 2
+    assert COMPLETE in said(primary)
     primary.ask("default", "DROP TABLE bulk")
 
 
@@ -190,7 +192,7 @@ def test_standby__promoted(primary: Servers) -> None:
     container.start()
 
     assert container.wait(timeout=30)["StatusCode"] == 1
-    assert "holds a server that is no standby" in said(primary)
+    assert "holds a server that is not a standby" in said(primary)
 
 
 def test_standby__apply_delay(primary: Servers) -> None:

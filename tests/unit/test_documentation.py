@@ -1,4 +1,4 @@
-"""What a reader has to be told of stands where readers look: what is added without a line in the docs fails here."""
+"""The documents name everything that a reader looks for: an addition without a line in the documents fails here."""
 
 import ast
 import json
@@ -24,8 +24,13 @@ def document(name: str) -> str:
     return (ROOT / name).read_text()
 
 
+def pages() -> str:
+    """Return the text of the README and the pages of docs/, without the decisions."""
+    return "\n".join(page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
+
+
 def rows(name: str) -> set[str]:
-    """Return what the first cells of the document's tables set as code."""
+    """Return the code in the first cells of the document's tables."""
     cells = re.findall(r"^\|([^|]+)\|", document(name), re.MULTILINE)
     return {term for cell in cells for term in re.findall(r"`([^`]+)`", cell)}
 
@@ -48,14 +53,14 @@ def read_variables(tree: ast.Module) -> Iterator[str]:
                     yield f"{name}_FILE"
 
 
-def untold(told: set[str], tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield each value's path that is not told, nor is a map that it is in."""
+def undocumented(named: set[str], tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the path of each value that is not named, and whose map is not named either."""
     for key, value in tree.items():
         path = f"{prefix}{key}"
-        if path in told:
+        if path in named:
             continue
         if isinstance(value, dict) and value:
-            yield from untold(told, value, f"{path}.")
+            yield from undocumented(named, value, f"{path}.")
         else:
             yield path
 
@@ -73,7 +78,7 @@ def test_settings__environment_variables() -> None:
 
 
 def test_checks__ids() -> None:
-    """docs/checks.md has the checks that there are, and no other."""
+    """docs/checks.md names every check, and no other."""
     known = {found for module in sources("app/switchyard") for found in CHECK_ID.findall(module.read_text())}
 
     assert known
@@ -83,40 +88,40 @@ def test_checks__ids() -> None:
 def test_metrics__families() -> None:
     """Every family of counters, and every label of one, is in docs/metrics.md."""
     families = layout().families
-    told = {*(family.name for family in families), *(label for family in families for label in family.labels)}
+    wanted = {*(family.name for family in families), *(label for family in families for label in family.labels)}
 
-    assert told - rows("docs/metrics.md") == set()
+    assert wanted - rows("docs/metrics.md") == set()
 
 
 def test_chart__values() -> None:
-    """Every value of the chart is in docs/chart.md, or the map that it is in; a database's are those of its schema."""
+    """docs/chart.md names every value of the chart, or its map; the schema says which values an alias has."""
     tree = yaml.safe_load(document("chart/values.yaml"))
     entry = json.loads(document("chart/values.schema.json"))["definitions"]["database"]["properties"]
     tree["databases"] = {"<alias>": dict.fromkeys(entry)}
 
     assert {"image", "bundled"} <= set(tree)
-    assert list(untold(rows("docs/chart.md"), tree)) == []
+    assert list(undocumented(rows("docs/chart.md"), tree)) == []
 
 
-def test_readme__make_targets() -> None:
-    """`make` lists every target that is no file, or else the README names it."""
+def test_documents__make_targets() -> None:
+    """`make` lists every target that is no file, or a page names it."""
     makefile = document("Makefile")
     (benches,) = re.findall(r"^BENCHES := (.*)$", makefile, re.MULTILINE)
     makefile = makefile.replace("$(BENCHES:%=bench-%)", " ".join(f"bench-{name}" for name in benches.split()))
     targets = {name for line in re.findall(r"^\.PHONY:(.*)$", makefile, re.MULTILINE) for name in line.split()}
     listed = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
-    named = set(re.findall(r"make ([a-z-]+)", document("README.md")))
+    named = set(re.findall(r"make ([a-z-]+)", pages()))
 
     assert {"run", "test"} <= targets
     assert targets - listed - named == set()
 
 
-def test_readme__commands() -> None:
-    """Every management command that the package adds to Django's is in the README."""
+def test_documents__commands() -> None:
+    """A page names every management command that the package adds to Django's."""
     (stock,) = django.__path__
     (ours,) = switchyard.__path__
     added = set(find_commands(f"{ours}/management")) - set(find_commands(f"{stock}/core/management"))
-    named = set(re.findall(r"manage\.py (\w+)", document("README.md")))
+    named = set(re.findall(r"manage\.py (\w+)", pages()))
 
     assert "routes" in added
     assert added - named == set()

@@ -1,6 +1,6 @@
-"""What the release's tests share: the API as its clients see it, and the counters of all pods.
+"""The parts that the tests of a release share: calls of the API, and the counters of all pods.
 
-Standard library only.
+They use the standard library only.
 """
 
 # ruff: noqa: INP001 - scripts of a pod, not a package
@@ -24,7 +24,7 @@ LABEL = re.compile(r'(\w+)="(\w*)"')
 
 
 def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Return the status and the document that the service's API answers with."""
+    """Call the API of the service; return the status and the document of the response."""
     request = Request(  # noqa: S310 - the Service's own address
         os.environ["SERVICE_URL"] + path,
         method=method,
@@ -42,7 +42,7 @@ def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
 
 
 def queries() -> Counter[tuple[str, str, str]]:
-    """Return switchyard_queries_total by alias, operation and app, summed over the pods of the service."""
+    """Return switchyard_queries_total by alias, operation and app: the sum over the pods of the service."""
     total: Counter[tuple[str, str, str]] = Counter()
     host, port = os.environ["METRICS_HOST"], int(os.environ["METRICS_PORT"])
     for *_, address in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM):
@@ -54,7 +54,7 @@ def queries() -> Counter[tuple[str, str, str]]:
 
 
 def expect(what: str, condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds; end the test when it does not in time."""
+    """Wait until the condition is true; end the test if it is not true in time."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A user written through the API is read from a replica of the database that holds users, as the counters show."""
+"""Check with the counters that a user who was written through the API is read from a replica."""
 
 # ruff: noqa: INP001 - scripts of a pod, not a package
 
@@ -9,7 +9,7 @@ from client import call, expect, queries
 
 
 def main() -> None:
-    """Write, read until a replica has answered, and leave nothing behind."""
+    """Write a user, read the user until a replica serves the read, and delete the user."""
     _, aliases = call("GET", "/api/aliases")
     replicas = [entry["alias"] for entry in aliases if entry["role"] == "replica" and "accounts" in entry["apps"]]
     before = queries()

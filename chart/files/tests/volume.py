@@ -1,4 +1,4 @@
-"""Each alias that the API reaches is counted in /metrics."""
+"""Check that /metrics counts every alias that the API uses."""
 
 # ruff: noqa: INP001 - scripts of a pod, not a package
 
@@ -17,7 +17,7 @@ LISTS = {
 
 
 def main() -> None:
-    """Write a user and read through every app: where each of these goes, it has to be counted."""
+    """Write a user and read through every app; wait until the alias of each call has counted it."""
     _, aliases = call("GET", "/api/aliases")
     before = queries()
     status, user = call("POST", "/api/users", {"username": f"helm-test-{os.urandom(6).hex()}"})

@@ -1,11 +1,11 @@
-{{/* What bundled servers of every engine share. */}}
+{{/* Common parts of the bundled servers of all engines. */}}
 
 {{- define "switchyard.serverMetadata" -}}
 name: {{ .db.bundled.name }}
 labels: {{- include "switchyard.labels" (dict "root" .root "component" "database" "alias" .alias) | nindent 2 }}
 {{- end -}}
 
-{{/* A new script is mounted at once but read at a start: the checksum makes one. Arguments: root, alias, scripts. */}}
+{{/* A server reads its scripts only when it starts, so a changed checksum restarts it. Arguments: root, alias, scripts. */}}
 {{- define "switchyard.serverPodMetadata" -}}
 {{- $text := "" -}}
 {{- range .scripts }}{{ $text = cat $text ($.root.Files.Get (printf "files/%s" .)) }}{{ end -}}
@@ -25,7 +25,7 @@ configMap:
     {{- end }}
 {{- end -}}
 
-{{/* One variable from one key of a Secret. Argument: list of variable, Secret, key. */}}
+{{/* A variable with the value of one key of a Secret. Argument: list of variable, Secret, key. */}}
 {{- define "switchyard.secretEnv" -}}
 - name: {{ index . 0 }}
   valueFrom:
