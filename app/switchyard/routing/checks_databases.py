@@ -112,12 +112,11 @@ def _wrong_max_lag() -> Iterator[CheckMessage]:
 def _unreplicated_files() -> Iterator[CheckMessage]:
     for owner, replicas in conf.replicas.items():
         for alias in replicas:
-            if owner not in connections or alias not in connections or connections[alias].vendor != "sqlite":
-                continue
-            if _sqlite_file(alias) != _sqlite_file(owner):
+            files = {_sqlite_file(each) for each in (owner, alias) if each in connections}
+            if len(files - {None}) > 1:
                 yield Error(
-                    f"The SQLite replica '{alias}' opens another database than its owner '{owner}', and nothing copies "
-                    "rows from one to the other: reads on the replica never see the owner's rows.",
+                    f"The SQLite replica '{alias}' opens another file than its owner '{owner}', and nothing copies "
+                    "rows from file to file: reads on the replica never see the owner's rows.",
                     hint=f"Set DATABASES['{alias}']['NAME'] to the file of '{owner}', read-only: "
                     "'file:/path/to/file?mode=ro'.",
                     id="switchyard.E015",
@@ -125,7 +124,7 @@ def _unreplicated_files() -> Iterator[CheckMessage]:
 
 
 def _sqlite_file(alias: str) -> Path | None:
-    """Return the file that the alias opens; None in memory, as in Django's tests (W001), and for other vendors."""
+    """Return the file that the alias opens; None for other vendors, and in memory, as in Django's tests (see W001)."""
     name = str(connections.settings[alias]["NAME"])
     uri = urlsplit(name if name.startswith("file:") else "")
     path = unquote(uri.path) or name
