@@ -158,6 +158,18 @@ def test_page__output(newcomer: Newcomer) -> None:
     assert actual == [(command, shown.strip()) for command, _, shown in newcomer.outputs]
 
 
+def test_lint__of_an_import_that_the_table_does_not_allow(newcomer: Newcomer) -> None:
+    """The new app is held to its line in the table: it may not import `accounts`, which the line does not name."""
+    module = newcomer.clone / "app" / "billing" / "apps.py"
+    complete = module.read_text()
+    module.write_text(f"from accounts.models import User\n{complete}")
+    ran = newcomer.ran(".venv/bin/lint-imports", "--no-cache")
+    module.write_text(complete)
+
+    assert ran.returncode == 1
+    assert "billing.apps imports accounts.models; of the packages" in ran.stdout
+
+
 def test_unit_tests__of_the_clone(newcomer: Newcomer) -> None:
     """The unit tests pass with the new app, alias and metric."""
     ran = newcomer.ran(*PYTEST, *UNIT_TESTS)

@@ -10,7 +10,7 @@ from tests.client import api_client
 
 from accounts.models import User
 from config.api import compose
-from config.service_apps import SERVICE_APPS
+from config.service_apps import SERVICE_APPS, ServiceApp
 from switchyard.testing import assert_queries
 
 PATHS = ["users", "users/1", "users/active", "events", "reports", "legacy/customers", "aliases", "docs", "openapi.json"]
@@ -204,6 +204,15 @@ def test_api__absent_app(settings):
     paths = compose().get_openapi_schema(path_prefix="/api/")["paths"]
 
     assert set(paths) == {"/api/aliases", "/api/users", "/api/users/{user_id}"}
+
+
+def test_api__app_without_a_module_api(monkeypatch):
+    """An installed app without a module `api` has no paths."""
+    monkeypatch.setattr("config.api.SERVICE_APPS", [ServiceApp("switchyard", owner="default")])
+
+    paths = compose().get_openapi_schema(path_prefix="/api/")["paths"]
+
+    assert set(paths) == {"/api/aliases"}
 
 
 @contextmanager

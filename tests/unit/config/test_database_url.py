@@ -116,7 +116,7 @@ def test_shown__of_a_right_url() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("", "is empty or holds white space"),
         ("postgres://app:p w@db/name", "is empty or holds white space"),
@@ -154,9 +154,9 @@ def test_shown__of_a_right_url() -> None:
         ("postgres://app@db/name?pool_max_size=4&conn_max_age=60", "URL?conn_max_age='60' does not go with a pool"),
     ],
 )
-def test_database__refused(url: str, told: str) -> None:
+def test_database__refused(url: str, message: str) -> None:
     """The error of a wrong URL names the mistake and the remedy."""
-    with pytest.raises(ConfigurationError, match=re.escape(told)):
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
         read(url)
 
 
@@ -265,15 +265,15 @@ def test_database__mysql_tls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("postgres://app@db/name", ("options", "-c default_transaction_read_only=on")),
         ("mysql://app@db/name", ("init_command", "/*!80000 , transaction_read_only = 1 */ /*M! , tx_read_only = 1 */")),
     ],
 )
-def test_database__read_only(url: str, told: tuple[str, str]) -> None:
+def test_database__read_only(url: str, expected: tuple[str, str]) -> None:
     """The session of a replica refuses writes; the session of an owner does not."""
-    option, words = told
+    option, words = expected
 
     assert read(url, read_only=True)["OPTIONS"][option].endswith(words)
     assert words not in read(url)["OPTIONS"][option]

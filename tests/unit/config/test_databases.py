@@ -197,7 +197,7 @@ def test_topology__kubernetes_service_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "told"),
+    ("environ", "message"),
     [
         (REPLICA, "DATABASE_DEFAULT_URL is not set."),
         (DEFAULT | {"DATABASE_LEGACY_URL": ""}, "DATABASE_LEGACY_URL='***' is empty"),
@@ -258,9 +258,9 @@ def test_topology__kubernetes_service_links() -> None:
         ),
     ],
 )
-def test_topology__refused(environ: dict[str, str], told: str) -> None:
+def test_topology__refused(environ: dict[str, str], message: str) -> None:
     """A variable that cannot be used ends the start with one line: variable, value, problem, remedy."""
-    with pytest.raises(ConfigurationError, match=re.escape(told)) as refused:
+    with pytest.raises(ConfigurationError, match=re.escape(message)) as refused:
         read(environ)
 
     assert "pw" not in str(refused.value)

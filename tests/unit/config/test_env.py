@@ -63,13 +63,13 @@ def test_choice__unknown() -> None:
 @given(value=ANYTHING)
 def test_readers__any_text(value: str) -> None:
     """Any text is read, or refused with one line."""
-    told = [
+    lines = [
         outcome(lambda: env.flag({"X": value}, "X", default=False)),
         outcome(lambda: env.number({"X": value}, "X", 1, low=0, high=10)),
         outcome(lambda: env.choice({"X": value}, "X", ("a", "b"))),
     ]
 
-    assert all(len(line.splitlines()) == 1 for line in told)
+    assert all(len(line.splitlines()) == 1 for line in lines)
 
 
 def test_configuration_error__ends_the_process_with_its_text() -> None:
