@@ -1,4 +1,4 @@
-"""Sample events of a seed's users, the same ones for the same seed and users: thirty days of them."""
+"""Sample events of a seed's users over thirty days: the same seed and users make the same events."""
 
 import datetime as dt
 from array import array
@@ -30,7 +30,7 @@ def create(*, count: int, seed: int, advance: Callable[[int], None]) -> int:
         sampled = User.objects.filter(username__startswith=prefix(seed)).order_by("pk")
         users = array("q", sampled.values_list("pk", flat=True).iterator(chunk_size=BATCH))
         if not users:
-            raise CommandError(f"Seed {seed} has no users yet whose events these could be. Make some with --users.")
+            raise CommandError(f"Seed {seed} has no users yet, and events need users. Make some with --users.")
         if _has_events(users):
             return 0
         for numbers in batched(range(count), BATCH, strict=False):

@@ -1,5 +1,6 @@
 """One test per check id, and one that the checks are bound to Django."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ from switchyard.routing.checks.relations import _relations
 
 OWNERS = {"*": "default"}
 REPLICAS = {"default": ["replica"]}
+ALIASES = ", ".join(sorted(connections))
 APP, REPLICA = "switchyard.routing.AppRouter", "switchyard.routing.PrimaryReplicaRouter"
 
 # id, SWITCHYARD, DATABASE_ROUTERS, what message and hint say
 WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E001", {"OWNERS": {"accounts": "default"}}, [APP], "'legacy' has models and no owner", "Add 'legacy': '<alias>'"),
-    ("E002", {"OWNERS": {**OWNERS, "legacy": "lgacy"}}, [APP], "'legacy' to 'lgacy'", "one of: analytics, default"),
+    ("E002", {"OWNERS": {**OWNERS, "legacy": "lgacy"}}, [APP], "'legacy' to 'lgacy'", f"one of: {ALIASES}"),
     ("E003", {"OWNERS": OWNERS, "REPLICAS": {"default": ["no"]}}, [APP], "names 'no'", "Add 'no' to DATABASES"),
     ("E003", {"OWNERS": OWNERS, "REPLICAS": {"no": ["replica"]}}, [APP], "names 'no'", "Add 'no' to DATABASES"),
     ("E004", {"OWNERS": OWNERS, "REPLICAS": {**REPLICAS, "replica": ["legacy"]}}, [APP], "'replica' is", "List the"),
@@ -183,6 +185,33 @@ def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connections.settings["default"], "OPTIONS", {"pool": True})
     with override_settings(SWITCHYARD={"OWNERS": OWNERS}):
         assert check_routing() == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "replica", "refused"),
+    [
+        ("/data/a.sqlite3", "/data/b.sqlite3", True),
+        ("/data/a.sqlite3", "file:///data/b.sqlite3?mode=ro", True),
+        ("/data/a.sqlite3", Path("/data/a.sqlite3"), False),
+        ("/data/a.sqlite3", "/data/../data/a.sqlite3", False),
+        ("/data/a b.sqlite3", "file:///data/a%20b.sqlite3?mode=ro", False),
+        ("file:/data/a.sqlite3", "file:/data/a.sqlite3?mode=ro", False),
+        ("file:a?mode=memory&cache=shared", "file:b?mode=memory&cache=shared", False),  # a test's: W001 is about them
+        (":memory:", "/data/a.sqlite3", False),
+    ],
+)
+def test_check__a_replica_in_another_file(
+    owner: str, replica: str | Path, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SQLite replica has to open its owner's file, by whatever name: nothing copies rows between files."""
+    monkeypatch.setitem(connections.settings["default"], "NAME", owner)
+    monkeypatch.setitem(connections.settings["replica"], "NAME", replica)
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}):
+        found = check_routing()
+
+    assert [each.id for each in found] == (["switchyard.E015"] if refused else [])
+    assert all("'replica' opens another file than its owner 'default'" in each.msg for each in found)
+    assert all("DATABASES['replica']['NAME'] to the file of 'default'" in str(each.hint) for each in found)
 
 
 @isolate_apps("legacy")
