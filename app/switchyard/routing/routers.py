@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 
 from switchyard.routing.decisions import choose, is_in_transaction, route_of, routes, thread
-from switchyard.routing.owners import owner_of, owner_of_app, replicas_of, replicated_by
+from switchyard.routing.owners import migration_owner, owner_of, replicas_of, replicated_by
 from switchyard.routing.state import current
 from switchyard.routing.tally import decision, tally
 
@@ -32,7 +32,7 @@ class AppRouter:
         return owner_of(type(first)) == owner_of(type(second))
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        return owner_of_app(app_label) == db and not replicated_by(db)
+        return migration_owner(app_label) == db and not replicated_by(db)
 
 
 class PrimaryReplicaRouter(AppRouter):
@@ -74,7 +74,7 @@ class PrimaryReplicaRouter(AppRouter):
         return chosen.alias
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        return False if replicated_by(db) or owner_of_app(app_label) != db else None
+        return False if replicated_by(db) or migration_owner(app_label) != db else None
 
 
 def djangos_choice(instance: Model | None) -> str:
