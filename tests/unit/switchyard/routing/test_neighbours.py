@@ -197,7 +197,7 @@ def test_lets_in__another_one(found: Neighbours, led_to: set[str]) -> None:
     assert lets_in(found, "b", 6, sampled(later + 3, 10))
 
 
-def test_lets_in__in_anothers_place(found: Neighbours) -> None:
+def test_lets_in__in_place_of_another(found: Neighbours) -> None:
     """It is met by the one who asks, and is not taken for the one before."""
     assert lets_in(found, "a", 5, sampled(START, 5))
     found.judge()
