@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import django
 import pytest
 from django.contrib.contenttypes.fields import GenericRelation
 from django.contrib.contenttypes.models import ContentType
@@ -185,13 +186,14 @@ def test_check__a_wrong_setting(
 ROUTING, SESSIONS = "switchyard.routing.RoutingMiddleware", "django.contrib.sessions.middleware.SessionMiddleware"
 
 
-@pytest.mark.parametrize(
-    ("check_id", "middleware", "message", "hint"),
-    [
-        ("W003", [SESSIONS, "no.such.Middleware"], "RoutingMiddleware is not in MIDDLEWARE", "first in MIDDLEWARE"),
-        ("W004", [SESSIONS, ROUTING], f"'{SESSIONS}' stands before", f"before '{SESSIONS}'"),
-    ],
-)
+# id, MIDDLEWARE, what message and hint say
+WRONG_MIDDLEWARE = [
+    ("W003", [SESSIONS, "no.such.Middleware"], "RoutingMiddleware is not in MIDDLEWARE", "first in MIDDLEWARE"),
+    ("W004", [SESSIONS, ROUTING], f"'{SESSIONS}' stands before", f"before '{SESSIONS}'"),
+]
+
+
+@pytest.mark.parametrize(("check_id", "middleware", "message", "hint"), WRONG_MIDDLEWARE)
 def test_check__middleware(check_id: str, middleware: list[str], message: str, hint: str) -> None:
     """RoutingMiddleware has to be there, before what writes as the response leaves; without replicas it need not."""
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, MIDDLEWARE=middleware):
@@ -204,24 +206,25 @@ def test_check__middleware(check_id: str, middleware: list[str], message: str, h
     assert hint in found.hint
 
 
-@pytest.mark.parametrize(
-    ("check_id", "settings", "message", "hint"),
-    [
-        ("E010", {"ATOMIC_REQUESTS": True}, "opens a transaction on 'legacy'", "transaction.atomic(using='legacy')"),
-        (
-            "E013",
-            {"OPTIONS": {"pool": {"max_size": 9}}, "CONN_MAX_AGE": 60},
-            "a pool and CONN_MAX_AGE = 60",
-            "Leave CONN_MAX_AGE",
-        ),
-        ("E013", {"OPTIONS": {"pool": {"max_size": 8}}, "CONN_MAX_AGE": None}, "CONN_MAX_AGE = None", "Leave CONN"),
-        ("W002", {"OPTIONS": {"pool": True}}, "'legacy' has 4 connections for 8 threads", "['max_size'] to 8"),
-        ("W002", {"OPTIONS": {"pool": {"min_size": 6}}}, "has 6 connections for 8 threads", "to 8 or more"),
-        ("W002", {"OPTIONS": {"pool": {"min_size": 1, "max_size": 7}}}, "has 7 connections for 8", "to 8 or more"),
-        (None, {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8}}}, "", ""),
-        (None, {"CONN_MAX_AGE": 60}, "", ""),
-    ],
-)
+# id, what DATABASES["legacy"] has, what message and hint say
+WRONG_DATABASES: list[tuple[str | None, dict[str, Any], str, str]] = [
+    ("E010", {"ATOMIC_REQUESTS": True}, "opens a transaction on 'legacy'", "transaction.atomic(using='legacy')"),
+    (
+        "E013",
+        {"OPTIONS": {"pool": {"max_size": 9}}, "CONN_MAX_AGE": 60},
+        "a pool and CONN_MAX_AGE = 60",
+        "Leave CONN_MAX_AGE",
+    ),
+    ("E013", {"OPTIONS": {"pool": {"max_size": 8}}, "CONN_MAX_AGE": None}, "CONN_MAX_AGE = None", "Leave CONN"),
+    ("W002", {"OPTIONS": {"pool": True}}, "'legacy' has 4 connections for 8 threads", "['max_size'] to 8"),
+    ("W002", {"OPTIONS": {"pool": {"min_size": 6}}}, "has 6 connections for 8 threads", "to 8 or more"),
+    ("W002", {"OPTIONS": {"pool": {"min_size": 1, "max_size": 7}}}, "has 7 connections for 8", "to 8 or more"),
+    (None, {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8}}}, "", ""),
+    (None, {"CONN_MAX_AGE": 60}, "", ""),
+]
+
+
+@pytest.mark.parametrize(("check_id", "settings", "message", "hint"), WRONG_DATABASES)
 def test_check__databases(
     check_id: str | None, settings: dict[str, Any], message: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +236,25 @@ def test_check__databases(
 
     assert [each.id for each in found] == ([f"switchyard.{check_id}"] if check_id else [])
     assert all(message in each.msg and hint in each.hint for each in found), found
+
+
+def test_check__an_untested_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another minor version of Django than the tested ones is named, with those."""
+    monkeypatch.setattr(django, "VERSION", (6, 2, 0, "final", 0))
+    (found,) = printed()
+
+    assert found.id == "switchyard.W006"
+    assert "not tested on Django 6.2," in found.msg
+    assert "Install one of: 5.2, 6.0, 6.1." in found.hint
+
+
+def test_check__every_id() -> None:
+    """Each id that docs/checks.md names is shown by a test of this module, but for W005, which asks a server."""
+    tables = ([case[0] for case in table] for table in (WRONG, WRONG_MIDDLEWARE, WRONG_DATABASES))
+    shown = {f"switchyard.{check_id}" for table in tables for check_id in table if check_id}
+    named = set(re.findall(r"switchyard\.[EW]\d{3}", APP_DIRECTORY.parent.joinpath("docs/checks.md").read_text()))
+
+    assert named - shown == {"switchyard.W005", "switchyard.W006"}
 
 
 def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
