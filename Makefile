@@ -35,7 +35,7 @@ test-package: $(UV) ## the package's unit tests with another PYTHON_VERSION and 
 test-chart: $(UV) ## the chart, linted and rendered: needs helm
 	@$(SYNC) --extra service --group dev
 	@helm lint --strict chart
-	@.venv/bin/python -m pytest -q -p no:randomly tests/chart
+	@.venv/bin/python -m pytest -q -n auto tests/chart
 
 BENCHES := routing requests staleness failures memory
 PEERS := build/bench/peers/multidb

@@ -425,7 +425,7 @@ def test_leaks__tasks(group: ReplicationSet) -> None:
         assert current() is before
 
     async def serve_all() -> None:
-        for numbers in batched(range(REQUESTS), 100, strict=True):
+        for numbers in batched(range(REQUESTS), 100):
             await asyncio.gather(*map(serve, numbers))
         assert is_process(current())
 
@@ -440,7 +440,7 @@ def test_leaks__streaming_bodies(group: ReplicationSet) -> None:
         for _ in own.through():
             yield b"."
 
-    for numbers in batched(range(REQUESTS), 50, strict=True):
+    for numbers in batched(range(REQUESTS), 50):
         responses = []
         for number in numbers:
             own = Own(number)
@@ -480,7 +480,7 @@ def test_leaks__async_streaming_bodies(group: ReplicationSet) -> None:
         assert is_process(current())
 
     async def serve_all() -> None:
-        for numbers in batched(range(REQUESTS), 50, strict=True):
+        for numbers in batched(range(REQUESTS), 50):
             await serve(numbers)
 
     asyncio.run(serve_all())
