@@ -27,7 +27,7 @@ def create(*, count: int, seed: int, advance: Callable[[int], None]) -> int:
     with use_primary(), transaction.atomic(using=router.db_for_write(User)):
         if User.objects.filter(username=f"{prefix(seed)}1").exists():
             return 0
-        for numbers in batched(range(1, count + 1), BATCH, strict=False):
+        for numbers in batched(range(1, count + 1), BATCH):
             User.objects.bulk_create([_user(number, seed, random) for number in numbers])
             advance(len(numbers))
     return count

@@ -33,14 +33,14 @@ def create(*, count: int, seed: int, advance: Callable[[int], None]) -> int:
             raise CommandError(f"Seed {seed} has no users yet, and events need users. Make some with --users.")
         if _has_events(users):
             return 0
-        for numbers in batched(range(count), BATCH, strict=False):
+        for numbers in batched(range(count), BATCH):
             AnalyticsEvent.objects.bulk_create([_event(users, random) for _ in numbers])
             advance(len(numbers))
     return count
 
 
 def _has_events(users: array[int]) -> bool:
-    return any(AnalyticsEvent.objects.filter(user_id__in=keys).exists() for keys in batched(users, BATCH, strict=False))
+    return any(AnalyticsEvent.objects.filter(user_id__in=keys).exists() for keys in batched(users, BATCH))
 
 
 def _event(users: array[int], random: Random) -> AnalyticsEvent:

@@ -28,7 +28,7 @@ def create(*, count: int, seed: int, advance: Callable[[int], None]) -> int:
     with use_primary(), allow_writes(alias, reason="sample data"), transaction.atomic(using=alias):
         if Customer.objects.filter(email=f"1{domain}").exists():
             return 0
-        for numbers in batched(range(1, count + 1), BATCH, strict=False):
+        for numbers in batched(range(1, count + 1), BATCH):
             Customer.objects.bulk_create([_customer(number, domain, random) for number in numbers])
             # not every database returns the keys of a bulk insert
             emails = [f"{number}{domain}" for number in numbers]

@@ -7,27 +7,31 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, router
+from django.db import connections, router
+from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
+from switchyard.routing.guard import guard
+from switchyard.routing.timing import HEADER, Timing, _clock
 from tests.support.decided import recorded
 
 from accounts.models import User
 from legacy.models import Customer
 from switchyard.conf import conf
 from switchyard.routing import RoutingMiddleware
-from switchyard.routing.contrib.server_timing import HEADER, Timing, _clock
 
 ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["replica"]}, "SERVER_TIMING": True}
 
 
 @pytest.fixture(autouse=True)
 def own_tally() -> Iterator[None]:
-    """Let no test count as another one did."""
+    """Let no test count as another one did, and no other module's test time its queries."""
     with recorded():
         yield
-    if _clock in connection.execute_wrappers:
-        connection.execute_wrappers.remove(_clock)
+    connection_created.disconnect(dispatch_uid="switchyard.routing.timing")
+    for opened in connections.all(initialized_only=True):
+        if _clock in opened.execute_wrappers:
+            opened.execute_wrappers.remove(_clock)
 
 
 def asks(request: HttpRequest) -> HttpResponse:
@@ -74,6 +78,16 @@ def test_server_timing__by_alias() -> None:
     assert "dur=0.000" not in header
 
 
+@pytest.mark.django_db(databases=["default", "replica", "legacy"])
+def test_server_timing__behind_the_guard() -> None:
+    """The guard stays the outermost wrapper, also of a connection that is opened later."""
+    told(asks)
+    later = connections.create_connection("legacy")
+    connection_created.send(sender=type(later), connection=later)
+
+    assert [each.execute_wrappers[:2] for each in (connections["replica"], later)] == [[guard, _clock]] * 2
+
+
 def test_server_timing__no_query() -> None:
     """A request that asked no database says nothing."""
     assert told(silent) is None
@@ -84,7 +98,7 @@ def test_server_timing__off() -> None:
     assert not conf.server_timing
 
 
-def test_server_timing__beside_anothers() -> None:
+def test_server_timing__beside_an_existing_one() -> None:
     """What the project's own code says there stays."""
     assert told(routes) == 'cache;dur=2, db-default;desc="1 write";dur=0.000'
 

@@ -207,7 +207,7 @@ def test_lets_in__another_one(found: ServerDiscovery, led_to: set[str]) -> None:
     assert lets_in(found, "b", 6, sampled(later + 3, 10))
 
 
-def test_lets_in__in_anothers_place(found: ServerDiscovery) -> None:
+def test_lets_in__in_place_of_another(found: ServerDiscovery) -> None:
     """It is met by the one who asks, and is not taken for the one before."""
     assert lets_in(found, "a", 5, sampled(START, 5))
     found.update()

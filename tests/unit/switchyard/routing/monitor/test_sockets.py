@@ -57,7 +57,7 @@ def test_sever__another_alias(pair: tuple[socket.socket, socket.socket]) -> None
     assert (cut, connection.end.recv(1)) == (0, b"a")
 
 
-def test_sever__a_descriptor_that_is_anothers_by_now(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_sever__a_descriptor_that_another_has_by_now(pair: tuple[socket.socket, socket.socket]) -> None:
     """A connection that was closed leaves its number to the next one, which is not cut."""
     ours, theirs = pair
     closed, rest = socket.socketpair()
