@@ -27,7 +27,7 @@ DJANGO_OWNERS = {
 REPLICA_OF = {"replica": "default"}
 
 _VARIABLE = re.compile(
-    r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED|MAX_LAG)"
+    r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED|MAX_LAG_SECONDS)"
 )
 _SERVICE_LINK = re.compile(r"DATABASE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)|PORT)(?:_\w+)?")  # Kubernetes sets these itself
 
@@ -40,7 +40,7 @@ class Topology:
     owners: dict[str, str]
     replicas: dict[str, list[str]]
     optional: frozenset[str] = frozenset()
-    max_lag: dict[str, int] = field(default_factory=dict)  # replica -> seconds
+    max_lag_seconds: dict[str, int] = field(default_factory=dict)  # replica -> seconds
     absent: dict[str, str] = field(default_factory=dict)  # app label -> the absent alias that the app needs
     notices: tuple[str, ...] = ()  # a line for each absent app and each absent replica
 
@@ -76,7 +76,7 @@ def topology(environ: Environ, *, data_dir: Path, apps: Sequence[ServiceApp] = S
         owners={app: owner for app, owner in owners.items() if app not in absent},
         replicas=_replicas(replica_of),
         optional=frozenset(_optional(environ, described, replica_of)),
-        max_lag=_max_lag(environ, described, replica_of),
+        max_lag_seconds=_max_lag(environ, described, replica_of),
         absent=absent,
         notices=tuple(absences.notices(owners, REPLICA_OF, absent, described)),
     )
@@ -101,7 +101,7 @@ def _described(environ: Environ) -> list[str]:
             raise ConfigurationError(
                 variable,
                 "is no variable of this service",
-                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS, REQUIRED or MAX_LAG,"
+                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS, REQUIRED or MAX_LAG_SECONDS,"
                 " ALIAS being a letter and up to 14 letters and digits",
             )
     for alias, about in aliases.items():
@@ -174,7 +174,7 @@ def _max_lag(environ: Environ, described: list[str], replica_of: Mapping[str, st
     """Return the seconds that each replica may be behind its owner, for the replicas that have a variable for it."""
     given: dict[str, int] = {}
     for alias in described:
-        variable = f"DATABASE_{alias.upper()}_MAX_LAG"
+        variable = f"DATABASE_{alias.upper()}_MAX_LAG_SECONDS"
         if not env.text(environ, variable, ""):
             continue
         if alias not in replica_of:

@@ -77,7 +77,7 @@ SWITCHYARD = {
     "REPLICAS": _topology.replicas,
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "OPTIONAL": _topology.optional,
-    "MAX_LAG_SECONDS": _topology.max_lag,
+    "MAX_LAG_SECONDS": _topology.max_lag_seconds,
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
     "METRICS_DIR": env.text(os.environ, "METRICS_DIR", "") or None,

@@ -59,12 +59,12 @@ def test_databases__without_replica(render: Render, tmp_path: Path) -> None:
 
 def test_databases__with_a_second_replica(render: Render, tmp_path: Path) -> None:
     """A replica more is three lines of values: a server over a slot of its own, and no Job."""
-    objects = render({"databases": {"far": {"replicaOf": "analytics", "applyDelay": 5, "maxLag": 10}}})
+    objects = render({"databases": {"far": {"replicaOf": "analytics", "applyDelay": 5, "maxLagSeconds": 10}}})
 
     server = of_kind(objects, "StatefulSet")["sy-switchyard-db-far"]
     environ = environment(server["spec"]["template"]["spec"]["containers"][0])
     assert (environ["PRIMARY_HOST"], environ["REPLICATION_SLOT"]) == ("sy-switchyard-db-analytics", "far")
-    assert (environ["APPLY_DELAY"], environ["MAX_LAG"]) == ("5s", "10")
+    assert (environ["APPLY_DELAY"], environ["MAX_LAG_SECONDS"]) == ("5s", "10")
     assert told(objects, tmp_path).max_lag == {"replica": 30, "far": 10}
     assert told(objects, tmp_path).replicas == {"default": ["replica"], "analytics": ["far"]}
     assert not [name for name in of_kind(objects, "Job") if "far" in name]

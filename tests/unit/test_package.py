@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from switchyard.routing.checks import TESTED_DJANGO_VERSIONS
+from switchyard.routing.checks.ownership import TESTED_DJANGO_VERSIONS
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

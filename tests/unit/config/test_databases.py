@@ -162,10 +162,10 @@ def test_topology__not_required() -> None:
 
 def test_topology__max_lag() -> None:
     """Only the replicas with a MAX_LAG variable are listed; the others have the default."""
-    found = read(ALL | {"DATABASE_REPLICA_MAX_LAG": "5", "DATABASE_LEGACY_MAX_LAG": ""})
+    found = read(ALL | {"DATABASE_REPLICA_MAX_LAG_SECONDS": "5", "DATABASE_LEGACY_MAX_LAG_SECONDS": ""})
 
-    assert found.max_lag == {"replica": 5}
-    assert read(ALL).max_lag == {}
+    assert found.max_lag_seconds == {"replica": 5}
+    assert read(ALL).max_lag_seconds == {}
 
 
 def test_topology__password_file(tmp_path: Path) -> None:
@@ -204,12 +204,15 @@ def test_topology__kubernetes_service_links() -> None:
         ({"DATABASE_URL": "postgres://app:pw@primary/switchyard"}, "DATABASE_URL is no variable of this service."),
         (DEFAULT | {"DATABASE_DEFAULT_REPLICAOF": "x"}, "DATABASE_DEFAULT_REPLICAOF is no variable of this service."),
         (
-            ALL | {"DATABASE_DEFAULT_MAX_LAG": "5"},
-            "DATABASE_DEFAULT_MAX_LAG='5' is about an owner, which is never behind.",
+            ALL | {"DATABASE_DEFAULT_MAX_LAG_SECONDS": "5"},
+            "DATABASE_DEFAULT_MAX_LAG_SECONDS='5' is about an owner, which is never behind.",
         ),
-        (ALL | {"DATABASE_REPLICA_MAX_LAG": "0"}, "DATABASE_REPLICA_MAX_LAG='0' is out of range."),
-        (ALL | {"DATABASE_REPLICA_MAX_LAG": "1.5"}, "DATABASE_REPLICA_MAX_LAG='1.5' is out of range."),
-        ({"DATABASE_REPLICA_MAX_LAG": "5"}, "DATABASE_REPLICA_MAX_LAG is set without DATABASE_REPLICA_URL."),
+        (ALL | {"DATABASE_REPLICA_MAX_LAG_SECONDS": "0"}, "DATABASE_REPLICA_MAX_LAG_SECONDS='0' is out of range."),
+        (ALL | {"DATABASE_REPLICA_MAX_LAG_SECONDS": "1.5"}, "DATABASE_REPLICA_MAX_LAG_SECONDS='1.5' is out of range."),
+        (
+            {"DATABASE_REPLICA_MAX_LAG_SECONDS": "5"},
+            "DATABASE_REPLICA_MAX_LAG_SECONDS is set without DATABASE_REPLICA_URL.",
+        ),
         (DEFAULT | {"DATABASE_MY_OWN_URL": "x"}, "DATABASE_MY_OWN_URL is no variable of this service."),
         (DEFAULT | {"DATABASE_2ND_URL": "x"}, "DATABASE_2ND_URL is no variable of this service."),
         (DEFAULT | {"DATABASE_ABCDEFGHIJKLMNOP_URL": "x"}, "DATABASE_ABCDEFGHIJKLMNOP_URL is no variable"),
@@ -267,7 +270,7 @@ def test_topology__refused(environ: dict[str, str], message: str) -> None:
     assert len(str(refused.value).splitlines()) == 1
 
 
-ABOUT = st.sampled_from(["URL", "REPLICA_OF", "APPS", "REQUIRED", "MAX_LAG"])
+ABOUT = st.sampled_from(["URL", "REPLICA_OF", "APPS", "REQUIRED", "MAX_LAG_SECONDS"])
 VALUES = st.one_of(
     st.sampled_from(
         ["", "default", "replica", "analytics", "true", "false", "legacy,reporting", "reporting", "5", *ALL.values()]
@@ -314,7 +317,7 @@ def test_topology__any_environment(given_urls: set[str], environ: dict[str, str]
     assert replicas <= found.databases.keys()
     assert set(found.owners.values()) <= owners
     assert found.optional <= owners
-    assert found.max_lag.keys() <= replicas
+    assert found.max_lag_seconds.keys() <= replicas
     assert found.owners.keys() | found.absent.keys() == OWNERS.keys()
     assert not found.owners.keys() & found.absent.keys()
     assert {alias for alias, entry in found.databases.items() if "TEST" in entry} == replicas

@@ -11,14 +11,14 @@ from django.db import connections, router
 from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
-from switchyard.routing.guard import guard
-from switchyard.routing.timing import HEADER, Timing, _clock
 from tests.support.decided import recorded
 
 from accounts.models import User
 from legacy.models import Customer
 from switchyard.conf import conf
 from switchyard.routing import RoutingMiddleware
+from switchyard.routing.connections.guard import guard_statement
+from switchyard.routing.contrib.server_timing import HEADER, Timing, _clock
 
 ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["replica"]}, "SERVER_TIMING": True}
 
@@ -28,7 +28,7 @@ def own_tally() -> Iterator[None]:
     """Let no test count as another one did, and no other module's test time its queries."""
     with recorded():
         yield
-    connection_created.disconnect(dispatch_uid="switchyard.routing.timing")
+    connection_created.disconnect(dispatch_uid="switchyard.routing.contrib.server_timing")
     for opened in connections.all(initialized_only=True):
         if _clock in opened.execute_wrappers:
             opened.execute_wrappers.remove(_clock)
@@ -85,7 +85,7 @@ def test_server_timing__behind_the_guard() -> None:
     later = connections.create_connection("legacy")
     connection_created.send(sender=type(later), connection=later)
 
-    assert [each.execute_wrappers[:2] for each in (connections["replica"], later)] == [[guard, _clock]] * 2
+    assert [each.execute_wrappers[:2] for each in (connections["replica"], later)] == [[guard_statement, _clock]] * 2
 
 
 def test_server_timing__no_query() -> None:
