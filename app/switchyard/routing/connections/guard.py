@@ -107,7 +107,7 @@ def unavailable_error(alias: str, *, changes: bool) -> OwnerUnavailableError | N
 
 
 def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError | None:
-    """Return an error if a table belongs to another owner. Unknown tables, and tables with a model here, are allowed."""
+    """Return an error if a table belongs to another owner; unknown tables and tables with a model here are allowed."""
     tables = models_by_table()
     here: list[type[Model]] = []
     elsewhere: list[tuple[str, type[Model]]] = []

@@ -64,7 +64,7 @@ STATES = [
 
 @pytest.mark.parametrize(("state", "expected"), STATES)
 def test_is_server_error__postgresql(state: str, expected: bool) -> None:
-    """A server that ends, lacks resources or recovers has failed; a time-out of the program is no failure of the server."""
+    """A server that ends, lacks resources or recovers has failed; a time-out of the program is no failure."""
     error = raised(psycopg.errors.lookup(state)())
 
     assert is_server_error(error, Wrapper()) is expected  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def test_is_server_error__postgresql_without_a_state(closed: bool) -> None:
     ("number", "expected"), [(2006, True), (2013, True), (1053, True), (3024, False), (1317, False), (1205, False)]
 )
 def test_is_server_error__mysql(number: int, expected: bool) -> None:
-    """A lost connection is a failure of the server; a statement that timed out, was killed or waited for a lock is not."""
+    """A lost connection is a failure; a statement that timed out, was killed or waited for a lock is none."""
     error = raised(Exception(number, "message"))
 
     assert is_server_error(error, Wrapper("mysql")) is expected  # type: ignore[arg-type]
