@@ -44,9 +44,9 @@ class Override:
 class use_primary(Override):
     """Read all rows from their owner, for values that must not be stale. A block or a decorator.
 
-        >>> with use_primary():
-        ...     explain_route(Product).alias
-        'default'
+    >>> with use_primary():
+    ...     explain_route(Product).alias
+    'default'
     """
 
     def __init__(self) -> None:
