@@ -27,13 +27,13 @@ def names() -> Iterator[dict[str, Any]]:
     owners = {**SWITCHYARD["OWNERS"], "shop": "default"}
     with isolate_apps("accounts"), override_settings(SWITCHYARD={**SWITCHYARD, "OWNERS": owners}):
 
-        class Product(models.Model):  # noqa: DJ008 - nobody prints it
+        class Product(models.Model):  # noqa: DJ008 - never printed
             name = models.CharField(max_length=50)
 
             class Meta:
                 app_label = "shop"
 
-        class Order(models.Model):  # noqa: DJ008 - nobody prints it
+        class Order(models.Model):  # noqa: DJ008 - never printed
             product = models.ForeignKey(Product, on_delete=models.PROTECT)
 
             class Meta:
