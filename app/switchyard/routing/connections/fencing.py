@@ -34,7 +34,7 @@ def detect_read_only(execute: Callable[..., Any], sql: Any, params: Any, many: b
         if not connection.in_atomic_block:
             with suppress(Error):
                 connection.close()
-        raise OwnerUnavailableError(alias=connection.alias, refusal="standby") from error
+        raise OwnerUnavailableError(alias=connection.alias, reason="standby") from error
 
 
 def _refuses_writes(connection: BaseDatabaseWrapper, error: DatabaseError) -> bool:

@@ -102,7 +102,7 @@ def unavailable_error(alias: str, *, changes: bool) -> OwnerUnavailableError | N
     """
     reason = replication_set(alias).snapshot.unavailable_reason if replicas_of(alias) else ""
     if reason and (changes or reason == "down"):
-        return OwnerUnavailableError(alias=alias, refusal=reason)
+        return OwnerUnavailableError(alias=alias, reason=reason)
     return None
 
 

@@ -70,12 +70,11 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
     def __enter__(self) -> str:
         owner = self._owner
-        alias = _begin(self._choose_alias(owner), owner)
-        context = current()
+        alias = _begin(self._where(owner), owner)
+        state = current()
         push(
-            context.derive(
-                read_only_aliases={**context.read_only_aliases, owner: alias},
-                write_blocked=context.write_blocked | {owner},
+            state.derive(
+                read_only_aliases={**state.read_only_aliases, owner: alias}, write_blocked=state.write_blocked | {owner}
             )
         )
         return alias
@@ -108,7 +107,7 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
         vars(in_block)["_non_atomic_requests"] = non_atomic.union(owner_and_replicas(self._owner))
         return cast(F, in_block)
 
-    def _choose_alias(self, owner: str) -> str:
+    def _where(self, owner: str) -> str:
         context, group = current(), replication_set(owner)
         if owner in context.read_only_aliases:
             return context.read_only_aliases[owner]

@@ -129,7 +129,7 @@ def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any]) -> 
         else:
             assert run("default", "SELECT name FROM place") == [("default",)]
 
-    assert refused.value.refusal == reason
+    assert refused.value.reason == reason
 
 
 def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
