@@ -60,6 +60,7 @@ class RoutedConnection(BaseDatabaseWrapper):
     """The methods that Switchyard overrides on the wrapper of each backend."""
 
     def ensure_connection(self) -> None:
+        """Open the connection if it is closed; raise at once if its server is known to be down."""
         if self.connection is None and (error := _down_error(self.alias)) is not None:
             raise error
         super().ensure_connection()
@@ -75,6 +76,7 @@ class RoutedConnection(BaseDatabaseWrapper):
             transaction_ended(self)
 
     def get_new_connection(self, conn_params: Any) -> Any:
+        """Return a new driver connection whose socket and server are known to the monitor."""
         if _is_monitored(self.alias):
             connection = self._connect_unless_down(conn_params)
         else:

@@ -27,10 +27,12 @@ class PositionTask(Task):  # type: ignore[type-arg]  # generic in its stubs only
     __slots__ = ()
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task's function without the token, in the context of the token."""
         with task_block(kwargs.pop(MESSAGE_KEY, "")):
             return super().call(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task's function as `call()` does, from async code."""
         with task_block(kwargs.pop(MESSAGE_KEY, "")):
             return await super().acall(*args, **kwargs)
 
@@ -69,6 +71,7 @@ class PositionBackend(BaseTaskBackend):
         super().__init__(alias, {**params, "OPTIONS": params["OPTIONS"].get("OPTIONS", {})})
 
     def validate_task(self, task: Any) -> None:
+        """Raise InvalidTask for a task that would pass its token to its function."""
         if not isinstance(task, PositionTask):
             raise InvalidTask(
                 f"Task '{task.module_path}' was made for a backend without positions: its function would get the "
@@ -78,10 +81,11 @@ class PositionBackend(BaseTaskBackend):
         super().validate_task(task)
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        return super().enqueue(task, args, _with_token(kwargs))  # of the real backend
+        """Enqueue the task with its token on the real backend."""
+        return super().enqueue(task, args, _with_token(kwargs))
 
     async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        # In a thread: it may query an owner for its position.
+        """Enqueue the task with its token, which is made in a thread: it may query an owner for its position."""
         return await super().aenqueue(task, args, await sync_to_async(_with_token)(kwargs))
 
 

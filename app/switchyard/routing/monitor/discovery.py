@@ -37,6 +37,7 @@ class DiscoveryProbe(ServerProbe):
         self._attempts_left = MAX_ATTEMPTS
 
     def probe(self) -> None:
+        """Probe once; forget a server that another probe has, and stop after the last attempt."""
         super().probe()
         if self.last_sample is not None and self.last_sample.status.server_id in self._claimed(self):
             self.reset()

@@ -33,7 +33,7 @@ _DRIVER_TIMEOUTS: dict[str, dict[str, Any]] = {
 
 
 class ServerProbe(threading.Thread):
-    """A thread that probes the server of one alias: one query in each interval, over one connection.
+    """A thread that probes the server of one alias, once in each interval, over one connection.
 
     `extra_check` gets the cursor of each probe, and returns a reason why the server must not be read, or an empty text.
     """
@@ -52,6 +52,7 @@ class ServerProbe(threading.Thread):
         self._dialect: Dialect
 
     def run(self) -> None:
+        """Probe until `stop()`, and close the connection."""
         while not self._stopped.is_set():
             began_at = time.monotonic()
             self.probe()

@@ -126,7 +126,7 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
 
 def _begin(alias: str, owner: str) -> str:
-    """Begin the transaction on the alias, or on the owner if the replica fails, and return its alias."""
+    """Begin the transaction; on the owner if the replica cannot. Return where."""
     connection = connections[alias]
     nested = has_open_transaction(connection)
     try:
