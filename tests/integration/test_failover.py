@@ -257,7 +257,7 @@ def test_failover__cursor_that_has_moved(watched: Servers) -> None:
         assert cursor.fetchall() == [("ann",)]
         with pytest.raises(ReplicaWriteError):
             cursor.execute("DELETE FROM accounts_user")
-        with pytest.raises(AttributeError, match="'replica' is away"):
+        with pytest.raises(AttributeError, match="'replica' is unavailable"):
             cursor.copy("COPY accounts_user FROM STDIN")
 
     assert User.objects.using("default").count() == 1

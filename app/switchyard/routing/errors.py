@@ -1,7 +1,7 @@
 """The exceptions that routing raises. `message` of a class is its text, with the values to fill in.
 
-A `RoutingError` is a fault of the program and no DatabaseError, so that nothing retries it. `OwnerUnavailableError` is
-a fault of a server, and an OperationalError.
+A `RoutingError` is a mistake of the program and no DatabaseError, so that nothing retries it. `OwnerUnavailableError`
+is a failure of a server, and an OperationalError.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import ClassVar
 from django.db import OperationalError
 from django.dispatch import Signal
 
-# Sent with `kind` and `alias` for everything refused or warned of, so that it can be counted.
+# Sent with `kind` and `alias` for each refused statement and each logged mistake, so that telemetry can count them.
 violations = Signal()
 
 
@@ -40,8 +40,8 @@ class ReplicaLockError(RoutingError):
 
     kind = "replica_write"
     message = (
-        "A locking read was refused on '{alias}', a replica of '{owner}', where a row cannot be locked: {sql}. "
-        "Lock it on '{owner}', in a transaction there: `with atomic(\"{owner}\"): "
+        "A locking read was refused on '{alias}', a replica of '{owner}', where no row can be locked: {sql}. "
+        "Lock the row on '{owner}', in a transaction there: `with atomic(\"{owner}\"): "
         '...select_for_update().using("{owner}")`.'
     )
 
@@ -52,7 +52,8 @@ class ReadOnlyOwnerWriteError(RoutingError):
     kind = "read_only_owner_write"
     message = (
         "A {operation} was refused on '{alias}', which SWITCHYARD['READ_ONLY'] names: {sql}. "
-        "Outside a request, wrap it in `allow_writes(\"{alias}\", reason=...)`; for good, take '{alias}' off READ_ONLY."
+        "Outside a request, wrap it in `allow_writes(\"{alias}\", reason=...)`; to allow all writes, remove '{alias}' "
+        "from READ_ONLY."
     )
 
 
@@ -61,8 +62,8 @@ class ReadOnlyBlockWriteError(RoutingError):
 
     kind = "read_only_block_write"
     message = (
-        "A {operation} was refused on '{alias}' inside read_only(), which promises that nothing is written: {sql}. "
-        "Write it before the block or after it."
+        "A {operation} was refused on '{alias}' inside read_only(), which allows no writes: {sql}. "
+        "Run it before the block or after it."
     )
 
 
@@ -72,8 +73,8 @@ class AllowWritesError(RoutingError):
     kind = "read_only_owner_write"
     message = (
         '`allow_writes("{alias}", reason="{reason}")` was refused inside a request: '
-        "READ_ONLY holds for every request. "
-        "Do it in a management command or a task, or take '{alias}' off SWITCHYARD['READ_ONLY']."
+        "no request may write on an owner of SWITCHYARD['READ_ONLY']. "
+        "Write in a management command or a task, or remove '{alias}' from READ_ONLY."
     )
 
 
@@ -83,8 +84,8 @@ class MisplacedWriteError(RoutingError):
     kind = "misplaced_write"
     message = (
         "A write of {model} was refused on '{alias}': its rows are written to '{owner}'. "
-        "Use `using(\"{owner}\")` or none. For a table of the same name on '{alias}', declare an unmanaged model in an "
-        "app that SWITCHYARD['OWNERS'] gives to '{alias}'."
+        "Use `using(\"{owner}\")`, or leave out `using`. If '{alias}' has a table of the same name, declare an "
+        "unmanaged model for it in an app that SWITCHYARD['OWNERS'] gives to '{alias}'."
     )
 
 
@@ -94,8 +95,8 @@ class CrossOwnerQueryError(RoutingError):
     kind = "cross_owner_query"
     message = (
         "One statement on '{alias}' names {model}, owned by '{owner}', and {other}, owned by '{other_owner}'. "
-        "No join, subquery or union reaches across databases. Let '{other_owner}' give the keys and filter by them "
-        "with `switchyard.crossdb.rows_by_key`, or use `prefetch_related`, which asks each side on its own alias."
+        "No join, subquery or union works across databases. Get the keys from '{other_owner}' and filter by them "
+        "with `switchyard.crossdb.rows_by_key`, or use `prefetch_related`, which reads each side on its own alias."
     )
 
 
@@ -105,8 +106,8 @@ class CrossOwnerCascadeError(RoutingError):
     kind = "cross_owner_cascade"
     message = (
         "Deleting {model} on '{alias}' was refused: by {relation} it reaches {other}, owned by '{other_owner}'. "
-        "No cascade reaches across databases. Keep the key of {model} in a plain field, or set "
-        "`on_delete=DO_NOTHING`, and delete the rows of {other} on '{other_owner}' by themselves."
+        "No cascade works across databases. Keep the key of {model} in a plain field, or set "
+        "`on_delete=DO_NOTHING`, and delete the rows of {other} on '{other_owner}' separately."
     )
 
 
@@ -126,8 +127,9 @@ class EarlyOnCommitError(RoutingError):
 
     kind = "early_on_commit"
     message = (
-        "on_commit() on '{alias}' runs at once: no transaction is open there, but one is on '{other}'. "
-        "Name the alias whose commit is meant, `on_commit(..., using=\"{other}\")`, or open a transaction on '{alias}'."
+        "on_commit() on '{alias}' runs at once: no transaction is open there, but a transaction is open on '{other}'. "
+        'Name the alias whose commit you mean, `on_commit(..., using="{other}")`, or open a transaction on '
+        "'{alias}'."
     )
 
 
@@ -136,30 +138,30 @@ class CrossOwnerTransactionError(RoutingError):
 
     kind = "cross_owner_transaction"
     message = (
-        "A write on '{alias}' inside a transaction in which {others} was written: a rollback of one keeps the other. "
-        "Write them one after the other, each in a transaction of its own; where it is meant, wrap the second write "
-        "in `allow_cross_owner_writes(reason=...)`."
+        "A write on '{alias}' inside a transaction in which {others} was written: a rollback of one owner keeps the "
+        "rows of the other. Write to one owner after the other, each in a transaction of its own; if you accept the "
+        "risk, wrap the second write in `allow_cross_owner_writes(reason=...)`."
     )
 
 
 class OwnerUnavailableError(OperationalError):
-    """Refuse an owner whose server is down, or must not be written now."""
+    """Refuse an owner whose server is down, or must not be written now. `reason` is a key of `WHY`."""
 
     message: ClassVar[str] = "'{alias}' cannot be used: {why}."
     WHY: ClassVar[Mapping[str, str]] = {
-        "down": "its server does not answer. Reads that may be late go on where it has a replica",
-        "standby": "its address leads to a standby now, which takes no writes. Reads go on",
-        "read_only": "its server is read-only now. Reads go on",
-        "superseded": "its server is an old one that another has taken over from. Writes there would be lost",
+        "down": "its server does not answer. Reads that may be stale continue on its replicas",
+        "standby": "its address leads to a standby, which takes no writes. Reads continue",
+        "read_only": "its server is read-only. Reads continue",
+        "superseded": "its server is an old primary and another server has taken over, so writes would be lost",
     }
 
-    def __init__(self, *, alias: str, refusal: str) -> None:
+    def __init__(self, *, alias: str, reason: str) -> None:
         self.alias = alias
-        self.refusal = refusal
-        super().__init__(self.message.format(alias=alias, why=self.WHY[refusal]))
+        self.reason = reason
+        super().__init__(self.message.format(alias=alias, why=self.WHY[reason]))
 
 
 def record_violation(error: RoutingError) -> RoutingError:
-    """Count it and return it, to be raised where it happened."""
+    """Count the error as a violation, and return it for the caller to raise."""
     violations.send(sender=type(error), kind=error.kind, alias=error.alias)
     return error

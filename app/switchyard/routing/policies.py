@@ -1,4 +1,4 @@
-"""What follows where one of SWITCHYARD["POLICIES"] is hit: an error, a warning in the log, or nothing."""
+"""The policies of SWITCHYARD["POLICIES"]: raise an error, log a warning, or allow. The mistakes are found elsewhere."""
 
 import logging
 from functools import cache
@@ -16,19 +16,22 @@ logger = logging.getLogger(__name__)
 
 
 def policy_of(kind: str, model: type[Model] | None = None) -> str:
-    """Return raise, warn or allow. A proxy has the policy of its concrete model."""
+    """Return `raise`, `warn` or `allow` for the kind of mistake. A proxy has the policy of its concrete model."""
     return _look_up(kind, (model._meta.concrete_model or model)._meta.label_lower if model else "*")
 
 
 def enforce(error: RoutingError, *, model: type[Model] | None = None) -> None:
-    """Raise the error, or log it as a warning, or let it pass uncounted, by the policy of its kind."""
+    """Apply the policy of the error's kind: raise the error, log it as a warning, or do nothing.
+
+    A raised or logged error is counted as a violation.
+    """
     policy = policy_of(error.kind, model)
     if policy == "allow":
         return
     record_violation(error)
     if policy == "raise":
         raise error
-    # Where it happened is what a reader looks for, and no traceback says it.
+    # With the stack: nothing is raised, so no traceback shows where the mistake is.
     logger.warning("%s", error, stack_info=True)
 
 
@@ -41,9 +44,9 @@ def _look_up(kind: str, label: str) -> str:
     return by_label.get(label) or by_label.get("*") or POLICIES[kind]
 
 
-def _forget(*, setting: str, **_kwargs: Any) -> None:
+def _clear_cache(*, setting: str, **_kwargs: Any) -> None:
     if setting == "SWITCHYARD":
         _look_up.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="switchyard.routing.policies")
+setting_changed.connect(_clear_cache, dispatch_uid="switchyard.routing.policies")

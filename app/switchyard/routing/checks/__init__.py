@@ -1,1 +1,1 @@
-"""System checks of routing's settings. What a check refuses is never judged again at run time."""
+"""System checks of the settings for routing. Code elsewhere relies on them, and does not check again at run time."""

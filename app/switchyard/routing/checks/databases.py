@@ -1,4 +1,4 @@
-"""What is wrong with DATABASES for routing, and with what the servers keep: numbered system checks."""
+"""System checks of DATABASES and MAX_LAG_SECONDS, and of the settings of the servers (E010, E013, E014, W002, W005)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
@@ -15,35 +15,35 @@ from switchyard.positions.registry import dialect_for
 from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import supports_positions
 
-_PSYCOPGS = 4  # `pool: True` is psycopg's own size
+_DEFAULT_POOL_SIZE = 4  # of psycopg, for `pool: True`
 
-# Whether the server keeps positions, and what to set there if not. PostgreSQL always does.
-_KEEPS: dict[Any, tuple[str, str]] = {
+# The query for whether the server keeps positions, and the setting that makes it. PostgreSQL always keeps them.
+_POSITION_SETTINGS: dict[Any, tuple[str, str]] = {
     mysql: ("SELECT @@global.gtid_mode = 'ON'", "gtid_mode=ON and enforce_gtid_consistency=ON"),
     mariadb: ("SELECT @@global.log_bin", "log_bin"),
 }
 
 
 def check_servers(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Return what is wrong with the servers of these aliases: one query on each owner that has replicas.
+    """Return the mistakes in the settings of these aliases' servers: one query on each owner that has replicas.
 
-    Tagged as a check of databases, so that it runs only for the aliases of `check --database` and `migrate`.
+    The check has the tag `database`, so it runs only for the aliases of `check --database` and `migrate`.
     """
-    asked = [alias for alias in databases or () if replicas_of(alias) and supports_positions(alias)]
-    return [message for alias in asked for message in _without_positions(alias)]
+    owners = [alias for alias in databases or () if replicas_of(alias) and supports_positions(alias)]
+    return [message for alias in owners for message in _without_positions(alias)]
 
 
 def _without_positions(alias: str) -> Iterator[CheckMessage]:
     with connections[alias].cursor() as cursor:
         dialect = dialect_for(connections[alias].vendor, connections[alias].connection)
-        if dialect not in _KEEPS:
+        if dialect not in _POSITION_SETTINGS:
             return
-        question, remedy = _KEEPS[dialect]
-        cursor.execute(question)
+        query, remedy = _POSITION_SETTINGS[dialect]
+        cursor.execute(query)
         if not cursor.fetchone()[0]:
             yield Warning(
-                f"The server of '{alias}' keeps no positions: nobody can tell what its replicas have replayed.",
-                hint=f"Set {remedy} on the server. Until then what a client wrote on '{alias}' it reads there.",
+                f"The server of '{alias}' keeps no positions: it is not known how far its replicas have caught up.",
+                hint=f"Set {remedy} on the server. Until then, a client that wrote on '{alias}' reads only there.",
                 id="switchyard.W005",
             )
 
@@ -53,8 +53,8 @@ def _atomic_requests() -> Iterator[CheckMessage]:
         if alias != DEFAULT_DB_ALIAS and connections.settings[alias]["ATOMIC_REQUESTS"]:
             yield Error(
                 f"DATABASES['{alias}']['ATOMIC_REQUESTS'] opens a transaction on '{alias}' in every request, "
-                "whatever it is about: each needs that server, and writes beside another transaction.",
-                hint=f"Leave it out, and open transaction.atomic(using='{alias}') in the views that write there.",
+                f"so every request fails if '{alias}' is down, and most write while a second transaction is open.",
+                hint=f"Remove it, and open transaction.atomic(using='{alias}') in the views that write there.",
                 id="switchyard.E010",
             )
 
@@ -64,8 +64,9 @@ def _persistent_pools() -> Iterator[CheckMessage]:
         settings = connections.settings[alias]
         if settings["OPTIONS"].get("pool") and settings["CONN_MAX_AGE"] != 0:
             yield Error(
-                f"DATABASES['{alias}'] has a pool and CONN_MAX_AGE = {settings['CONN_MAX_AGE']}: Django refuses that.",
-                hint="Leave CONN_MAX_AGE out: the pool keeps the connections.",
+                f"DATABASES['{alias}'] has a pool and CONN_MAX_AGE = {settings['CONN_MAX_AGE']}: "
+                "Django refuses to connect.",
+                hint="Leave CONN_MAX_AGE out, because the pool keeps the connections.",
                 id="switchyard.E013",
             )
 
@@ -76,17 +77,17 @@ def _small_pools() -> Iterator[CheckMessage]:
         size = _size(pool) if pool else inf
         if conf.threads is not None and size < conf.threads:
             yield Warning(
-                f"The pool of '{alias}' has {size} connections for {conf.threads} threads: some will wait for one, and "
-                "fail when the pool's time is up.",
+                f"The pool of '{alias}' has {size} connections for {conf.threads} threads: some threads will wait "
+                "for a connection, and fail after the time-out of the pool.",
                 hint=f"Set DATABASES['{alias}']['OPTIONS']['pool']['max_size'] to {conf.threads} or more, or run fewer "
-                "threads and say so in SWITCHYARD['THREADS'].",
+                "threads and set SWITCHYARD['THREADS'] to their number.",
                 id="switchyard.W002",
             )
 
 
 def _size(pool: Any) -> int:
     given = pool if isinstance(pool, Mapping) else {}
-    size: int = given.get("max_size") or given.get("min_size", _PSYCOPGS)
+    size: int = given.get("max_size") or given.get("min_size", _DEFAULT_POOL_SIZE)
     return size
 
 
@@ -94,17 +95,17 @@ def _wrong_max_lag() -> Iterator[CheckMessage]:
     given = conf.max_lag_seconds
     replicas = {alias for aliases in conf.replicas.values() for alias in aliases}
     for alias, seconds in given.items() if isinstance(given, Mapping) else [("", given)]:
-        at = f"SWITCHYARD['MAX_LAG_SECONDS']['{alias}']" if alias else "SWITCHYARD['MAX_LAG_SECONDS']"
+        key = f"SWITCHYARD['MAX_LAG_SECONDS']['{alias}']" if alias else "SWITCHYARD['MAX_LAG_SECONDS']"
         if alias and alias not in replicas:
             yield Error(
-                f"{at} is about no replica, so it changes nothing.",
-                hint=f"Name one of: {', '.join(sorted(replicas)) or 'REPLICAS, which names none'}.",
+                f"{key} names no replica, so it has no effect.",
+                hint=f"Name one of: {', '.join(sorted(replicas))}." if replicas else "Remove it: REPLICAS is empty.",
                 id="switchyard.E014",
             )
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
             yield Error(
-                f"{at} is {seconds!r}, which is no time that a replica may be behind.",
-                hint="Write seconds, more than 0: 30 is the default.",
+                f"{key} is {seconds!r}, not a positive number of seconds.",
+                hint="Set a number of seconds above 0; the default is 30.",
                 id="switchyard.E014",
             )
 

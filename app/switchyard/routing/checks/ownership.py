@@ -1,4 +1,4 @@
-"""What is wrong with OWNERS, REPLICAS and the routers, seen before anything runs: numbered system checks."""
+"""System checks of OWNERS, REPLICAS, POLICIES and the routers; and `check_routing()`, which runs all checks."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ TESTED_DJANGO_VERSIONS = ((5, 2), (6, 0), (6, 1))
 
 
 def check_routing(**_kwargs: Any) -> list[CheckMessage]:
-    """Return everything that is wrong; a check is bound to Django in `SwitchyardConfig.ready()`."""
+    """Return the messages of all checks that need no server. `SwitchyardConfig.ready()` registers it with Django."""
     tables = (CHECKS, databases.CHECKS, relations.CHECKS, middleware.CHECKS)
     return [message for table in tables for check in table for message in check()]
 
@@ -40,7 +40,7 @@ def _unknown_owners() -> Iterator[CheckMessage]:
     for label, owner in conf.owners.items():
         if owner not in connections:
             yield Error(
-                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which is no alias.",
+                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which is not in DATABASES.",
                 hint=f"Add '{owner}' to DATABASES, or give '{label}' to one of: {_aliases()}.",
                 id="switchyard.E002",
             )
@@ -50,7 +50,7 @@ def _unknown_replicas() -> Iterator[CheckMessage]:
     for alias in dict.fromkeys((*conf.replicas, *_replicas())):
         if alias not in connections:
             yield Error(
-                f"SWITCHYARD['REPLICAS'] names '{alias}', which is no alias.",
+                f"SWITCHYARD['REPLICAS'] names '{alias}', which is not in DATABASES.",
                 hint=f"Add '{alias}' to DATABASES, or take it out of REPLICAS. Aliases: {_aliases()}.",
                 id="switchyard.E003",
             )
@@ -61,7 +61,7 @@ def _replicas_of_replicas() -> Iterator[CheckMessage]:
         if conf.replicas.get(alias):
             yield Error(
                 f"'{alias}' is a replica in SWITCHYARD['REPLICAS'] and has replicas itself.",
-                hint=f"List the replicas of '{alias}' under the owner whose rows they hold in the end.",
+                hint=f"List the replicas of '{alias}' under the owner whose rows they hold.",
                 id="switchyard.E004",
             )
 
@@ -71,7 +71,7 @@ def _owning_replicas() -> Iterator[CheckMessage]:
     for label, owner in conf.owners.items():
         if owner in replicas:
             yield Error(
-                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which is a replica: it cannot be written.",
+                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which is a replica and takes no writes.",
                 hint=f"Give '{label}' to the owner that '{owner}' replicates, or take '{owner}' out of REPLICAS.",
                 id="switchyard.E005",
             )
@@ -105,7 +105,7 @@ def _misnamed_owners() -> Iterator[CheckMessage]:
     for key, aliases in (("READ_ONLY", conf.read_only), ("OPTIONAL", conf.optional)):
         for alias in sorted(aliases - (set(connections) - set(_replicas()))):
             yield Error(
-                f"SWITCHYARD['{key}'] names '{alias}', which is no owner, so it changes nothing.",
+                f"SWITCHYARD['{key}'] names '{alias}', which is no owner, so it has no effect.",
                 hint=f"Name an alias of DATABASES that is no replica, or take '{alias}' out of {key}.",
                 id="switchyard.E008",
             )
@@ -121,13 +121,13 @@ def _wrong_policies() -> Iterator[CheckMessage]:
         for label, policy in by_label.items():
             at = f"['{key}']" if by_label is not value else f"['{key}']['{label}']"
             if label.lower() not in labels:
-                yield _wrong_policy(f"{at} names no model", "Write 'app_label.ModelName', or '*' for all others")
+                yield _wrong_policy(f"{at} names no model", "Write 'app_label.ModelName', or '*' for all other models")
             if policy not in CHOICES:
                 yield _wrong_policy(f"{at} is {policy!r}", f"Choose one of: {', '.join(CHOICES)}")
 
 
-def _wrong_policy(what: str, hint: str) -> CheckMessage:
-    return Error(f"SWITCHYARD['POLICIES']{what}.", hint=f"{hint}.", id="switchyard.E009")
+def _wrong_policy(mistake: str, hint: str) -> CheckMessage:
+    return Error(f"SWITCHYARD['POLICIES']{mistake}.", hint=f"{hint}.", id="switchyard.E009")
 
 
 def _unmirrored_replicas() -> Iterator[CheckMessage]:

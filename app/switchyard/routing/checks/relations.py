@@ -1,4 +1,4 @@
-"""Which models' relations no database can hold, because the two sides have different owners: numbered system checks."""
+"""System checks of relations between models of different owners, which no database can keep (E011, E012)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,14 +17,14 @@ def _relations_across() -> Iterator[CheckMessage]:
     for model in apps.get_models():
         for field in _relations(model):
             if model._meta.app_label == "auth" and field.related_model._meta.app_label == "contenttypes":
-                continue  # said below
+                continue  # E012 reports it
             here, there = owner_of(model), owner_of(field.related_model)
             if here != there:
                 other = field.related_model._meta.label
                 yield Error(
                     f"{model._meta.label}.{field.name} relates to {other}, which is owned by '{there}' and not by "
-                    f"'{here}': no constraint, join or cascade reaches there.",
-                    hint=f"Keep the key of {other} in a plain field and ask for its rows with rows_by_key() of "
+                    f"'{here}': no constraint, join or cascade works across databases.",
+                    hint=f"Keep the key of {other} in a plain field and get its rows with rows_by_key() of "
                     "switchyard.crossdb, or give both apps one owner in SWITCHYARD['OWNERS'].",
                     obj=field,
                     id="switchyard.E011",
@@ -32,7 +32,7 @@ def _relations_across() -> Iterator[CheckMessage]:
 
 
 def _relations(model: type[Model]) -> Iterator[Any]:
-    """Yield the model's own fields, generic ones too, that relate owned models."""
+    """Yield the local fields of the model, also generic ones, that relate it to a model with an owner."""
     if model._meta.swapped or not has_owner(model._meta.app_label):
         return
     options = model._meta
@@ -40,7 +40,7 @@ def _relations(model: type[Model]) -> Iterator[Any]:
         other = field.related_model if field.is_relation else None
         if (
             isinstance(other, type) and issubclass(other, Model) and has_owner(other._meta.app_label)
-        ):  # else it is a name that Django complains of
+        ):  # otherwise it is an unknown name, which Django reports
             yield field
 
 
@@ -50,7 +50,7 @@ def _separated_django_apps() -> Iterator[CheckMessage]:
         if auth != contenttypes:
             yield Error(
                 f"SWITCHYARD['OWNERS'] gives 'auth' to '{auth}' and 'contenttypes' to '{contenttypes}': a permission "
-                "belongs to a content type, and none could be made.",
+                "refers to a content type, so no permission could be created.",
                 hint=f"Give both to '{auth}', or both to '{contenttypes}'.",
                 id="switchyard.E012",
             )

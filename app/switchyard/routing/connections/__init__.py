@@ -1,1 +1,1 @@
-"""Where Django's connections are hooked: opening, cursors, guards, failover and transactions."""
+"""The hooks on Django's connections: opening, cursors, guard, failover and transactions. No routing decision."""

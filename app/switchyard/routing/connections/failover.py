@@ -1,8 +1,8 @@
-"""Read elsewhere what a replica fails to answer: on another fit one, or on the owner.
+"""Run a read again that its replica fails to answer: on another fit replica, or on the owner.
 
-That holds for a read with `.using("replica")` and for a raw cursor, too: who names a replica asks for rows that may be
-late, not for an error. To read on that server or not at all, open a transaction there (`atomic(using="replica")`): a
-transaction never moves. Nor does a server-side cursor once it is open, because its rows may have been handed out.
+Reads with `.using("replica")` and reads of a raw cursor move as well: a program that names a replica accepts late rows,
+and does not ask for an error. To read that server or none, open a transaction there (`atomic(using="replica")`): a
+transaction never moves. A server-side cursor does not move after it is open, because the program may have its rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,24 +23,25 @@ from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.topology.replication import shared_aliases
 from switchyard.sql.classifier import classify, statement_text
 
-# The server ends, begins or lacks what it needs. Not 57014: that is a time-out of the user's own.
-_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "53100", "53200", "53300", "58")
-# MySQL's and MariaDB's for a server that shuts down or is gone.
-_ERRNOS = frozenset((number,) for number in (1053, 1080, 1927, 2002, 2003, 2006, 2013, 2055, 4031))
-# What is read of a result, and how it is let go.
-_READS = frozenset(
+# PostgreSQL: connection lost, server stops or starts, out of resources, I/O error. Not 57014, a time-out that the
+# program has set itself.
+_SERVER_SQLSTATES = ("08", "57P01", "57P02", "57P03", "57P05", "53100", "53200", "53300", "58")
+# MySQL and MariaDB: the server shuts down, or the connection is lost.
+_SERVER_ERRNOS = frozenset((number,) for number in (1053, 1080, 1927, 2002, 2003, 2006, 2013, 2055, 4031))
+# The attributes of a cursor that read a result or close it.
+_READ_ATTRIBUTES = frozenset(
     (
         *("fetchone", "fetchmany", "fetchall", "nextset", "scroll", "close", "closed"),
         *("description", "rowcount", "rownumber", "arraysize", "name"),
-        *("_query", "_executed"),  # what Django logs
+        *("_query", "_executed"),  # Django logs them
     )
 )
 
 
 def retry_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run the statement; run it elsewhere if it is a read and its replica is at fault (an execute wrapper).
+    """Run the statement; run a read elsewhere if the server of its replica fails (an execute wrapper).
 
-    So too where the connection leads to a server that may not have what the client has seen.
+    A read also moves if its connection leads to a server that may lack rows that the client has seen.
     """
     connection, cursor = context["connection"], context["cursor"]
     if connection.alias in shared_aliases and not many and _may_redirect(connection, sql) and may_be_stale(connection):
@@ -49,33 +50,33 @@ def retry_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     try:
         return execute(sql, params, many, context)
     except (OperationalError, InterfaceError) as error:
-        if many or not _is_at_fault(connection, cursor, error) or not _may_redirect(connection, sql):
+        if many or not _server_failed(connection, cursor, error) or not _may_redirect(connection, sql):
             raise
         if not isinstance(cursor.cursor, FailedCursor):
             report_failure(connection, error)
         _redirect(connection, cursor)
-        # Not the debug cursor's: it is logging this statement already.
+        # Not `execute()` of the debug cursor, which logs this statement already.
         return CursorWrapper.execute(cursor, sql, params)
 
 
 class FailedCursor:
-    """The driver's cursor of a replica that cannot be reached: whatever is asked of it, it raises why."""
+    """The cursor of a replica without a connection: every use raises the error of the connection."""
 
-    _query = _executed = None  # what Django logs
+    _query = _executed = None  # Django logs them
 
     def __init__(self, error: Error, name: str | None) -> None:
         self.error = error
         self.name = name
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no cursor to close."""
 
     def __getattr__(self, _name: str) -> Any:
         raise self.error
 
 
 class SubstituteCursor:
-    """The driver's cursor of another alias in the place of a replica's: it reads, and does nothing else there."""
+    """A driver cursor of another alias, in place of the cursor of a replica. It supports reads only."""
 
     def __init__(self, cursor: Any, connection: BaseDatabaseWrapper, *, replica: str, tried: frozenset[str]) -> None:
         self.replica = replica
@@ -84,7 +85,7 @@ class SubstituteCursor:
         self._connection = connection
 
     def execute(self, sql: Any, *params: Any) -> Any:
-        """Run a read; refuse what is refused on the replica."""
+        """Run a read; refuse every statement that is refused on the replica."""
         text = statement_text(sql, self._connection)
         if (error := check_statement(self.replica, classify(text, self._connection.vendor), text)) is not None:
             raise record_violation(error)
@@ -94,12 +95,15 @@ class SubstituteCursor:
         return iter(self._cursor)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _READS:
+        if name in _READ_ATTRIBUTES:
             return getattr(self._cursor, name)
-        raise AttributeError(f"'{self.replica}' is away, and a cursor that reads elsewhere in its place has no {name}.")
+        raise AttributeError(
+            f"'{self.replica}' is unavailable; this cursor was redirected to another alias and supports reads only "
+            f"(no `{name}`)."
+        )
 
 
-def _is_at_fault(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
+def _server_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
     return isinstance(cursor.cursor, FailedCursor) or is_server_error(error, connection)
 
 
@@ -111,38 +115,39 @@ def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
 
 
 def _redirect(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:
+    """Replace the driver cursor by a `SubstituteCursor` on the alias that serves in place of the replica."""
     alias, before = connection.alias, cursor.cursor
-    home, tried = (before.replica, before.tried) if isinstance(before, SubstituteCursor) else (alias, frozenset())
+    replica, tried = (before.replica, before.tried) if isinstance(before, SubstituteCursor) else (alias, frozenset())
     tried |= {alias}
     server_side = getattr(before, "name", None)
     with suppress(connection.Database.Error):  # type: ignore[attr-defined]
         before.close()
     other = connections[fallback_alias(alias, tried)]
     opened = other.chunked_cursor() if server_side else other.cursor()
-    cursor.cursor = SubstituteCursor(opened.cursor, other, replica=home, tried=tried)
+    cursor.cursor = SubstituteCursor(opened.cursor, other, replica=replica, tried=tried)
     cursor.db = other
 
 
 def report_failure(connection: BaseDatabaseWrapper, error: Error) -> None:
-    """Report the replica's failure, and close its connection unless it is still good."""
-    if not _waited_for_pool(error):
+    """Report the failure of a replica to the monitor, and close the connection unless it is still usable."""
+    if not _is_pool_timeout(error):
         monitor.report_failure(connection.alias, error)
     if not monitor.is_recovery_conflict(error) or getattr(connection.connection, "closed", False):
-        with suppress(Error):  # it is broken, that is why it is closed
+        with suppress(Error):  # a broken connection may raise while it closes
             connection.close()
 
 
 def is_server_error(error: Error, connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether the server is at fault for the error of a statement, and not the statement."""
-    raised = error.__cause__
+    """Return True if the server caused the error of a statement, and not the statement itself."""
+    driver_error = error.__cause__
     if connection.vendor == "mysql":
-        return raised is not None and raised.args[:1] in _ERRNOS
-    state = getattr(raised, "sqlstate", None)
-    if state is None:
+        return driver_error is not None and driver_error.args[:1] in _SERVER_ERRNOS
+    sqlstate = getattr(driver_error, "sqlstate", None)
+    if sqlstate is None:
         return bool(getattr(connection.connection, "closed", False))
-    return state.startswith(_STATES) or monitor.is_recovery_conflict(error)
+    return sqlstate.startswith(_SERVER_SQLSTATES) or monitor.is_recovery_conflict(error)
 
 
-def _waited_for_pool(error: Error) -> bool:
-    # Its connections may all be in use here, while the server is well; where it is not, those who ask it say so.
+def _is_pool_timeout(error: Error) -> bool:
+    # All connections of the pool may be in use while the server works. The probes notice a server that does not.
     return type(error.__cause__).__module__.startswith("psycopg_pool")

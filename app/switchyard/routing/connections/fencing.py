@@ -1,6 +1,7 @@
-"""An owner's address that leads to a server which takes no writes, noticed by the write that is refused there.
+"""Notice that the address of an owner leads to a server that takes no writes: its server refused a write.
 
-The refresher's own connection leads to the old server as long as that lives; a request's, opened later, to a standby.
+The connection of the monitor leads to the old server as long as that server lives. A request opens its connection later
+and may reach a standby first.
 """
 
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from switchyard.routing.errors import OwnerUnavailableError
 from switchyard.routing.monitor import monitor
 from switchyard.routing.topology.ownership import replicas_of
 
-_READ_ONLY_TRANSACTION = "25006"
-_READ_ONLY_SERVERS = frozenset({1290, 1836})  # of MySQL and MariaDB: by an option, for a while
+_READ_ONLY_SQLSTATE = "25006"
+_READ_ONLY_ERRNOS = frozenset({1290, 1836})  # MySQL and MariaDB: ER_OPTION_PREVENTS_STATEMENT, ER_READ_ONLY_MODE
 
 
 def detect_read_only(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run the statement; where an owner's server takes no writes, say so and let it be judged (an execute wrapper)."""
+    """Run the statement; raise OwnerUnavailableError if the server of an owner takes no writes (an execute wrapper).
+
+    The monitor then probes the owner over a new connection.
+    """
     try:
         return execute(sql, params, many, context)
     except DatabaseError as error:
@@ -30,15 +34,15 @@ def detect_read_only(execute: Callable[..., Any], sql: Any, params: Any, many: b
         if not connection.in_atomic_block:
             with suppress(Error):
                 connection.close()
-        raise OwnerUnavailableError(alias=connection.alias, refusal="standby") from error
+        raise OwnerUnavailableError(alias=connection.alias, reason="standby") from error
 
 
 def _refuses_writes(connection: BaseDatabaseWrapper, error: DatabaseError) -> bool:
-    raised = error.__cause__
+    driver_error = error.__cause__
     if connection.vendor == "mysql":
-        return raised is not None and not _READ_ONLY_SERVERS.isdisjoint(raised.args[:1])
-    # A transaction that the program began as read-only is the program's mistake; the server has told which it is.
-    return getattr(raised, "sqlstate", None) == _READ_ONLY_TRANSACTION and _is_standby(connection.connection)
+        return driver_error is not None and not _READ_ONLY_ERRNOS.isdisjoint(driver_error.args[:1])
+    # A read-only transaction of the program gives the same error. Only a standby reports `in_hot_standby`.
+    return getattr(driver_error, "sqlstate", None) == _READ_ONLY_SQLSTATE and _is_standby(connection.connection)
 
 
 def _is_standby(driver_connection: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Refuse, before SQL, what must not run where it was sent: on every connection, for the ORM and raw cursors alike.
+"""Refuse statements that must not run on their alias, before they reach the server, for the ORM and for raw cursors.
 
-Not seen from here: `callproc()` and what is done on the driver's own connection or cursor (PostgreSQL's
-`cursor.copy()`); there the server refuses, because a standby is read-only.
+The guard does not see `callproc()` and calls on the driver's own connection or cursor, such as `cursor.copy()` of
+PostgreSQL. There the server refuses, because a standby is read-only.
 """
 
 import re
@@ -32,68 +32,82 @@ from switchyard.routing.topology.tables import models_by_table
 from switchyard.sql.classifier import Statement, classify, statement_text
 
 _CHANGES = frozenset({"write", "ddl"})
-_SHOWN = 80
-# Literals, which may hold a password. It may take more for one than the server would, never less.
+_MAX_SQL_LENGTH = 80  # characters of a statement in an error
+# Literals, which may hold a password. The pattern may match more than the server's literals, never less.
 _LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*+(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)""", re.DOTALL)
 _MYSQL_LITERAL = re.compile(rf'{_LITERAL.pattern}|"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
 def install() -> None:
     """Put the guard on every connection that is opened from now on."""
-    connection_created.connect(_watch, dispatch_uid="switchyard.routing.connections.guard")
+    connection_created.connect(_add_guard, dispatch_uid="switchyard.routing.connections.guard")
 
 
-def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
-    # First, so outermost: nothing wraps a refused statement. And never last: `execute_wrapper()` pops the last one
-    # when its block ends, which would be the guard if a block was open when the connection was made.
+def _add_guard(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
+    # First means outermost: no other wrapper runs for a refused statement. Never last: `execute_wrapper()` pops the
+    # last wrapper when its block ends, and would pop the guard if the connection was made inside such a block.
     if guard_statement not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, guard_statement)
 
 
 def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run the statement, or raise what says where it belongs or why not now (an execute wrapper)."""
+    """Run the statement, or refuse it (an execute wrapper).
+
+    Raises the `RoutingError` of `check_statement()`, the `OwnerUnavailableError` of `unavailable_error()`, and
+    `CrossOwnerTransactionError` if its policy is `raise`.
+    """
     connection = context["connection"]
     text = statement_text(sql, connection)
     statement = classify(text, connection.vendor)
     if (error := check_statement(connection.alias, statement, text)) is not None:
         raise record_violation(error)
     changes = statement.operation in _CHANGES or statement.locks
-    if (away := unavailable_error(connection.alias, changes=changes)) is not None:
-        raise away
+    if (unavailable := unavailable_error(connection.alias, changes=changes)) is not None:
+        raise unavailable
     if statement.operation in _CHANGES:
         check_cross_owner_write(connection)
     return execute(sql, params, many, context)
 
 
 def check_statement(alias: str, statement: Statement, text: str) -> RoutingError | None:
-    """Return what is wrong with running the statement on the alias, None when it may run."""
+    """Return the error that refuses the statement on the alias; None if the statement may run there.
+
+    `text` is the SQL for the message, which shows its beginning without literals.
+    """
     owner = replicated_by(alias)
     if statement.operation in _CHANGES:
         if owner is not None:
-            return ReplicaWriteError(alias=alias, owner=owner, operation=statement.operation, sql=_shown(text, alias))
+            return ReplicaWriteError(
+                alias=alias, owner=owner, operation=statement.operation, sql=_sql_for_message(text, alias)
+            )
         if is_read_only(alias) and not writes_allowed(alias):
-            return ReadOnlyOwnerWriteError(alias=alias, operation=statement.operation, sql=_shown(text, alias))
+            return ReadOnlyOwnerWriteError(
+                alias=alias, operation=statement.operation, sql=_sql_for_message(text, alias)
+            )
     if (statement.operation in _CHANGES or statement.locks) and alias in current().write_blocked:
         operation = "locking read" if statement.locks else statement.operation
-        return ReadOnlyBlockWriteError(alias=alias, operation=operation, sql=_shown(text, alias))
+        return ReadOnlyBlockWriteError(alias=alias, operation=operation, sql=_sql_for_message(text, alias))
     if statement.locks and owner is not None:
-        return ReplicaLockError(alias=alias, owner=owner, sql=_shown(text, alias))
-    # DDL names tables of others in constraints; aliases that Django makes up ("__no_db__") own nothing.
+        return ReplicaLockError(alias=alias, owner=owner, sql=_sql_for_message(text, alias))
+    # DDL names tables of other owners in constraints. Aliases that Django invents ("__no_db__") own nothing.
     if statement.operation in {"read", "write"} and statement.tables and alias in connections:
         return _foreign_tables(alias, owner or alias, statement)
     return None
 
 
 def unavailable_error(alias: str, *, changes: bool) -> OwnerUnavailableError | None:
-    """Return why the owner cannot be written now, or not even read; None where nothing is known against it."""
+    """Return the error of an owner that must not be written now, or cannot even be read; None if it is available.
+
+    `changes` tells a statement that writes or locks rows from a plain read. No query.
+    """
     reason = replication_set(alias).snapshot.unavailable_reason if replicas_of(alias) else ""
     if reason and (changes or reason == "down"):
-        return OwnerUnavailableError(alias=alias, refusal=reason)
+        return OwnerUnavailableError(alias=alias, reason=reason)
     return None
 
 
 def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError | None:
-    """Judge the statement's tables: names that no model has, and names that a model has here, are no one else's."""
+    """Return an error if a table belongs to another owner; unknown tables and tables with a model here are allowed."""
     tables = models_by_table()
     here: list[type[Model]] = []
     elsewhere: list[tuple[str, type[Model]]] = []
@@ -110,12 +124,12 @@ def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError
         return CrossOwnerQueryError(alias=alias, owner=home, other_owner=owner, **labels)
     if statement.operation == "write":
         return MisplacedWriteError(alias=alias, owner=owner, model=model._meta.label)
-    # A read that was sent here by name, of tables that an older application may have, too (`inspectdb` does that).
+    # A read with an explicit alias: an older application may have a table of the same name (`inspectdb` reads it).
     return None
 
 
-def _shown(text: str, alias: str) -> str:
-    # The beginning tells the statement; values come later, and mostly as parameters.
+def _sql_for_message(text: str, alias: str) -> str:
+    # The beginning identifies the statement. Values come later, and mostly as parameters.
     literal = _MYSQL_LITERAL if connections[alias].vendor == "mysql" else _LITERAL
-    line = " ".join(literal.sub("'...'", text[: 4 * _SHOWN]).split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]} [...]"
+    line = " ".join(literal.sub("'...'", text[: 4 * _MAX_SQL_LENGTH]).split())
+    return line if len(line) <= _MAX_SQL_LENGTH else f"{line[:_MAX_SQL_LENGTH]} [...]"

@@ -1,7 +1,7 @@
-"""An alias that several servers share, as behind a load balancer: which one a connection leads to, and who may read it.
+"""The servers behind a shared alias, such as a load balancer: which server a connection leads to, and who may read it.
 
-A decision knows the alias. Where the thread's connection leads is known when it is open, so it is looked at before each
-statement that reads; while an alias has shown one server only, that is the look-up of its name among the shared ones.
+A decision knows only the alias. The server is known once the connection is open, so it is checked before each statement
+that reads. While an alias has shown one server only, this check is one look-up in `shared_aliases`.
 """
 
 import time
@@ -20,7 +20,7 @@ from switchyard.routing.topology.replication import replication_set, shared_alia
 
 
 def identify(alias: str, vendor: str, connection: Any) -> None:
-    """Ask a connection to a replica which server it leads to: once, when it has just been opened."""
+    """Ask a new driver connection to a replica which server it leads to: one query, once for each connection."""
     owner = replicated_by(alias)
     if (
         owner is None
@@ -29,54 +29,54 @@ def identify(alias: str, vendor: str, connection: Any) -> None:
         or sockets.server_of(alias, connection)
     ):
         return
-    with suppress(Exception):  # a connection that is of no use says so to whoever uses it
-        server = _asked(vendor, connection)
+    with suppress(Exception):  # the first query on a broken connection raises the same error
+        server = _query_outside_transaction(vendor, connection)
         sockets.set_server(alias, connection, server)
         group = replication_set(owner)
         if server not in group.snapshot.by_server and any(
             each.alias == alias for each in group.snapshot.by_server.values()
         ):
-            shared_aliases[alias] = time.monotonic()  # before it is read; to be judged by the refresher
+            shared_aliases[alias] = time.monotonic()  # before the first read; the monitor removes the alias later
 
 
 def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether what this client wrote or saw may be missing on the server behind the connection.
+    """Return True if the server behind the connection may lack rows that this client wrote or read.
 
-    If not, it is the server that the client has read.
+    Otherwise record the server as the last server of this client. No query.
     """
-    owner, state = replicated_by(connection.alias), current()
-    if owner is None or connection.connection is None or state.preference == "replica":
+    owner, context = replicated_by(connection.alias), current()
+    if owner is None or connection.connection is None or context.preference == "replica":
         return False
     server = sockets.server_of(connection.alias, connection.connection)
-    group, ledger = replication_set(owner), state.consistency
-    replica, owed = group.snapshot.by_server.get(server), ledger.required_position(owner)
-    if replica is None or not replica.fit or type(owed) is PendingPosition:
+    replica = replication_set(owner).snapshot.by_server.get(server)
+    required = context.consistency.required_position(owner)
+    if replica is None or not replica.fit or type(required) is PendingPosition:
         return True
-    if owed is not None and not replica.caught_up_to(owed):
+    if required is not None and not replica.caught_up_to(required):
         return True
-    return ledger.last_server.setdefault(owner, server) != server
+    return context.consistency.last_server.setdefault(owner, server) != server
 
 
 def transaction_may_be_stale(alias: str) -> bool:
-    """Open the replica's connection and tell whether it strays: for a transaction, which does not move once begun."""
+    """Open the connection to the replica and apply `may_be_stale()`, before a transaction begins, which never moves."""
     connection = connections[alias]
-    with suppress(Error):  # who begins the transaction gets it again
+    with suppress(Error):  # the transaction raises the same error when it begins
         connection.ensure_connection()
     return alias in shared_aliases and may_be_stale(connection)
 
 
-def _asked(vendor: str, connection: Any) -> str:
+def _query_outside_transaction(vendor: str, connection: Any) -> str:
     if vendor != "postgresql":
-        return _ask(vendor, connection)
-    # Else two more round trips, for a transaction. psycopg tells the server nothing of it.
+        return _query_server_id(vendor, connection)
+    # Otherwise psycopg begins a transaction: two more round trips. Setting `autocommit` sends nothing to the server.
     before, connection.autocommit = connection.autocommit, True
     try:
-        return _ask(vendor, connection)
+        return _query_server_id(vendor, connection)
     finally:
         connection.autocommit = before
 
 
-def _ask(vendor: str, connection: Any) -> str:
+def _query_server_id(vendor: str, connection: Any) -> str:
     cursor = connection.cursor()
     try:
         return dialect_for(vendor, connection).server_id(cursor)

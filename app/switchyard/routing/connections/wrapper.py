@@ -1,7 +1,8 @@
-"""What Switchyard adds to every connection of Django's: a subclass of the backend's wrapper, decided as it is used.
+"""A mixin added at run time to each Django DatabaseWrapper: how a connection opens, and which wrappers it has.
 
-So a replica's connection falls back when it cannot be opened, none is tried to a server that is known to be down, and
-each one's socket is known to those who cut it, with the server that it leads to.
+The class of a connection becomes a subclass of the backend's own wrapper. A replica that cannot be opened gives cursors
+that read elsewhere, no connection is tried to a server that is known to be down, and the socket and the server of each
+connection are known to the monitor. The execute wrappers themselves stand in guard.py, failover.py and fencing.py.
 """
 
 from contextlib import suppress
@@ -23,7 +24,7 @@ from switchyard.routing.topology.replication import replication_set
 
 
 def install() -> None:
-    """Make every connection a routed one, those made before as well; a second call changes nothing."""
+    """Add the mixin to every connection, also to connections made before. A second call changes nothing."""
     create_connection = connections.create_connection
     if not hasattr(create_connection, "makes_routed"):
 
@@ -37,13 +38,16 @@ def install() -> None:
 
 
 def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """Give the connection the subclass of its class, and the guard before it is open: it may never be."""
+    """Add the mixin and the execute wrappers to the connection, and return it.
+
+    The guard is there before the connection opens: a statement is refused even if the connection never opens.
+    """
     if not isinstance(connection, RoutedConnection):
         backend: Any = type(connection)
         connection.__class__ = _routed_class(backend)
-        for at, wrapper in enumerate((guard_statement, retry_elsewhere, detect_read_only)):
+        for index, wrapper in enumerate((guard_statement, retry_elsewhere, detect_read_only)):
             if wrapper not in connection.execute_wrappers:
-                connection.execute_wrappers.insert(at, wrapper)
+                connection.execute_wrappers.insert(index, wrapper)
     return connection
 
 
@@ -53,17 +57,18 @@ def _routed_class(backend: Any) -> type[BaseDatabaseWrapper]:
 
 
 class RoutedConnection(BaseDatabaseWrapper):
-    """What a backend's wrapper does differently."""
+    """The methods that Switchyard overrides on the wrapper of each backend."""
 
     def ensure_connection(self) -> None:
+        """Open the connection if it is closed; raise at once if its server is known to be down."""
         if self.connection is None and (error := _down_error(self.alias)) is not None:
             raise error
         super().ensure_connection()
 
     def set_autocommit(self, autocommit: bool, *arguments: Any, **options: Any) -> None:
-        # MySQL is asked for it: where a transaction begins on a cut connection, the driver's error would say less.
-        if not autocommit and (away := unavailable_error(self.alias, changes=False)) is not None:
-            raise away
+        # MySQL begins a transaction with a query: on a lost connection the error of the driver would say less.
+        if not autocommit and (error := unavailable_error(self.alias, changes=False)) is not None:
+            raise error
         if not autocommit:
             transaction_begins(self)
         super().set_autocommit(autocommit, *arguments, **options)
@@ -71,12 +76,16 @@ class RoutedConnection(BaseDatabaseWrapper):
             transaction_ended(self)
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        connection = self._opened(conn_params) if _is_monitored(self.alias) else super().get_new_connection(conn_params)
+        """Return a new driver connection whose socket and server are known to the monitor."""
+        if _is_monitored(self.alias):
+            connection = self._connect_unless_down(conn_params)
+        else:
+            connection = super().get_new_connection(conn_params)
         sockets.track(self.alias, connection)
         identify(self.alias, self.vendor, connection)
         return connection
 
-    def _opened(self, conn_params: Any) -> Any:
+    def _connect_unless_down(self, conn_params: Any) -> Any:
         pool = getattr(self, "pool", None)
         return connect_unless_down(
             partial(super().get_new_connection, conn_params),
@@ -85,7 +94,7 @@ class RoutedConnection(BaseDatabaseWrapper):
         )
 
     def _configure_connection(self, connection: Any) -> Any:
-        # PostgreSQL's pool calls it for each connection that it makes, long before somebody takes it.
+        # The pool of PostgreSQL calls this method for each connection that it makes, long before a thread takes it.
         sockets.track(self.alias, connection)
         identify(self.alias, self.vendor, connection)
         return super()._configure_connection(connection)  # type: ignore[misc]
@@ -93,35 +102,35 @@ class RoutedConnection(BaseDatabaseWrapper):
     def _cursor(self, name: str | None = None) -> Any:
         if replicated_by(self.alias) is None or has_open_transaction(self):
             return super()._cursor(name)  # type: ignore[misc]
-        if self.connection is None and (away := _down_error(self.alias)) is not None:
-            return self._prepare_cursor(FailedCursor(away, name))  # type: ignore[attr-defined]
-        reopens = self.connection is not None
+        if self.connection is None and (down := _down_error(self.alias)) is not None:
+            return self._prepare_cursor(FailedCursor(down, name))  # type: ignore[attr-defined]
+        may_reopen = self.connection is not None
         while True:
             try:
                 return super()._cursor(name)  # type: ignore[misc]
             except (OperationalError, InterfaceError) as error:
-                if not reopens:
+                if not may_reopen:
                     report_failure(self, error)
                     return self._prepare_cursor(FailedCursor(error, name))  # type: ignore[attr-defined]
-                reopens = False  # it was lost while nobody used it, which says nothing about the server
+                may_reopen = False  # the connection was lost while idle, which says nothing about the server
                 with suppress(Error):
                     self.close()
 
     def copy(self, alias: str | None = None) -> Any:
-        """Return a wrapper of the backend's own class: who asks for a copy asks that server and no other."""
+        """Return a copy of the backend's own class, without the mixin: its queries never go to another server."""
         copied: Any = super().copy(alias)
         copied.__class__ = next(cls for cls in type(self).__mro__ if not issubclass(cls, RoutedConnection))
         return copied
 
 
 def _is_monitored(alias: str) -> bool:
-    """Tell whether the refresher says when the alias' server is away."""
+    """Return True if the monitor notices when the server of the alias is down."""
     owner = replicated_by(alias) or alias
     return monitor.running() and bool(replicas_of(owner)) and not replication_set(owner).snapshot.lag_free
 
 
 def _down_error(alias: str) -> OperationalError | None:
-    """Return why no connection to the alias is tried; None when it is."""
+    """Return the error that replaces an attempt to connect, if the server of the alias is known to be down."""
     owner = replicated_by(alias)
     if owner is None:
         return unavailable_error(alias, changes=False)
@@ -129,5 +138,5 @@ def _down_error(alias: str) -> OperationalError | None:
         replica.alias == alias and replica.unfit_reason == "down"
         for replica in replication_set(owner).snapshot.replicas
     ):
-        return OperationalError(f"Replica '{alias}' is down: no connection was tried.")
+        return OperationalError(f"Replica '{alias}' is down: no connection was attempted.")
     return None

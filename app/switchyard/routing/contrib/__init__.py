@@ -1,1 +1,1 @@
-"""Routing for what surrounds the ORM: middleware, sign-in, background tasks. Settings name these modules."""
+"""Routing for requests, sign-in and background tasks. Settings name most of these modules."""

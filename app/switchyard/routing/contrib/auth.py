@@ -1,7 +1,4 @@
-"""Sign-in without lag: who someone is and what they may do is read from the owner.
-
-For AUTHENTICATION_BACKENDS. Permissions and groups need nothing here: the app `auth` is PRIMARY_ONLY.
-"""
+"""Sign-in that reads users from their owner. Permissions and groups need no code: the app `auth` is PRIMARY_ONLY."""
 
 from django.contrib.auth.backends import ModelBackend
 
@@ -9,7 +6,12 @@ from switchyard.routing.overrides.blocks import use_primary
 
 
 class PrimaryModelBackend(ModelBackend):
-    """Django's own backend, reading users from their owner: a changed password or a lost right counts at once."""
+    """Django's ModelBackend, which reads users from their owner: a changed password or a lost right counts at once.
+
+    Its queries are those of Django's backend, all on the owner. In the settings:
+
+        AUTHENTICATION_BACKENDS = ["switchyard.routing.contrib.auth.PrimaryModelBackend"]
+    """
 
     authenticate = use_primary()(ModelBackend.authenticate)
     aauthenticate = use_primary()(ModelBackend.aauthenticate)

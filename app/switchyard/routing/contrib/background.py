@@ -1,6 +1,6 @@
-"""Work that is handed on: what its message carries, and the state that it is done in. Of no queue in particular.
+"""The token that a background task carries, and the routing context that a worker runs it in, for any queue.
 
-tasks.py and celery.py put it where their queues have room for it.
+tasks.py and celery.py put the token into the messages of their queues.
 """
 
 from contextlib import AbstractContextManager
@@ -17,9 +17,10 @@ MESSAGE_KEY = "switchyard_position"
 
 
 def token_for_task() -> str:
-    """Return the token that work ordered here and now must carry; empty when it owes nothing.
+    """Return the token for a task that is enqueued now; empty if the task requires no position.
 
-    What an open transaction commits in the end, nobody knows yet: where one is open, the work reads the owner.
+    One query on each owner whose required position is unknown. The position of an open transaction is not known before
+    its commit: a task that is enqueued inside a transaction therefore reads its owner.
     """
     consistency = current().consistency.copy()
     consistency.required |= {owner: PendingPosition(inf) for owner in conf.replicas if program_transaction_on(owner)}
@@ -27,7 +28,7 @@ def token_for_task() -> str:
 
 
 def task_block(token: str) -> AbstractContextManager[RoutingContext]:
-    """Return the block to do the work in: fresh state that owes what the token says, gone when the block ends."""
+    """Return the block that a worker runs a task in: a new routing context with the required positions of the token."""
     monitor.ensure_running()
-    ledger, _ = accept_tokens((token,))
-    return activate(task_context(ledger))
+    consistency, _ = accept_tokens((token,))
+    return activate(task_context(consistency))

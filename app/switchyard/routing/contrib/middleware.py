@@ -1,4 +1,4 @@
-"""The request's side of routing: what holds for one request, and what its client carries to the next one."""
+"""The routing context of a request, and the token that its client carries to the next request."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, cast
@@ -21,14 +21,19 @@ type _View = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBa
 
 COOKIE = "switchyard_position"
 HEADER = "Switchyard-Position"
-_IN_META = "HTTP_SWITCHYARD_POSITION"  # asking `request.headers` would copy all of them
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_META_KEY = "HTTP_SWITCHYARD_POSITION"  # `request.headers` would copy all headers
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class RoutingMiddleware:
-    """Give each request fresh routing state, with what its client carries, and hand on what the client owes then.
+    """Run each request in a routing context of its own, and carry its required positions to the client's next request.
 
-    Put it first, so that it sees what all others wrote. Judges the replicas as long as the process serves.
+    The token comes and goes in the cookie `switchyard_position` and in the header `Switchyard-Position`. Put the
+    middleware before every middleware that uses a database; checks W003 and W004 warn otherwise. It also starts
+    the monitor of the process. When a response leaves, it sends one query to each owner that the request wrote, or read
+    in place of a replica, and none for other requests. Works under WSGI and ASGI. In the settings:
+
+        MIDDLEWARE = ["switchyard.routing.RoutingMiddleware", *MIDDLEWARE]
     """
 
     sync_capable = True
@@ -41,52 +46,60 @@ class RoutingMiddleware:
             markcoroutinefunction(self)
         monitor.ensure_running()
 
-    def __call__(self, asked: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
-            return self._answer_async(asked)
-        state, sent = _arrived(asked)
-        with activate(state):
-            response = cast(HttpResponseBase, self.get_response(asked))
-            return _leaving(state, sent, asked, response)
+            return self._respond_async(request)
+        context, received = _begin(request)
+        with activate(context):
+            response = cast(HttpResponseBase, self.get_response(request))
+            return _finish(context, received, request, response)
 
-    async def _answer_async(self, asked: HttpRequest) -> HttpResponseBase:
-        state, sent = _arrived(asked)
-        with activate(state):
-            response = await cast(Awaitable[HttpResponseBase], self.get_response(asked))
-            if state.consistency.is_empty:
-                return _leaving(state, sent, asked, response)
-            return await sync_to_async(_leaving)(state, sent, asked, response)
+    async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
+        context, received = _begin(request)
+        with activate(context):
+            response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
+            if context.consistency.is_empty:  # no query: a thread would cost more than the rest
+                return _finish(context, received, request, response)
+            return await sync_to_async(_finish)(context, received, request, response)
 
-    def process_view(self, asked: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        """Read what the admin lets people edit from the owner: one object's page, and a list edited in place."""
-        match = asked.resolver_match
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        """Read from the owner in the admin's pages that edit: the page of one object, and a list with `list_editable`.
+
+        A form with stale values would overwrite newer values when it is saved.
+        """
+        match = request.resolver_match
         if match is not None and "admin" in match.app_names and ("object_id" in kwargs or _edits_list(match)):
             push(current().derive(preference="primary"))
 
 
 def _edits_list(match: ResolverMatch) -> bool:
-    # Django's admin leaves the ModelAdmin on each of its views.
-    listed = str(match.url_name).endswith("_changelist")
-    return listed and bool(getattr(getattr(match.func, "model_admin", None), "list_editable", ()))
+    # Django's admin sets `model_admin` on each of its views.
+    is_list = str(match.url_name).endswith("_changelist")
+    return is_list and bool(getattr(getattr(match.func, "model_admin", None), "list_editable", ()))
 
 
-def _arrived(asked: HttpRequest) -> tuple[RoutingContext, str]:
-    ledger, sent = accept_tokens((asked.COOKIES.get(COOKIE, ""), asked.META.get(_IN_META, "")))
-    return request_context(unsafe_method=asked.method not in _SAFE, consistency=ledger), sent
+def _begin(request: HttpRequest) -> tuple[RoutingContext, str]:
+    """Return the context of the request, and the token that the client sent, its parts merged."""
+    consistency, received = accept_tokens((request.COOKIES.get(COOKIE, ""), request.META.get(_META_KEY, "")))
+    return request_context(unsafe_method=request.method not in _SAFE_METHODS, consistency=consistency), received
 
 
-def _leaving(state: RoutingContext, sent: str, asked: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    ledger = state.consistency
-    token = "" if ledger.is_empty else issue_token(ledger)
-    if token != sent or (not token and (COOKIE in asked.COOKIES or _IN_META in asked.META)):
-        _hand_over(token, asked, response)
+def _finish(
+    context: RoutingContext, received: str, request: HttpRequest, response: HttpResponseBase
+) -> HttpResponseBase:
+    """Put a changed token on the response, and let a streaming body run in the request's context."""
+    consistency = context.consistency
+    token = "" if consistency.is_empty else issue_token(consistency)
+    if token != received or (not token and (COOKIE in request.COOKIES or _META_KEY in request.META)):
+        _set_token(token, request, response)
     if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
-        _hold_while_streaming(state, response)
+        _stream_in_context(context, response)
     return response
 
 
-def _hand_over(token: str, asked: HttpRequest, response: HttpResponseBase) -> None:
-    if token or _IN_META in asked.META:
+def _set_token(token: str, request: HttpRequest, response: HttpResponseBase) -> None:
+    """Set header and cookie; an empty token empties the header and deletes the cookie if the client sent them."""
+    if token or _META_KEY in request.META:
         response.headers[HEADER] = token
     if token:
         response.set_cookie(
@@ -98,19 +111,19 @@ def _hand_over(token: str, asked: HttpRequest, response: HttpResponseBase) -> No
             path=settings.SESSION_COOKIE_PATH,
             domain=settings.SESSION_COOKIE_DOMAIN,
         )
-    elif COOKIE in asked.COOKIES:
+    elif COOKIE in request.COOKIES:
         response.delete_cookie(
             COOKIE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN, samesite="Lax"
         )
-    # A shared cache must not hand one client's position to another.
+    # A shared cache must not give the token of one client to another client.
     patch_vary_headers(response, ("Cookie",))
 
 
-def _hold_while_streaming(state: RoutingContext, response: StreamingHttpResponse) -> None:
-    """Let the body be made in the request's state, though it is made when the request is over."""
+def _stream_in_context(context: RoutingContext, response: StreamingHttpResponse) -> None:
+    """Run each step of the body in the request's context, although the request has ended before the first step."""
     content = response.streaming_content
     response.streaming_content = (
-        aiterate_in_context(cast(AsyncIterator[bytes], content), lambda: push(state))
+        aiterate_in_context(cast(AsyncIterator[bytes], content), lambda: push(context))
         if response.is_async
-        else iterate_in_context(cast(Iterator[bytes], content), lambda: push(state))
+        else iterate_in_context(cast(Iterator[bytes], content), lambda: push(context))
     )

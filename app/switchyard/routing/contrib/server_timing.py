@@ -1,5 +1,6 @@
-"""The `Server-Timing` header: what one request asked of each alias, and by which rules. Only where it is asked for.
+"""The `Server-Timing` header: which aliases a request used, by which rules, and for how long.
 
+Only with SWITCHYARD["SERVER_TIMING"]; without it, nothing of this module is installed.
 https://www.w3.org/TR/server-timing/
 """
 
@@ -29,45 +30,45 @@ _NO_TOKEN = re.compile(r"[^\w.-]", re.ASCII)
 
 
 class Timing:
-    """What one request has asked for."""
+    """The decisions and query times of one request."""
 
     def __init__(self) -> None:
         self.rules: defaultdict[str, Counter[str]] = defaultdict(Counter)  # alias -> rule -> decisions
-        self.seconds: defaultdict[str, float] = defaultdict(float)  # alias -> spent in its queries
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # alias -> time in its queries
 
     def header(self) -> str:
-        """Return the header's value: an entry for each alias; empty where no database was asked."""
+        """Return the value of the header, with an entry for each alias; empty if the request used no database."""
         return ", ".join(self._entry(alias) for alias in sorted(self.rules.keys() | self.seconds.keys()))
 
     def _entry(self, alias: str) -> str:
         rules = ", ".join(f"{count} {rule}" for rule, count in sorted(self.rules[alias].items()))
-        described = f';desc="{rules}"' if rules else ""
-        return f"db-{_NO_TOKEN.sub('_', alias)}{described};dur={self.seconds[alias] * 1000:.3f}"
+        description = f';desc="{rules}"' if rules else ""
+        return f"db-{_NO_TOKEN.sub('_', alias)}{description};dur={self.seconds[alias] * 1000:.3f}"
 
 
 _timing: ContextVar[Timing | None] = ContextVar("switchyard.timing", default=None)
 
 
 def timed(get_response: _View) -> _View:
-    """Return what answers as `get_response` does, and says in a header where the request's queries went.
+    """Return `get_response` with the header on each response, sync or async as it was.
 
-    What a streaming body asks for comes after the headers, and is not in them.
+    The queries of a streaming body run after the headers have left, and are not in them.
     """
     _install()
 
-    def answer(asked: HttpRequest) -> HttpResponseBase:
-        with _recorded() as timing:
-            return _told(timing, cast(HttpResponseBase, get_response(asked)))
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        with _record() as timing:
+            return _add_header(timing, cast(HttpResponseBase, get_response(request)))
 
-    async def answer_async(asked: HttpRequest) -> HttpResponseBase:
-        with _recorded() as timing:
-            return _told(timing, await cast(Awaitable[HttpResponseBase], get_response(asked)))
+    async def respond_async(request: HttpRequest) -> HttpResponseBase:
+        with _record() as timing:
+            return _add_header(timing, await cast(Awaitable[HttpResponseBase], get_response(request)))
 
-    return markcoroutinefunction(answer_async) if iscoroutinefunction(get_response) else answer
+    return markcoroutinefunction(respond_async) if iscoroutinefunction(get_response) else respond
 
 
 @contextmanager
-def _recorded() -> Iterator[Timing]:
+def _record() -> Iterator[Timing]:
     timing = Timing()
     token = _timing.set(timing)
     try:
@@ -76,7 +77,7 @@ def _recorded() -> Iterator[Timing]:
         _timing.reset(token)
 
 
-def _told(timing: Timing, response: HttpResponseBase) -> HttpResponseBase:
+def _add_header(timing: Timing, response: HttpResponseBase) -> HttpResponseBase:
     if value := timing.header():
         before = response.headers.get(HEADER)
         response.headers[HEADER] = f"{before}, {value}" if before else value
@@ -84,7 +85,7 @@ def _told(timing: Timing, response: HttpResponseBase) -> HttpResponseBase:
 
 
 def _install() -> None:
-    """Record every decision and time every query of a request from now on; a second call changes nothing."""
+    """Record the decisions and time the queries of all requests from now on. A second call changes nothing."""
     count = decision_counter.count
     if not hasattr(count, "records"):
 
@@ -95,7 +96,7 @@ def _install() -> None:
 
         recorded.records = True  # type: ignore[attr-defined]
         decision_counter.count = recorded
-        decision_counter.thread_local = SimpleNamespace()  # no cells: the routers come to `count` with every decision
+        decision_counter.thread_local = SimpleNamespace()  # no cells: every decision calls `count`
     connection_created.connect(_watch, dispatch_uid="switchyard.routing.contrib.server_timing")
     for connection in connections.all(initialized_only=True):
         _watch(connection=connection)
@@ -113,8 +114,8 @@ def _clock(execute: Callable[..., Any], sql: Any, params: Any, many: bool, conte
     timing = _timing.get()
     if timing is None:
         return execute(sql, params, many, context)
-    begun = time.perf_counter()
+    began_at = time.perf_counter()
     try:
         return execute(sql, params, many, context)
     finally:
-        timing.seconds[context["connection"].alias] += time.perf_counter() - begun
+        timing.seconds[context["connection"].alias] += time.perf_counter() - began_at

@@ -1,8 +1,8 @@
-"""Tasks of `django.tasks` (Django 6.0 and later) that see what was written before they were enqueued.
+"""Tasks of `django.tasks` (Django 6.0 and later) that see all writes of the client that enqueued them.
 
-A backend of this package is the project's real one and carries a position beside: in the keyword arguments, because
-those reach the worker whatever the backend stores them in. The task's function never sees it. Not imported by the
-rest of the package: `TASKS` names it.
+The backend here extends the real backend of the project, and adds a token to the keyword arguments of each task: every
+backend takes these to the worker. The function of the task does not get the token. The setting `TASKS` names the
+backend; no other module imports it.
 """
 
 from functools import cache
@@ -17,29 +17,43 @@ from django.utils.module_loading import import_string
 from switchyard.routing.contrib.background import MESSAGE_KEY, task_block, token_for_task
 
 
-class Carrying(dict[str, Any]):
-    """Keyword arguments that carry a position already: a backend's `aenqueue` may call its `enqueue`."""
+class KwargsWithToken(dict[str, Any]):
+    """Keyword arguments that have their token already: `aenqueue()` of a backend may call its `enqueue()`."""
 
 
 class PositionTask(Task):  # type: ignore[type-arg]  # generic in its stubs only
-    """A task that is done in fresh state, which owes what its order carried."""
+    """A task that runs in a routing context of its own, with the required positions of its token."""
 
     __slots__ = ()
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task's function without the token, in the context of the token."""
         with task_block(kwargs.pop(MESSAGE_KEY, "")):
             return super().call(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task's function as `call()` does, from async code."""
         with task_block(kwargs.pop(MESSAGE_KEY, "")):
             return await super().acall(*args, **kwargs)
 
 
 class PositionBackend(BaseTaskBackend):
-    """The backend that `OPTIONS["BACKEND"]` names, with `OPTIONS["OPTIONS"]`, and a position with every task.
+    """A backend for TASKS that sends the required positions of a client along with its tasks.
 
-    An instance is one of that backend's class, too: a backend's own worker may ask for it. A task that is enqueued
-    while a transaction is open reads that owner to its end; one that `transaction.on_commit()` enqueues does not.
+    `OPTIONS["BACKEND"]` is the dotted path of the real backend, and `OPTIONS["OPTIONS"]` are its options. An instance
+    is also an instance of the real backend's class, because a worker may check the class. Raises InvalidTaskBackend
+    without a `BACKEND`, and InvalidTask for a task that was made for a backend without tokens.
+
+    Enqueueing costs one query on each owner whose required position is unknown. A task that is enqueued inside a
+    transaction reads that owner until the task ends; enqueue it with `transaction.on_commit()` to let it read a
+    replica. In the settings:
+
+        TASKS = {
+            "default": {
+                "BACKEND": "switchyard.routing.contrib.tasks.PositionBackend",
+                "OPTIONS": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"},
+            }
+        }
     """
 
     def __new__(cls, alias: str, params: dict[str, Any]) -> Self:
@@ -47,45 +61,48 @@ class PositionBackend(BaseTaskBackend):
             path = params["OPTIONS"]["BACKEND"]
         except KeyError:
             raise InvalidTaskBackend(
-                f"TASKS['{alias}'] does not say which backend carries out its tasks. Name it in OPTIONS['BACKEND'], "
-                "and give its own options in OPTIONS['OPTIONS']."
+                f"TASKS['{alias}'] names no backend that runs its tasks. Set OPTIONS['BACKEND'] to its dotted path, "
+                "and OPTIONS['OPTIONS'] to its own options."
             ) from None
-        backend: type[Self] = _carrying_backend(import_string(path))
+        backend: type[Self] = _token_backend(import_string(path))
         return super().__new__(backend)
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, {**params, "OPTIONS": params["OPTIONS"].get("OPTIONS", {})})
 
     def validate_task(self, task: Any) -> None:
+        """Raise InvalidTask for a task that would pass its token to its function."""
         if not isinstance(task, PositionTask):
             raise InvalidTask(
-                f"Task '{task.module_path}' was made for a backend without positions: its function would be called with"
-                f" '{MESSAGE_KEY}'. Make it with @task(backend='{self.alias}'), or make the backend of the task a"
-                " PositionBackend, too."
+                f"Task '{task.module_path}' was made for a backend without positions: its function would get the "
+                f"argument '{MESSAGE_KEY}'. Make the task with @task(backend='{self.alias}'), or make the backend of "
+                "the task a PositionBackend, too."
             )
         super().validate_task(task)
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        return super().enqueue(task, args, _carrying(kwargs))  # the real backend's
+        """Enqueue the task with its token on the real backend."""
+        return super().enqueue(task, args, _with_token(kwargs))
 
     async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        # It may ask an owner for its position.
-        return await super().aenqueue(task, args, await sync_to_async(_carrying)(kwargs))
+        """Enqueue the task with its token, which is made in a thread: it may query an owner for its position."""
+        return await super().aenqueue(task, args, await sync_to_async(_with_token)(kwargs))
 
 
-def _carrying(kwargs: dict[str, Any]) -> Carrying:
-    if isinstance(kwargs, Carrying):
+def _with_token(kwargs: dict[str, Any]) -> KwargsWithToken:
+    if isinstance(kwargs, KwargsWithToken):
         return kwargs
     token = token_for_task()
-    return Carrying(kwargs | {MESSAGE_KEY: token} if token else kwargs)
+    return KwargsWithToken(kwargs | {MESSAGE_KEY: token} if token else kwargs)
 
 
 @cache
-def _carrying_backend(backend: Any) -> Any:
+def _token_backend(backend: Any) -> Any:
     task_class = backend.task_class
-    carrying = PositionTask if task_class is Task else _over(PositionTask, task_class, __slots__=())
-    return _over(PositionBackend, backend, task_class=carrying)
+    position_task = PositionTask if task_class is Task else _combine(PositionTask, task_class, __slots__=())
+    return _combine(PositionBackend, backend, task_class=position_task)
 
 
-def _over(ours: type, real: type, **attributes: Any) -> type:
+def _combine(ours: type, real: type, **attributes: Any) -> type:
+    """Return a class that extends the real class by ours, under the name of the real class."""
     return type(real.__name__, (ours, real), {"__module__": real.__module__, **attributes})

@@ -1,1 +1,1 @@
-"""How the servers are watched: probes, lag, fitness and failures, beside the requests. No request's state."""
+"""How each process watches the servers, in threads beside its requests: probes, lag, fitness, failures. No routing."""

@@ -1,4 +1,7 @@
-"""The servers behind one replica's alias: how the others than the asked one are found, asked, and let in."""
+"""The other servers behind the alias of a replica: find them, probe them, and admit them once they have caught up.
+
+The first server has the probe of `ReplicaWatch`. No evaluation of lag or fitness here.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,110 +15,122 @@ from switchyard.routing.monitor import sockets
 from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe
 from switchyard.routing.topology.replication import Sample, shared_aliases
 
-DISCOVERY_INTERVAL_SECONDS = 60.0  # seconds from one look for other servers to the next
-MAX_ATTEMPTS = 4  # connections of one look
-_SHARED_ALIAS_TTL_SECONDS = 60.0  # seconds that an alias counts as shared after it has shown one server only
-_MAX_SERVERS = 8  # servers asked behind one alias, beside the first
+DISCOVERY_INTERVAL_SECONDS = 60.0  # between two searches, unless a request reaches an unprobed server
+MAX_ATTEMPTS = 4  # connections of one search
+_SHARED_ALIAS_TTL_SECONDS = 60.0  # an alias stays shared for so long after the last sight of a second server
+_MAX_SERVERS = 8  # probed behind one alias, without the first
 
 
 class DiscoveryProbe(ServerProbe):
-    """Asks a server that nobody else asks. It ends where its connections lead to none."""
+    """A probe that searches for a server without a probe, and then keeps probing it.
+
+    `claimed` returns the servers that other probes have; the probe gives up a connection to one of them. The thread
+    ends after MAX_ATTEMPTS probes in a row without a server of its own.
+    """
 
     def __init__(
-        self, alias: str, taken: Callable[["DiscoveryProbe"], AbstractSet[str]], after: Callable[[Any], str]
+        self, alias: str, claimed: Callable[["DiscoveryProbe"], AbstractSet[str]], extra_check: Callable[[Any], str]
     ) -> None:
-        super().__init__(alias, extra_check=after)
+        super().__init__(alias, extra_check=extra_check)
         self.found = False
-        self._claimed = taken
-        self._left = MAX_ATTEMPTS
+        self._claimed = claimed
+        self._attempts_left = MAX_ATTEMPTS
 
     def probe(self) -> None:
+        """Probe once; forget a server that another probe has, and stop after the last attempt."""
         super().probe()
         if self.last_sample is not None and self.last_sample.status.server_id in self._claimed(self):
             self.reset()
         if self.last_sample is not None and not self.error:
-            self.found, self._left = True, MAX_ATTEMPTS
+            self.found, self._attempts_left = True, MAX_ATTEMPTS
             return
-        self._left -= 1
-        if not self._left:
+        self._attempts_left -= 1
+        if not self._attempts_left:
             self.stop()
 
 
 class ServerDiscovery:
-    """All servers behind one replica's alias. Used by one thread at a time, which judges."""
+    """All servers behind the alias of one replica. Not thread-safe: `OwnerWatch` holds its lock around each call.
 
-    def __init__(self, alias: str, first: ServerProbe, after: Callable[[], Callable[[Any], str]]) -> None:
+    `first_probe` is the probe of the replica. `make_check` makes an `extra_check` for each further probe.
+    """
+
+    def __init__(self, alias: str, first_probe: ServerProbe, make_check: Callable[[], Callable[[Any], str]]) -> None:
         self.alias = alias
         self.discovered: list[DiscoveryProbe] = []
-        self._first = first
-        self._after = after
-        self._look_at = 0.0
+        self._first_probe = first_probe
+        self._make_check = make_check
+        self._next_search_at = 0.0  # time.monotonic()
         self._known_unprobed: AbstractSet[str] = frozenset()
-        self._ended = False
+        self._stopped = False
         self._admitted: set[str] = set()
-        self._first_seen_at: dict[str, float] = {}
-        self._required_position: dict[str, Position] = {}
+        self._first_seen_at: dict[str, float] = {}  # server -> time.monotonic()
+        self._required_position: dict[str, Position] = {}  # server -> position of the owner after the first sight
 
     def probes(self) -> Iterator[tuple[str, ServerProbe]]:
-        """Yield each server that is asked, and who asks it."""
-        found = {}
-        for asker in (*reversed(self.discovered), self._first):
-            if (sample := asker.last_sample) is not None:
-                found[sample.status.server_id] = asker
-        yield from found.items()
+        """Yield each probed server, and its probe. The first probe comes before others that reach its server."""
+        probes = {}
+        for probe in (*reversed(self.discovered), self._first_probe):
+            if (sample := probe.last_sample) is not None:
+                probes[sample.status.server_id] = probe
+        yield from probes.items()
 
     def servers(self) -> set[str]:
-        """Return every server that a connection of this process leads to."""
-        asked = self._asked()
-        return asked | sockets.connected_servers(self.alias, asked)
+        """Return every server behind the alias that a connection of this process leads to."""
+        probed = self._probed_servers()
+        return probed | sockets.connected_servers(self.alias, probed)
 
     def update(self) -> bool:
-        """Note whether several servers share the alias; tell whether one of them is asked by nobody."""
-        asked = self._asked()
-        strangers = sockets.connected_servers(self.alias, asked)
-        seen = asked | strangers
+        """Note whether the alias is shared, and forget servers that are gone. Return True if a server has no probe."""
+        probed, unprobed = self._probed_servers(), self._unprobed_servers()
+        seen = probed | unprobed
         if len(seen) > 1:
             shared_aliases[self.alias] = time.monotonic()
         elif time.monotonic() - shared_aliases.get(self.alias, inf) > _SHARED_ALIAS_TTL_SECONDS:
             shared_aliases.pop(self.alias, None)
-        for gone in self._first_seen_at.keys() - seen:  # if it comes back, it may have less than it had
+        for gone in self._first_seen_at.keys() - seen:  # a server that returns may have fewer rows than before
             del self._first_seen_at[gone]
             self._required_position.pop(gone, None)
             self._admitted.discard(gone)
-        return bool(strangers)
+        return bool(unprobed)
 
     def _unprobed_servers(self) -> set[str]:
-        return sockets.connected_servers(self.alias, self._asked())
+        return sockets.connected_servers(self.alias, self._probed_servers())
 
-    def _asked(self) -> set[str]:
+    def _probed_servers(self) -> set[str]:
         return {server for server, _ in self.probes()}
 
     def discover(self, now: float) -> None:
-        """Look for other servers: now and then, and when a request was led to one."""
-        self.discovered = [seeker for seeker in self.discovered if seeker.is_alive()]
-        if self._ended or self._first.last_sample is None or self._first.error or len(self.discovered) == _MAX_SERVERS:
+        """Search for another server in each interval, and at once when a request reached a new unprobed server.
+
+        `now` is a `time.monotonic()`. One search runs at a time, and none while the first server does not answer.
+        """
+        self.discovered = [probe for probe in self.discovered if probe.is_alive()]
+        first = self._first_probe
+        if self._stopped or first.last_sample is None or first.error or len(self.discovered) == _MAX_SERVERS:
             return
-        if any(not seeker.found for seeker in self.discovered):
+        if any(not probe.found for probe in self.discovered):
             return
-        strangers = self._unprobed_servers()
-        if now >= self._look_at or strangers - self._known_unprobed:
-            self._look_at, self._known_unprobed = now + DISCOVERY_INTERVAL_SECONDS, strangers
-            self.discovered.append(DiscoveryProbe(self.alias, self._claimed_before, self._after()))
+        unprobed = self._unprobed_servers()
+        if now >= self._next_search_at or unprobed - self._known_unprobed:
+            self._next_search_at, self._known_unprobed = now + DISCOVERY_INTERVAL_SECONDS, unprobed
+            self.discovered.append(DiscoveryProbe(self.alias, self._claimed_before, self._make_check()))
             self.discovered[-1].start()
 
     def stop(self) -> None:
-        """Seek and ask no more."""
-        self._ended = True
-        for seeker in self.discovered:
-            seeker.stop()
+        """Stop all probes of this alias except the first, and start no search any more."""
+        self._stopped = True
+        for probe in self.discovered:
+            probe.stop()
 
     def admits(
         self, server: str, position: Position, owner: Sample | None, *, owner_unavailable: bool, now: float
     ) -> bool:
-        """Tell whether the server surely has what was read behind this alias before it was met.
+        """Return True once the server has caught up with the owner's position at the time it was first seen.
 
-        That is what the owner had when it was asked next; while it cannot be asked, what it had when it last was. Who
-        was alone here from the beginning has it.
+        That position comes from the next sample of the owner, or from its last sample if the owner is unavailable. Then
+        the server has all rows that clients read behind this alias before. The only server ever seen behind the alias
+        needs no check. `now` is a `time.monotonic()`.
         """
         if server in self._admitted:
             return True
@@ -123,11 +138,11 @@ class ServerDiscovery:
             self._first_seen_at.setdefault(server, now)
             self._admitted.add(server)
             return True
-        # A round later: by then each read notes which server it was on.
-        met = self._first_seen_at.setdefault(server, now + PROBE_INTERVAL_SECONDS)
+        # One interval later: by then each read notes its server, because the alias is known to be shared.
+        seen_at = self._first_seen_at.setdefault(server, now + PROBE_INTERVAL_SECONDS)
         if (
             server not in self._required_position
-            and (owner_unavailable or owner.begun_at > met)
+            and (owner_unavailable or owner.begun_at > seen_at)
             and owner.status.position is not None
         ):
             self._required_position[server] = owner.status.position
@@ -136,6 +151,7 @@ class ServerDiscovery:
         self._admitted.add(server)
         return True
 
-    def _claimed_before(self, seeker: DiscoveryProbe) -> set[str]:
-        before = (self._first, *takewhile(lambda each: each is not seeker, self.discovered))
-        return {asker.last_sample.status.server_id for asker in before if asker.last_sample is not None}
+    def _claimed_before(self, probe: DiscoveryProbe) -> set[str]:
+        """Return the servers of the probes before this probe: of two probes on one server, the earlier keeps it."""
+        before = (self._first_probe, *takewhile(lambda each: each is not probe, self.discovered))
+        return {each.last_sample.status.server_id for each in before if each.last_sample is not None}

@@ -1,4 +1,7 @@
-"""One server, asked again and again by a thread of its own over a connection of its own, however long it hangs."""
+"""Probe one server: a thread of its own asks for the status, again and again, over a connection of its own.
+
+The thread may hang as long as its server does. watch.py evaluates the samples, and never waits for this thread.
+"""
 
 import threading
 import time
@@ -12,11 +15,11 @@ from django.db.utils import load_backend
 from switchyard.positions import Dialect, dialect_for
 from switchyard.routing.topology.replication import Sample
 
-PROBE_INTERVAL_SECONDS = 0.25  # seconds from one question to the next
-PROBE_TIMEOUT_SECONDS = 0.5  # seconds for an answer
+PROBE_INTERVAL_SECONDS = 0.25  # from the start of a probe to the start of the next
+PROBE_TIMEOUT_SECONDS = 0.5  # a probe that takes longer marks its server as down
 
-# What ends a connection that hangs. A server that is stopped holds its thread; the deadline judges it all the same.
-_DEADLINES: dict[str, dict[str, Any]] = {
+# Options that end a connection that hangs. A stopped server can hold the thread for longer than PROBE_TIMEOUT_SECONDS.
+_DRIVER_TIMEOUTS: dict[str, dict[str, Any]] = {
     "postgresql": {
         "connect_timeout": 2,
         "tcp_user_timeout": 2000,
@@ -30,35 +33,40 @@ _DEADLINES: dict[str, dict[str, Any]] = {
 
 
 class ServerProbe(threading.Thread):
-    """Asks one server in every round. It may hang; who judges its answers does not."""
+    """A thread that probes the server of one alias, once in each interval, over one connection.
+
+    `extra_check` gets the cursor of each probe, and returns a reason why the server must not be read, or an empty text.
+    """
 
     def __init__(self, alias: str, *, extra_check: Callable[[Any], str] = lambda _cursor: "") -> None:
-        super().__init__(name=f"switchyard-asks-{alias}", daemon=True)
+        super().__init__(name=f"switchyard-probe-{alias}", daemon=True)
         self.alias = alias
         self.vendor = connections[alias].vendor
-        self.last_sample: Sample | None = None  # the newest answer
-        self.error = ""  # why the last question had no answer, or what `after` found
-        self._after = extra_check
-        self._began_at: float | None = None
+        self.last_sample: Sample | None = None  # the newest; None before the first
+        self.error = ""  # of the last probe, or the reason of `extra_check`; empty without an error
+        self._extra_check = extra_check
+        self._began_at: float | None = None  # of the running probe
         self._reconnects = False
         self._stopped = threading.Event()
         self._connection: Any = None
         self._dialect: Dialect
 
     def run(self) -> None:
+        """Probe until `stop()`, and close the connection."""
         while not self._stopped.is_set():
-            begun = time.monotonic()
+            began_at = time.monotonic()
             self.probe()
-            self._stopped.wait(max(PROBE_INTERVAL_SECONDS - (time.monotonic() - begun), PROBE_INTERVAL_SECONDS / 5))
+            remaining_seconds = PROBE_INTERVAL_SECONDS - (time.monotonic() - began_at)
+            self._stopped.wait(max(remaining_seconds, PROBE_INTERVAL_SECONDS / 5))
         self._close()
 
     def stop(self) -> None:
-        """Let the thread end after its round."""
+        """Let the thread end after the running probe."""
         self._stopped.set()
 
     def probe(self) -> None:
-        """Ask once and keep the answer."""
-        self._began_at = begun = time.monotonic()
+        """Ask the server once for its status, and keep the sample or the error."""
+        self._began_at = began_at = time.monotonic()
         if self._reconnects:
             self._reconnects = False
             self._close()
@@ -67,46 +75,46 @@ class ServerProbe(threading.Thread):
                 self._connection = open_probe_connection(self.alias, self.vendor)
                 self._dialect = dialect_for(self.vendor, self._connection)
             cursor = self._connection.cursor()
-            answer = self._dialect.status(cursor)
-            fault = self._after(cursor)
+            status = self._dialect.status(cursor)
+            error = self._extra_check(cursor)
             cursor.close()
-            # In this order: who judges meanwhile must not take the answer before the fault for a new one.
-            self.last_sample = Sample(begun, answer)
-            self.error = fault
-        except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each means that it cannot be read
-            self.error = f"{type(error).__name__} when asked"
+            # In this order: an evaluation in between must not see an old sample without its error.
+            self.last_sample = Sample(began_at, status)
+            self.error = error
+        except Exception as raised:  # noqa: BLE001 - drivers raise any class; each means that the server cannot be read
+            self.error = f"{type(raised).__name__} when asked"
             self._close()
         self._began_at = None
 
     def pending_seconds(self, now: float) -> float:
-        """Return how many seconds ago the question under way was asked; 0 when none is."""
-        asked = self._began_at
-        return 0.0 if asked is None else now - asked
+        """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""
+        began_at = self._began_at  # read once: the thread changes it
+        return 0.0 if began_at is None else now - began_at
 
     def reconnect(self) -> None:
-        """Ask the next question over a new connection, which may lead elsewhere."""
+        """Probe over a new connection next time, because the address may lead to another server now."""
         self._reconnects = True
 
     def reset(self) -> None:
-        """Forget the server and the connection to it: the next question may reach another one."""
+        """Forget the sample and close the connection: the next probe may reach another server."""
         self.last_sample = None
         self._close()
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):  # it is broken, that is why it is closed
+            with suppress(Exception):  # a broken connection may raise while it closes
                 connection.close()
 
 
 def open_probe_connection(alias: str, vendor: str) -> Any:
-    """Return a new driver connection: no pool's, no thread's, and known to no wrapper that judges or counts."""
+    """Return a new driver connection with time-outs: outside pools, guards and counters, in autocommit mode."""
     settings = connections.settings[alias]
-    options = {**settings["OPTIONS"], **_DEADLINES[vendor]}
+    options = {**settings["OPTIONS"], **_DRIVER_TIMEOUTS[vendor]}
     options.pop("pool", None)
     wrapper = load_backend(settings["ENGINE"]).DatabaseWrapper({**settings, "OPTIONS": options}, alias)
     connection = wrapper.get_new_connection(wrapper.get_connection_params())
-    # Each question for itself: a transaction would stay open between two.
+    # Without autocommit, a transaction would stay open from probe to probe.
     if vendor == "mysql":
         connection.autocommit(True)
     else:

@@ -1,4 +1,4 @@
-"""Whether a replica has replayed its owner's migrations: until it has, its tables are not those of the models."""
+"""Whether a replica has replayed the migrations of its owner. Until then, its tables do not match the models."""
 
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -10,22 +10,22 @@ from django.db.migrations.loader import MigrationLoader
 from switchyard.routing.topology.ownership import owner_of_app
 from switchyard.routing.topology.tables import has_owner
 
-# What servers say when asked for a table that they lack: PostgreSQL's state, MySQL's and MariaDB's number.
-_NO_TABLE = frozenset({"42P01", 1146})
+# The error of a missing table: the SQLSTATE of PostgreSQL, the number of MySQL and MariaDB.
+_MISSING_TABLE = frozenset({"42P01", 1146})
 
 
 class ReplicaMigrations:
-    """Asks a replica in each round until it has its owner's migrations, and never again."""
+    """The extra check of a replica's probe: one query in each probe until the replica has its owner's migrations."""
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
-        self._has = False
+        self._complete = False
 
     def __call__(self, cursor: Any) -> str:
-        """Return what is wrong, as a word; empty when nothing is."""
-        if not self._has and missing_migrations(self._owner, frozenset()):
-            self._has = not missing_migrations(self._owner, _applied(cursor))
-            return "" if self._has else "unmigrated"
+        """Return `unmigrated` if migrations are missing on the replica, else an empty text."""
+        if not self._complete and missing_migrations(self._owner, frozenset()):
+            self._complete = not missing_migrations(self._owner, _applied(cursor))
+            return "" if self._complete else "unmigrated"
         return ""
 
 
@@ -33,16 +33,17 @@ def _applied(cursor: Any) -> set[tuple[str, str]]:
     try:
         cursor.execute("SELECT app, name FROM django_migrations")
     except Exception as error:
-        if _NO_TABLE.isdisjoint((getattr(error, "sqlstate", None), *error.args[:1])):
+        if _MISSING_TABLE.isdisjoint((getattr(error, "sqlstate", None), *error.args[:1])):
             raise
         return set()
     return {(app, name) for app, name in cursor.fetchall()}
 
 
 def missing_migrations(owner: str, applied: AbstractSet[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the migrations on disk of the owner's apps that are not among the applied ones.
+    """Return the migrations on disk of the owner's apps that are not applied, as (app label, name).
 
-    A squashed migration and those it replaces stand for each other, and what is applied beyond the disk's is fine.
+    A squashed migration counts as applied if all migrations that it replaces are, and the other way round. Applied
+    migrations that are not on disk are ignored.
     """
     on_disk = {key: migration for key, migration in _on_disk().items() if owner_of_app(key[0]) == owner}
     covered = set(applied)

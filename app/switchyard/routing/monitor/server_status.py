@@ -1,4 +1,4 @@
-"""The owners that have replicas, and these, as rows to look at: what this process knows about each server."""
+"""Report what this process knows about the servers of owners and replicas, for commands, console and metrics."""
 
 import time
 from collections.abc import Iterator
@@ -11,54 +11,55 @@ from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import replication_set
 
 FIT = "fit"
-NO_LAG = "no lag"  # a replica that shows every row of its owner at once: a file's
+NO_LAG = "no lag"  # the replica shows each row of its owner at once: an SQLite file, a mirror in tests
 
 
 @dataclass(frozen=True)
 class ServerReport:
-    """One server; what is not known, or what its vendor does not count, is None."""
+    """The state of one alias. A value that is unknown, or that its vendor does not count, is None."""
 
     alias: str
     replica_of: str | None
-    state: str  # `fit`, or why it is not read; of an owner, why it must not be written
+    state: str  # `fit`, `no lag`, or the reason why a replica is not read or an owner must not be written
     position: str | None
     lag_seconds: float | None
     lag_bytes: int | None
-    age_seconds: float | None  # of its newest answer
+    age_seconds: float | None  # of the newest sample
 
     @property
     def fit(self) -> bool:
-        """Tell whether it does its part."""
+        """Return True if a replica may be read, or an owner written."""
         return self.state in {FIT, NO_LAG}
 
     @property
     def known(self) -> bool:
-        """Tell whether the server has answered, or why it has not."""
+        """Return True if the server has answered, or the reason of its silence is known."""
         return self.position is not None or self.state != FIT
 
 
 def server_reports() -> list[ServerReport]:
-    """Return every owner that has replicas, each followed by these, as far as is known now."""
-    return [server for owner in connections if replicas_of(owner) for server in _of(owner, time.monotonic())]
+    """Return a report of every owner with replicas, followed by the reports of its replicas. No query."""
+    now = time.monotonic()
+    return [report for owner in connections if replicas_of(owner) for report in _reports_of(owner, now)]
 
 
-def _of(owner: str, now: float) -> Iterator[ServerReport]:
-    group = replication_set(owner)
+def _reports_of(owner: str, now: float) -> Iterator[ServerReport]:
+    snapshot = replication_set(owner).snapshot
     ages = {
-        asker.alias: now - asker.last_sample.begun_at for asker in monitor.probes() if asker.last_sample is not None
+        probe.alias: now - probe.last_sample.begun_at for probe in monitor.probes() if probe.last_sample is not None
     }
-    written = group.snapshot.owner_sample.status.position if group.snapshot.owner_sample else None
-    fit = NO_LAG if group.snapshot.lag_free else FIT
+    written = snapshot.owner_sample.status.position if snapshot.owner_sample else None
+    fit = NO_LAG if snapshot.lag_free else FIT
     yield ServerReport(
         alias=owner,
         replica_of=None,
-        state=group.snapshot.unavailable_reason or fit,
+        state=snapshot.unavailable_reason or fit,
         position=written.text() if written else None,
         lag_seconds=None,
         lag_bytes=None,
         age_seconds=ages.get(owner),
     )
-    for replica in group.snapshot.replicas:
+    for replica in snapshot.replicas:
         yield ServerReport(
             alias=replica.alias,
             replica_of=owner,

@@ -1,7 +1,7 @@
-"""The open connections of each alias: which server each leads to, and how to cut them from another thread.
+"""The sockets of each alias' open connections: which server each leads to, and how to shut one down from any thread.
 
-A thread that waits inside a driver for a hung server is woken by nothing but the end of its connection. What is still
-being opened is not here: `connect_timeout` ends that.
+Only the end of its connection wakes a thread that waits inside a driver for a hung server. A connection that is still
+being opened is not known here: connections/connect.py ends the wait for it.
 """
 
 import os
@@ -15,98 +15,97 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-# That the other end sends no more, though what it has sent may be unread.
+# The poll event for a peer that has closed its end, even if sent data is still unread.
 _PEER_CLOSED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class SocketRef(NamedTuple):
-    """Where a connection's socket was when it was opened."""
+    """The socket of a driver connection, as it was when the connection was tracked."""
 
     descriptor: int
-    inode: tuple[int, int]  # the socket's own for as long as it is open, whatever its descriptor is used for later
-    server: str = ""  # where it leads, once it was asked
+    inode: tuple[int, int]  # device and number; they identify the socket, because its descriptor may be reused
+    server: str = ""  # its id; empty until known
 
 
-_places: defaultdict[str, WeakKeyDictionary[Any, SocketRef]] = defaultdict(WeakKeyDictionary)
+_sockets: defaultdict[str, WeakKeyDictionary[Any, SocketRef]] = defaultdict(WeakKeyDictionary)
 _lock = threading.Lock()
 
 
 def track(alias: str, connection: Any) -> None:
-    """Take down the socket of a driver connection, just opened or taken from a pool; a file's has none.
+    """Remember the socket of a driver connection that was opened or taken from a pool; a file has no socket.
 
-    Where it leads stays known.
+    A connection that is tracked again with the same socket keeps its server.
     """
     if (descriptor := getattr(connection, "fileno", None)) is None:
         return
-    place = SocketRef(descriptor(), _inode(descriptor()))
+    ref = SocketRef(descriptor(), _inode(descriptor()))
     with _lock:
-        known = _places[alias].get(connection)
-        _places[alias][connection] = known if known is not None and known[:2] == place[:2] else place
+        known = _sockets[alias].get(connection)
+        _sockets[alias][connection] = known if known is not None and known[:2] == ref[:2] else ref
 
 
 def set_server(alias: str, connection: Any, server: str) -> None:
-    """Take down which server a registered connection leads to."""
+    """Remember the server of a tracked connection."""
     with _lock:
-        _places[alias][connection] = _places[alias][connection]._replace(server=server)
+        _sockets[alias][connection] = _sockets[alias][connection]._replace(server=server)
 
 
 def server_of(alias: str, connection: Any) -> str:
-    """Return the server that the connection leads to, empty where it is not known."""
-    place = _places[alias].get(connection)
-    return place.server if place is not None else ""
+    """Return the server that the connection leads to; empty if it is unknown."""
+    ref = _sockets[alias].get(connection)
+    return ref.server if ref is not None else ""
 
 
-def connected_servers(alias: str, beside: AbstractSet[str]) -> set[str]:
-    """Return the servers that the alias' connections lead to beside these, but for those that have ended them all."""
+def connected_servers(alias: str, excluded: AbstractSet[str]) -> set[str]:
+    """Return servers with at least one open connection for this alias, without the `excluded` servers."""
     with _lock:
-        places = [place for place in _places[alias].values() if place.server and place.server not in beside]
-    return {place.server for place in places if _is_open(place)}
+        refs = [ref for ref in _sockets[alias].values() if ref.server and ref.server not in excluded]
+    return {ref.server for ref in refs if _is_open(ref)}
 
 
 def shutdown(alias: str, server: str = "") -> int:
-    """Shut down the sockets of the alias' open connections, or of those to one server, and return how many.
+    """Shut down the sockets of the alias' open connections, or only of those to `server`, and return their number.
 
-    Whoever waits for one of them gets the driver's error of a lost connection. The connections are left to their
-    threads to close.
+    A thread that waits for such a connection gets the driver's error of a lost connection, and closes it itself.
     """
     with _lock:
-        places = [place for place in _places[alias].values() if server in {"", place.server}]
-    return sum(_shut_down(place) for place in places)
+        refs = [ref for ref in _sockets[alias].values() if server in {"", ref.server}]
+    return sum(_shut_down(ref) for ref in refs)
 
 
-def _shut_down(place: SocketRef) -> bool:
-    with _socket_of(place) as same, suppress(OSError):
-        if same is not None:
-            same.shutdown(socket.SHUT_RDWR)
+def _shut_down(ref: SocketRef) -> bool:
+    with _socket_of(ref) as end, suppress(OSError):
+        if end is not None:
+            end.shutdown(socket.SHUT_RDWR)
             return True
-    return False  # its server has closed it
+    return False  # closed already
 
 
-def _is_open(place: SocketRef) -> bool:
-    with _socket_of(place) as same:
-        if same is None:
+def _is_open(ref: SocketRef) -> bool:
+    with _socket_of(ref) as end:
+        if end is None:
             return False
         poll = select.poll()
-        poll.register(same, _PEER_CLOSED)
+        poll.register(end, _PEER_CLOSED)
         return not poll.poll(0)
 
 
 @contextmanager
-def _socket_of(place: SocketRef) -> Iterator[socket.socket | None]:
-    """Yield the connection's socket, None if it is closed."""
-    # Its owner may close the connection meanwhile, and the descriptor may be another's by now. A duplicate stays what
-    # it is, so that it can be looked at before it is used.
+def _socket_of(ref: SocketRef) -> Iterator[socket.socket | None]:
+    """Yield a duplicate of the connection's socket; None if the connection is closed."""
+    # The thread of the connection may close it meanwhile, and its descriptor may be reused. A duplicate stays the same,
+    # so that it can be identified before it is used.
     try:
-        duplicate = os.dup(place.descriptor)
+        duplicate = os.dup(ref.descriptor)
     except OSError:
         yield None
         return
-    if _inode(duplicate) != place.inode:
+    if _inode(duplicate) != ref.inode:
         os.close(duplicate)
         yield None
         return
-    with socket.socket(fileno=duplicate) as same:
-        yield same
+    with socket.socket(fileno=duplicate) as end:
+        yield end
 
 
 def _inode(descriptor: int) -> tuple[int, int]:
@@ -115,10 +114,10 @@ def _inode(descriptor: int) -> tuple[int, int]:
 
 
 def _after_fork() -> None:
-    """Forget the parent's connections: to shut one down here would end it there."""
+    """Forget the connections of the parent process: a shutdown here would end them there."""
     global _lock  # noqa: PLW0603 - another thread may have held it
     _lock = threading.Lock()
-    _places.clear()
+    _sockets.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)

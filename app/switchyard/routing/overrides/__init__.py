@@ -1,1 +1,1 @@
-"""What a program may ask of routing in a block or a function."""
+"""Blocks and decorators that change how routing treats the code inside. Settings for a whole project are in conf.py."""

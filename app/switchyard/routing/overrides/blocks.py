@@ -1,4 +1,7 @@
-"""What a program may ask of routing, in a block or in a function: overrides that nest and restore what was."""
+"""Overrides of the routing context, as blocks and decorators. They nest, and each restores the context before it.
+
+`read_only()` is also an override, but opens a transaction: see read_only.py.
+"""
 
 # ruff: noqa: N801 - used as functions: `with use_primary():`, `@use_primary()`
 
@@ -17,37 +20,50 @@ logger = logging.getLogger(__name__)
 
 
 class Override:
-    """A block in which something else is asked for; also a decorator of functions, generators, and both as async.
+    """A block that runs in a derived routing context; also a decorator of functions and generators, plain or async.
 
-    It holds nothing of the block itself, so one object serves many threads and tasks at once.
+    A decorated generator runs each of its steps in that context, and its consumer stays in its own. The object keeps no
+    state of a block, so many threads and tasks can use one object at the same time. No query.
     """
 
-    def __init__(self, **asked: Any) -> None:
-        self._asked = asked
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
 
     def __enter__(self) -> Self:
-        push(current().derive(**self._asked))
+        push(current().derive(**self._changes))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pop()
 
     def __call__[F: Callable[..., Any]](self, function: F) -> F:
-        wrap = next((wrap for holds, wrap in _WRAPS if holds(function)), _plain)
+        wrap = next((wrap for is_kind, wrap in _WRAPPERS if is_kind(function)), _plain)
         return cast(F, wraps(function)(wrap(self, function)))
 
 
 class use_primary(Override):
-    """Read everything from its owner."""
+    """Read all rows from their owner, for values that must not be stale. A block or a decorator.
+
+    >>> with use_primary():
+    ...     explain_route(Product).alias
+    'default'
+    """
 
     def __init__(self) -> None:
         super().__init__(preference="primary", read_only_aliases={})
 
 
 class use_replica(Override):
-    """Read from a fit replica though what this request wrote, or a transaction, is not there: for reports.
+    """Read from a fit replica, even if it has not caught up: for reports. A block or a decorator.
 
-    Rows that must never be stale (PRIMARY_ONLY) are read from their owner all the same.
+    The rows may lack writes of this client and of an open transaction. Reads go to the owner if no replica is fit, and
+    rows of PRIMARY_ONLY apps always do.
+
+        >>> @use_replica()
+        ... def product_count():
+        ...     return Product.objects.count()
+        >>> product_count()
+        0
     """
 
     def __init__(self) -> None:
@@ -55,16 +71,28 @@ class use_replica(Override):
 
 
 class without_stickiness(Override):
-    """Write without sending the reads that follow to the owner: for rows that this client does not read back."""
+    """Write without a required position for the reads that follow: for rows that this client does not read back.
+
+    A block or a decorator. Later reads of this client may go to a replica that lacks these writes.
+
+        >>> with without_stickiness():
+        ...     Product.objects.update(name="signal lamp")
+        0
+    """
 
     def __init__(self) -> None:
         super().__init__(sticky=False)
 
 
 class allow_writes(Override):
-    """Let a READ_ONLY owner be written; on any other alias it changes nothing.
+    """Allow writes on an owner of SWITCHYARD["READ_ONLY"]; on other aliases it changes nothing. A block or a decorator.
 
-    Refused inside a request, whatever the reason.
+    `alias` is the read-only owner. `reason` says why it is written; the log shows it at level DEBUG. Raises
+    `AllowWritesError`, a `RoutingError`, inside a request: use it in management commands and tasks.
+
+        >>> with allow_writes("legacy", reason="nightly import"):
+        ...     Customer.objects.update(name="Ada")
+        0
     """
 
     def __init__(self, alias: str, *, reason: str) -> None:
@@ -73,11 +101,11 @@ class allow_writes(Override):
         super().__init__()
 
     def __enter__(self) -> Self:
-        state = current()
-        if state.in_request:
+        context = current()
+        if context.in_request:
             raise record_violation(AllowWritesError(alias=self._alias, reason=self._reason))
         logger.debug("Writes on '%s' are allowed: %s", self._alias, self._reason)
-        push(state.derive(write_allowed=state.write_allowed | {self._alias}))
+        push(context.derive(write_allowed=context.write_allowed | {self._alias}))
         return self
 
 
@@ -105,7 +133,7 @@ def _async_generator(override: Override, function: Callable[..., Any]) -> Callab
     return lambda *args, **kwargs: aiterate_in_context(function(*args, **kwargs), override.__enter__)
 
 
-_WRAPS = (
+_WRAPPERS = (
     (iscoroutinefunction, _coroutine),
     (isgeneratorfunction, _generator),
     (isasyncgenfunction, _async_generator),

@@ -1,7 +1,8 @@
-"""A transaction in which nothing is written, on a replica: for views and reports that only read.
+"""A read-only transaction on a replica, for views and reports that only read.
 
-Its reads see one snapshot (REPEATABLE READ), and its server refuses what no guard sees. Once begun it does not move: an
-error of the replica's is then the caller's, and a long one may be cancelled by what a PostgreSQL standby replays.
+All reads show the same moment (REPEATABLE READ), and the server refuses the writes that the guard does not see. The
+transaction does not move: the caller gets an error of the replica, and PostgreSQL may cancel a long transaction that is
+in the way of replay.
 """
 
 from collections.abc import Callable
@@ -24,32 +25,39 @@ from switchyard.routing.topology.replication import SHARES_CONNECTION_OF, replic
 
 
 class Statements(NamedTuple):
-    """What makes a server hold a transaction read-only."""
+    """The SQL that makes a transaction read-only on the server; an empty text sends nothing."""
 
-    before: str = ""
-    first: str = ""
-    after: str = ""
+    before: str = ""  # before BEGIN
+    first: str = ""  # the first statement inside the transaction
+    after: str = ""  # after COMMIT or ROLLBACK
 
 
 _SET = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _BY_VENDOR = {
     "postgresql": Statements(first=_SET),
-    "mysql": Statements(before=_SET),  # for the next one: inside a transaction it is an error
+    "mysql": Statements(before=_SET),  # for the next transaction; inside a transaction it is an error
     "sqlite": Statements(before="PRAGMA query_only = ON", after="PRAGMA query_only = OFF"),
 }
-_NOT_CALLS = (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
+_NOT_PLAIN = (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
 
 
 class read_only:  # noqa: N801 - used as a function, like the other overrides
-    """Read one owner's rows in a read-only transaction, in a block or in a function; `with` gives its alias.
+    """Read the rows of one owner in one read-only transaction. A block, whose `with` gives the alias, or a decorator.
 
-    With no alias it is on a replica of the default alias that has what this client wrote, or on the owner if there is
-    none. A named replica is taken as late as it is; it is the owner only while the replica is unfit. Rows that must
-    never be stale (PRIMARY_ONLY) and those of other owners are read where they always are. ORM and raw writes on the
-    owner are refused. Around a view it takes the place of the transaction that ATOMIC_REQUESTS would open on the owner.
+    Without `alias` the transaction is on a replica of `default` that has caught up for this client, or on `default` if
+    there is none. `alias` may name another owner, or a replica. A named replica is read even if it has not caught up;
+    only if it is unfit or cannot be opened, the transaction is on its owner. Inside the block, reads of other owners
+    and of PRIMARY_ONLY apps go to their usual alias. Writes on the owner raise `ReadOnlyBlockWriteError`, a
+    `RoutingError`; writes on other owners are allowed. As a decorator of a view, it replaces the transaction that
+    ATOMIC_REQUESTS would open on the owner. Decorating an async function or a generator raises TypeError.
 
-    Inside a transaction that is open on that alias already, and on a mirror in tests, it is a part of the
-    transaction: writes are refused by the guard then, and not by the server.
+    Extra queries, all on the chosen alias: BEGIN, COMMIT or ROLLBACK, and one statement that makes the transaction
+    read-only (two on SQLite). If a transaction is already open on the alias, the block is a savepoint in it. There, and
+    on a mirror in tests, only the guard refuses writes, and the server does not.
+
+        >>> with read_only() as alias:
+        ...     alias, Product.objects.count()
+        ('replica', 0)
     """
 
     def __init__(self, alias: str | None = None) -> None:
@@ -82,11 +90,11 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
                 _run(connection, _statements(connection).after)
 
     def __call__[F: Callable[..., Any]](self, function: F) -> F:
-        if any(holds(function) for holds in _NOT_CALLS):
+        if any(is_kind(function) for is_kind in _NOT_PLAIN):
             raise TypeError(
-                f"read_only() cannot hold {function}: Django has no transactions in async code, and one"
-                " around a generator would be open in its caller too. Move the reads into a plain function, decorate"
-                " that, and call it there (from async code by sync_to_async)."
+                f"read_only() cannot decorate {function}: Django has no transactions in async code, and a transaction"
+                " around a generator would stay open in its caller. Move the reads into a plain function, decorate that"
+                " function, and call it from there (from async code with sync_to_async)."
             )
 
         @wraps(function)
@@ -94,26 +102,26 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
             with self:
                 return function(*args, **kwargs)
 
-        # What Django's `non_atomic_requests` sets.
-        left_out: set[str] = getattr(function, "_non_atomic_requests", set())
-        vars(in_block)["_non_atomic_requests"] = left_out.union(owner_and_replicas(self._owner))
+        # Django's `non_atomic_requests` sets the same attribute.
+        non_atomic: set[str] = getattr(function, "_non_atomic_requests", set())
+        vars(in_block)["_non_atomic_requests"] = non_atomic.union(owner_and_replicas(self._owner))
         return cast(F, in_block)
 
     def _where(self, owner: str) -> str:
-        state, group = current(), replication_set(owner)
-        if owner in state.read_only_aliases:
-            return state.read_only_aliases[owner]
+        context, group = current(), replication_set(owner)
+        if owner in context.read_only_aliases:
+            return context.read_only_aliases[owner]
         if self._alias is not None:
             if self._alias == owner or any(each.alias == self._alias for each in group.snapshot.eligible):
                 return self._alias
-        elif (replica := replica_for_client(owner, state.consistency)) is not None and not transaction_may_be_stale(
+        elif (replica := replica_for_client(owner, context.consistency)) is not None and not transaction_may_be_stale(
             replica
         ):
             if len(group.snapshot.replicas) > 1:
-                state.consistency.last_replica.setdefault(owner, replica)
+                context.consistency.last_replica.setdefault(owner, replica)
             return replica
         if group.snapshot.replicas:
-            record_fallback(owner, state, "pinned" if self._alias is None and group.snapshot.eligible else "down")
+            record_fallback(owner, context, "pinned" if self._alias is None and group.snapshot.eligible else "down")
         return owner
 
 
@@ -146,7 +154,7 @@ def _begin_on(connection: BaseDatabaseWrapper) -> None:
 
 
 def _statements(connection: BaseDatabaseWrapper) -> Statements:
-    if SHARES_CONNECTION_OF in connection.settings_dict:  # the session is the owner's
+    if SHARES_CONNECTION_OF in connection.settings_dict:  # the session belongs to the owner
         return Statements()
     return _BY_VENDOR.get(connection.vendor, Statements())
 

@@ -1,4 +1,4 @@
-"""What follows a hit: by kind and by model, raised, logged or passed, and counted unless it passes."""
+"""Policies by kind and by model: errors are raised, logged or allowed, and counted unless they are allowed."""
 
 from typing import Any
 
@@ -19,20 +19,20 @@ def given(**chosen: Any) -> override_settings:
     return override_settings(SWITCHYARD={**SWITCHYARD, "POLICIES": chosen})
 
 
-def hit() -> CrossOwnerTransactionError:
+def violation() -> CrossOwnerTransactionError:
     """Return an error to apply a policy to."""
     return CrossOwnerTransactionError(alias="analytics", others="'default'")
 
 
-def test_policy__defaults() -> None:
-    """They hold without a setting, and each for itself beside a setting of others."""
+def test_policy_of__defaults() -> None:
+    """Each default holds unless its own policy is set."""
     assert [policy_of(kind) for kind in POLICIES] == ["raise", "raise", "warn"]
     with given(early_on_commit="allow"):
         assert [policy_of(kind) for kind in POLICIES] == ["raise", "allow", "warn"]
 
 
-def test_policy__by_model() -> None:
-    """A label in any letter case, a proxy as its concrete model, "*" for the others, the default without it."""
+def test_policy_of__by_model() -> None:
+    """Labels match in any letter case, proxies by their concrete model, "*" other models, else the default holds."""
     proxy = type(
         "Proxy", (User,), {"__module__": __name__, "Meta": type("Meta", (), {"proxy": True, "app_label": "x"})}
     )
@@ -42,32 +42,32 @@ def test_policy__by_model() -> None:
         assert [policy_of("stale_save", model) for model in (User, Customer)] == ["warn", "raise"]
 
 
-def test_apply__raise(seen: list[tuple[str, str]]) -> None:
+def test_enforce__raise(seen: list[tuple[str, str]]) -> None:
     """The error is raised, and counted once."""
     with given(cross_owner_transaction="raise"), pytest.raises(CrossOwnerTransactionError):
-        policies.enforce(hit())
+        policies.enforce(violation())
 
     assert seen == [("cross_owner_transaction", "analytics")]
 
 
-def test_apply__warn(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFixture) -> None:
-    """The error's text is logged with the place where it happened, and counted."""
+def test_enforce__warn(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFixture) -> None:
+    """The text of the error is logged with the stack, and counted."""
     with given(cross_owner_transaction="warn"):
-        policies.enforce(hit())
+        policies.enforce(violation())
 
     assert seen == [("cross_owner_transaction", "analytics")]
-    assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", str(hit()))]
-    assert "test_apply__warn" in str(caplog.records[0].stack_info)
+    assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", str(violation()))]
+    assert "test_enforce__warn" in str(caplog.records[0].stack_info)
 
 
-def test_apply__allow(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing happens, and nothing is counted."""
+def test_enforce__allow(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is raised, logged or counted."""
     with given(cross_owner_transaction="allow"):
-        policies.enforce(hit())
+        policies.enforce(violation())
 
     assert (seen, caplog.records) == ([], [])
 
 
-def test_policies__are_counted_by_kind() -> None:
-    """Each policy is a kind of violation of its own."""
+def test_policies__kinds() -> None:
+    """Each policy is a kind of violation."""
     assert POLICIES.keys() <= set(VIOLATION_KINDS)

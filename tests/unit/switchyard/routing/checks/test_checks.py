@@ -135,22 +135,22 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
         "E014",
         {"OWNERS": OWNERS, "MAX_LAG_SECONDS": "30"},
         [APP],
-        "['MAX_LAG_SECONDS'] is '30', which is no time",
-        "30 is the default",
+        "['MAX_LAG_SECONDS'] is '30', not a positive number of seconds",
+        "the default is 30",
     ),
-    ("E014", {"OWNERS": OWNERS, "MAX_LAG_SECONDS": float("nan")}, [APP], "['MAX_LAG_SECONDS'] is nan", "more than 0"),
+    ("E014", {"OWNERS": OWNERS, "MAX_LAG_SECONDS": float("nan")}, [APP], "['MAX_LAG_SECONDS'] is nan", "above 0"),
     (
         "E014",
         {"OWNERS": OWNERS, "REPLICAS": REPLICAS, "MAX_LAG_SECONDS": {"replica": True}},
         [APP],
         "['MAX_LAG_SECONDS']['replica'] is True",
-        "more than 0",
+        "above 0",
     ),
     (
         "E014",
         {"OWNERS": OWNERS, "REPLICAS": REPLICAS, "MAX_LAG_SECONDS": {"default": 5}},
         [APP],
-        "['MAX_LAG_SECONDS']['default'] is about no replica",
+        "['MAX_LAG_SECONDS']['default'] names no replica",
         "Name one of: replica",
     ),
     (
@@ -182,7 +182,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
 def test_check__a_wrong_setting(
     *, check_id: str, switchyard: dict[str, Any], routers: list[str], message: str, hint: str
 ) -> None:
-    """The check with that id says what is wrong and what to do."""
+    """The check with that id reports the mistake and the remedy."""
     with override_settings(SWITCHYARD=switchyard, DATABASE_ROUTERS=routers):
         found = [each for each in printed() if each.id == f"switchyard.{check_id}"]
 
@@ -202,7 +202,7 @@ WRONG_MIDDLEWARE = [
 
 @pytest.mark.parametrize(("check_id", "middleware", "message", "hint"), WRONG_MIDDLEWARE)
 def test_check__middleware(check_id: str, middleware: list[str], message: str, hint: str) -> None:
-    """RoutingMiddleware has to be there, before what writes as the response leaves; without replicas it need not."""
+    """With replicas, RoutingMiddleware must come before a middleware that writes; without replicas it is not needed."""
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, MIDDLEWARE=middleware):
         (found,) = printed()
     with override_settings(SWITCHYARD={"OWNERS": OWNERS}, MIDDLEWARE=middleware):
@@ -235,7 +235,7 @@ WRONG_DATABASES: list[tuple[str | None, dict[str, Any], str, str]] = [
 def test_check__databases(
     check_id: str | None, settings: dict[str, Any], message: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An alias' settings that fail later, or only under load, are found before anything runs."""
+    """Settings of an alias that fail later, or only under load, are found at the start."""
     for key, value in settings.items():
         monkeypatch.setitem(connections.settings["legacy"], key, value)
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "THREADS": 8}):
@@ -265,7 +265,7 @@ def test_check__every_id() -> None:
 
 
 def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ATOMIC_REQUESTS on `default` is Django's own business, and without THREADS no pool is too small."""
+    """ATOMIC_REQUESTS on `default` is allowed, and without THREADS no pool is too small."""
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
     monkeypatch.setitem(connections.settings["default"], "OPTIONS", {"pool": True})
     with override_settings(SWITCHYARD={"OWNERS": OWNERS}):
@@ -301,9 +301,9 @@ def test_check__a_replica_in_another_file(
 
 @isolate_apps("legacy")
 def test_check__a_generic_relation() -> None:
-    """It is a relation like others: its rows are looked for where the model's are."""
+    """A generic relation is checked like other relations: its rows are read from the alias of the model."""
 
-    class Tagged(models.Model):  # noqa: DJ008 - nobody prints it
+    class Tagged(models.Model):  # noqa: DJ008 - never printed
         tags = GenericRelation(ContentType)
 
         class Meta:
@@ -314,7 +314,7 @@ def test_check__a_generic_relation() -> None:
 
 @isolate_apps("legacy")
 def test_check__a_relation_to_nothing() -> None:
-    """A field that names no model is Django's to complain of."""
+    """A field that names no model is ignored, because Django reports it."""
 
     class Lost(models.Model):  # noqa: DJ008 - as above
         to = models.ForeignKey("nowhere.Nothing", models.CASCADE)
@@ -325,23 +325,23 @@ def test_check__a_relation_to_nothing() -> None:
     assert list(_relations(Lost)) == []
 
 
-def test_check_servers__tagged_as_one_of_databases() -> None:
-    """No server is asked by a check without `--database`, nor one whose vendor has no positions."""
+def test_check_servers__tag() -> None:
+    """Without `--database`, and for a vendor without positions, no server is queried."""
     assert check_servers in checks.registry.registry.get_checks(include_deployment_checks=True)
-    assert check_servers.tags == (checks.Tags.database,)  # type: ignore[attr-defined]  # what register() puts on it
+    assert check_servers.tags == (checks.Tags.database,)  # type: ignore[attr-defined]  # set by register()
     assert check_servers() == []
     assert check_servers(databases=["default", "legacy"]) == []
 
 
 @pytest.mark.parametrize("routers", [[REPLICA, APP], [REPLICA], [APP], []])
 def test_check__right_settings(routers: list[str]) -> None:
-    """Nothing is said where nothing is wrong."""
+    """Right settings give no message."""
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, DATABASE_ROUTERS=routers):
         assert printed() == []
 
 
 def test_check__the_service_itself() -> None:
-    """The service's own settings are right, and the checks run with Django's."""
+    """The settings of the service are right, and the checks run with those of Django."""
     assert [each for each in checks.run_checks() if str(each.id).startswith("switchyard.")] == []
     with override_settings(SWITCHYARD={"OWNERS": {}}):
         assert "switchyard.E001" in {each.id for each in checks.run_checks()}
@@ -369,14 +369,14 @@ def test_check__an_unowned_app(tmp_path: Path) -> None:
 
 
 def test_check__right_policies() -> None:
-    """All three keys, by model as well, in any letter case of its label."""
+    """Policies may be set by key, and by model in any letter case."""
     policies = {"stale_save": {"accounts.user": "warn", "*": "allow"}, "early_on_commit": "warn"}
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "POLICIES": policies}):
         assert printed() == []
 
 
 def test_check__touches_no_database() -> None:
-    """No connection is opened to find out."""
+    """The checks open no connection."""
     before = {alias: connections[alias].connection for alias in connections}
     check_routing()
 

@@ -1,4 +1,4 @@
-"""Opening a connection to a server that may be found away meanwhile."""
+"""Opening a connection to a server that may be marked down meanwhile."""
 
 from threading import Event
 from typing import Any
@@ -9,32 +9,32 @@ from django.db import OperationalError
 from switchyard.routing.connections.connect import connect_unless_down
 
 
-def away_after(looks: int) -> Any:
-    """Return what finds the server away at the so-manieth look."""
-    left = iter([None] * (looks - 1) + [OperationalError("away")])
-    return lambda: next(left)
+def down_at_check(number: int) -> Any:
+    """Return a `down_error` that returns an error at the given call."""
+    results = iter([None] * (number - 1) + [OperationalError("down")])
+    return lambda: next(results)
 
 
-def test_opened__at_once() -> None:
-    """What is opened is returned, and nobody looks."""
+def test_connect_unless_down__at_once() -> None:
+    """The connection is returned, and `down_error` is not called."""
     connection = object()
 
     assert connect_unless_down(lambda: connection, down_error=pytest.fail, discard=pytest.fail) is connection
 
 
-def test_opened__after_a_while() -> None:
-    """A server that is only slow is waited for."""
-    looked = Event()
+def test_connect_unless_down__slow_server() -> None:
+    """A slow server that is not down gets the time that it needs."""
+    checked = Event()
 
-    def away() -> None:
-        looked.set()
+    def not_down() -> None:
+        checked.set()
 
-    assert connect_unless_down(lambda: looked.wait(10), down_error=away, discard=pytest.fail) is True
+    assert connect_unless_down(lambda: checked.wait(10), down_error=not_down, discard=pytest.fail) is True
 
 
 @pytest.mark.parametrize("error", [OperationalError("refused"), TimeoutError("its own")])
-def test_opened__refused(error: Exception) -> None:
-    """What opening raises is raised, though it be the error that waiting raises."""
+def test_connect_unless_down__refused(error: Exception) -> None:
+    """The error of the driver is raised, also a TimeoutError."""
 
     def refuse() -> None:
         raise error
@@ -43,8 +43,8 @@ def test_opened__refused(error: Exception) -> None:
         connect_unless_down(refuse, down_error=lambda: None, discard=pytest.fail)
 
 
-def test_opened__away_meanwhile() -> None:
-    """Who waits is told at once; the connection that comes late is closed."""
+def test_connect_unless_down__down_meanwhile() -> None:
+    """The caller gets the error at once; a connection that opens late is closed."""
     greeted, closed = Event(), Event()
     connection, late = object(), []
 
@@ -52,20 +52,20 @@ def test_opened__away_meanwhile() -> None:
         assert greeted.wait(10)
         return connection
 
-    def close(opened_late: object) -> None:
-        late.append(opened_late)
+    def close(late_connection: object) -> None:
+        late.append(late_connection)
         closed.set()
 
-    with pytest.raises(OperationalError, match="away"):
-        connect_unless_down(open_connection, down_error=away_after(2), discard=close)
+    with pytest.raises(OperationalError, match="down"):
+        connect_unless_down(open_connection, down_error=down_at_check(2), discard=close)
     greeted.set()
 
     assert closed.wait(10)
     assert late == [connection]
 
 
-def test_opened__away_and_refused_late() -> None:
-    """Where opening fails late there is nothing to close."""
+def test_connect_unless_down__down_and_refused_late() -> None:
+    """If the attempt fails late, there is nothing to close."""
     greeted, ended = Event(), Event()
 
     def open_connection() -> None:
@@ -73,8 +73,8 @@ def test_opened__away_and_refused_late() -> None:
         ended.set()
         raise OperationalError("late")
 
-    with pytest.raises(OperationalError, match="away"):
-        connect_unless_down(open_connection, down_error=away_after(1), discard=pytest.fail)
+    with pytest.raises(OperationalError, match="down"):
+        connect_unless_down(open_connection, down_error=down_at_check(1), discard=pytest.fail)
     greeted.set()
 
     assert ended.wait(10)

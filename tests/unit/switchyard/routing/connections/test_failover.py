@@ -1,4 +1,4 @@
-"""Which failures are the replica's, and what a cursor may do that reads elsewhere."""
+"""Which errors are failures of a server, and which calls a redirected cursor supports."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from switchyard.routing.monitor import monitor
 
 
 class Driver:
-    """A driver's connection or cursor, as far as it is asked here."""
+    """A driver connection or cursor, with the attributes that these tests use."""
 
     def __init__(self, *, closed: bool = False) -> None:
         self.closed = closed
@@ -27,7 +27,7 @@ class Driver:
 
 
 class Wrapper:
-    """A replica's wrapper, as far as it is asked here."""
+    """The wrapper of a replica, with the attributes that these tests use."""
 
     alias = "replica"
 
@@ -47,65 +47,65 @@ def raised(cause: BaseException) -> OperationalError:
 
 
 STATES = [
-    ("57P01", True),  # the administrator ended it
-    ("57P02", True),  # it crashed
-    ("57P03", True),  # it starts
+    ("57P01", True),  # an administrator ended the connection
+    ("57P02", True),  # the server crashed
+    ("57P03", True),  # the server starts
     ("08006", True),  # the connection failed
     ("53300", True),  # too many connections
-    ("58030", True),  # its disk fails
+    ("58030", True),  # the disk of the server fails
     ("40001", True),  # conflict with recovery
     ("40P01", True),  # the same, as a deadlock
-    ("57014", False),  # a time-out of the user's own
-    ("55P03", False),  # a lock is not to be had
-    ("53400", False),  # the statement needs more than it may
-    ("25P03", False),  # its transaction did nothing for too long
+    ("57014", False),  # a time-out that the program has set
+    ("55P03", False),  # a lock is not available
+    ("53400", False),  # the statement exceeds a limit
+    ("25P03", False),  # the transaction was idle for too long
 ]
 
 
-@pytest.mark.parametrize(("state", "replicas"), STATES)
-def test_is_replicas__postgresql(state: str, replicas: bool) -> None:
-    """The server's end, its want of something and recovery are at fault; a time-out of the user's own is not."""
+@pytest.mark.parametrize(("state", "expected"), STATES)
+def test_is_server_error__postgresql(state: str, expected: bool) -> None:
+    """A server that ends, lacks resources or recovers has failed; a time-out of the program is no failure."""
     error = raised(psycopg.errors.lookup(state)())
 
-    assert is_server_error(error, Wrapper()) is replicas  # type: ignore[arg-type]
+    assert is_server_error(error, Wrapper()) is expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_is_replicas__postgresql_without_a_state(closed: bool) -> None:
-    """What the driver itself says is the replica's if the connection is lost."""
+def test_is_server_error__postgresql_without_a_state(closed: bool) -> None:
+    """An error of the driver itself is a failure of the server if the connection is lost."""
     error = raised(psycopg.OperationalError("consuming input failed"))
 
     assert is_server_error(error, Wrapper(closed=closed)) is closed  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("number", "replicas"), [(2006, True), (2013, True), (1053, True), (3024, False), (1317, False), (1205, False)]
+    ("number", "expected"), [(2006, True), (2013, True), (1053, True), (3024, False), (1317, False), (1205, False)]
 )
-def test_is_replicas__mysql(number: int, replicas: bool) -> None:
-    """A lost connection is; a statement that took too long, was killed or waited for a lock is not."""
+def test_is_server_error__mysql(number: int, expected: bool) -> None:
+    """A lost connection is a failure; a statement that timed out, was killed or waited for a lock is none."""
     error = raised(Exception(number, "message"))
 
-    assert is_server_error(error, Wrapper("mysql")) is replicas  # type: ignore[arg-type]
+    assert is_server_error(error, Wrapper("mysql")) is expected  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what is reported."""
+    """Return the aliases of the reported failures."""
     seen: list[str] = []
     monkeypatch.setattr(monitor, "report_failure", lambda alias, _error: seen.append(alias))
     return seen
 
 
-GIVEN_UP: list[tuple[BaseException, list[str], bool]] = [
+FAILURES: list[tuple[BaseException, list[str], bool]] = [
     (psycopg.errors.lookup("57P01")(), ["replica"], True),
     (psycopg.errors.lookup("40001")(), ["replica"], False),
     (PoolTimeout("none within 1 s"), [], True),
 ]
 
 
-@pytest.mark.parametrize(("cause", "reported", "closed"), GIVEN_UP)
-def test_gave_up(cause: BaseException, reported: list[str], closed: bool, reports: list[str]) -> None:
-    """Its failure is reported and its connection closed; after a conflict it is good, and a full pool is no fault."""
+@pytest.mark.parametrize(("cause", "reported", "closed"), FAILURES)
+def test_report_failure(cause: BaseException, reported: list[str], closed: bool, reports: list[str]) -> None:
+    """A failure is reported and closes the connection; a conflict leaves it open, and a full pool is not reported."""
     wrapper = Wrapper()
 
     report_failure(wrapper, raised(cause))  # type: ignore[arg-type]
@@ -113,40 +113,40 @@ def test_gave_up(cause: BaseException, reported: list[str], closed: bool, report
     assert (reports, wrapper.was_closed) == (reported, closed)
 
 
-def borrowed(driver: Driver) -> SubstituteCursor:
+def substitute(driver: Driver) -> SubstituteCursor:
     other: Any = Wrapper()
     return SubstituteCursor(driver, other, replica="replica", tried=frozenset({"replica"}))
 
 
-def test_borrowed__reads() -> None:
-    """They run on the other alias."""
+def test_substitute_cursor__reads() -> None:
+    """Reads run on the other alias."""
     driver = Driver()
-    cursor = borrowed(driver)
+    cursor = substitute(driver)
     cursor.execute("SELECT 1")
 
     assert (driver.executed, cursor.fetchone()) == (["SELECT 1"], (1,))
 
 
-def test_borrowed__a_write() -> None:
-    """It is refused, though the alias that reads now may be written."""
+def test_substitute_cursor__a_write() -> None:
+    """A write is refused, although the other alias may be written."""
     driver = Driver()
     with pytest.raises(ReplicaWriteError, match="'replica', a replica of 'default'"):
-        borrowed(driver).execute("DELETE FROM accounts_user")
+        substitute(driver).execute("DELETE FROM accounts_user")
 
     assert driver.executed == []
 
 
 @pytest.mark.parametrize("name", ["copy", "callproc", "executemany", "connection", "stream"])
-def test_borrowed__other_ways_to_write(name: str) -> None:
-    """There are none: nothing classifies what they send."""
-    with pytest.raises(AttributeError, match=f"'replica' is away.*no {name}"):
-        getattr(borrowed(Driver()), name)
+def test_substitute_cursor__other_ways_to_write(name: str) -> None:
+    """Calls that send statements without the guard are not supported."""
+    with pytest.raises(AttributeError, match=f"'replica' is unavailable.*no `{name}`"):
+        getattr(substitute(Driver()), name)
 
 
-def test_unopened() -> None:
-    """It raises why it was not opened, whatever is asked of it, and can be closed."""
-    cursor = FailedCursor(InterfaceError("away"), None)
+def test_failed_cursor() -> None:
+    """Every use raises the error of the connection, and close() works."""
+    cursor = FailedCursor(InterfaceError("connection refused"), None)
     cursor.close()
 
-    with pytest.raises(InterfaceError, match="away"):
+    with pytest.raises(InterfaceError, match="connection refused"):
         cursor.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""What the guard refuses before SQL, and what it lets through, on real SQLite connections."""
+"""Statements that the guard refuses before SQL, and statements that it allows, on real SQLite connections."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ WRITES: list[Callable[[], object]] = [
 
 @pytest.mark.parametrize("write", WRITES)
 def test_guard__a_write_on_a_replica(write: Callable[[], object], seen: list[tuple[str, str]]) -> None:
-    """It is refused, counted, and the error names replica, owner and remedy."""
+    """The write is refused and counted, and the error names replica, owner and remedy."""
     with pytest.raises(ReplicaWriteError, match=r"refused on 'replica', a replica of 'default'.* Run it on 'default'"):
         write()
 
@@ -59,7 +59,7 @@ def test_guard__a_write_on_a_replica(write: Callable[[], object], seen: list[tup
 
 
 def test_guard__a_locking_read_on_a_replica_in_a_transaction(seen: list[tuple[str, str]]) -> None:
-    """It is refused before SQL with the remedy, by the text that a server with row locks would get."""
+    """The locking read is refused before SQL with the remedy, by the text that a server with row locks would get."""
     with (
         transaction.atomic("replica"),
         pytest.raises(ReplicaLockError, match=r'atomic\("default"\).*using\("default"\)'),
@@ -70,7 +70,7 @@ def test_guard__a_locking_read_on_a_replica_in_a_transaction(seen: list[tuple[st
 
 
 def test_guard__a_locking_read_on_a_replica_outside_a_transaction() -> None:
-    """Django's own refusal comes first where the server has row locks; SQLite has none and reads."""
+    """If the server has row locks, Django refuses first; SQLite has none and reads."""
     if connections["replica"].features.has_select_for_update:
         with pytest.raises(TransactionManagementError):
             list(User.objects.using("replica").select_for_update())
@@ -87,7 +87,7 @@ READ_ONLY_WRITES: list[Callable[[], object]] = [
 
 @pytest.mark.parametrize("write", READ_ONLY_WRITES)
 def test_guard__a_write_on_a_read_only_owner(write: Callable[[], object], seen: list[tuple[str, str]]) -> None:
-    """It is refused and counted, and the error says what allows it."""
+    """The write is refused and counted, and the error names `allow_writes()`."""
     with pytest.raises(
         ReadOnlyOwnerWriteError, match=r'refused on \'legacy\'.*allow_writes\("legacy", reason=\.\.\.\)'
     ):
@@ -97,7 +97,7 @@ def test_guard__a_write_on_a_read_only_owner(write: Callable[[], object], seen: 
 
 
 def test_guard__an_allowed_write_on_a_read_only_owner() -> None:
-    """`allow_writes` lets it through, for its own alias and its own block."""
+    """`allow_writes()` allows the write on its own alias and in its own block."""
     with allow_writes("legacy", reason="a test"):
         Customer.objects.create(name="a", email="a@example.org", created_at="2026-01-01T00:00Z")
     with allow_writes("analytics", reason="a test"), pytest.raises(ReadOnlyOwnerWriteError):
@@ -107,7 +107,7 @@ def test_guard__an_allowed_write_on_a_read_only_owner() -> None:
 
 
 def test_guard__allowed_writes_never_reach_a_replica() -> None:
-    """A replica stays closed inside `allow_writes`."""
+    """A write on a replica is refused inside `allow_writes()` too."""
     with allow_writes("replica", reason="a test"), pytest.raises(ReplicaWriteError):
         User.objects.using("replica").update(first_name="a")
 
@@ -168,13 +168,13 @@ def test_guard__a_query_inside_one_replication_set() -> None:
 
 
 def test_guard__a_write_of_a_model_owned_elsewhere() -> None:
-    """It is refused with the alias where its rows belong."""
+    """The write is refused, and the error names the owner of the rows."""
     with pytest.raises(MisplacedWriteError, match=r"accounts.User was refused on 'analytics'.*'default'"):
         User(username="a").save(using="analytics")
 
 
 def test_guard__a_read_of_a_table_with_another_owners_name() -> None:
-    """An older application may have a table of that name: it is read (`inspectdb` does), and the remedy declares it."""
+    """The read is allowed: an older application may have a table of that name, and `inspectdb` reads it."""
     with allow_writes("legacy", reason="a test"):
         run("legacy", "CREATE TABLE accounts_user (id int)")
     try:
@@ -184,8 +184,8 @@ def test_guard__a_read_of_a_table_with_another_owners_name() -> None:
             run("legacy", "DROP TABLE accounts_user")
 
 
-def test_guard__everything_the_guide_teaches() -> None:
-    """Every operation with `using` works on the alias that may do it."""
+def test_guard__operations_of_djangos_guide() -> None:
+    """Every operation with `using` works on the alias that supports it."""
     user = User.objects.using("default").create(username="a")
     user.first_name = "b"
     user.save(using="default")
@@ -199,7 +199,7 @@ def test_guard__everything_the_guide_teaches() -> None:
 
 
 def test_guard__an_instance_loaded_from_a_replica() -> None:
-    """It is saved and deleted on the owner."""
+    """The instance is saved and deleted on the owner."""
     User.objects.create(username="a")
     user = User.objects.get(username="a")
     assert user._state.db == "replica"
@@ -213,7 +213,7 @@ def test_guard__an_instance_loaded_from_a_replica() -> None:
 
 
 def test_guard__a_row_written_in_an_open_transaction() -> None:
-    """It is seen by reads inside the transaction, which go to the owner."""
+    """Reads inside the transaction go to the owner and find the row."""
     with transaction.atomic():
         User.objects.create(username="a")
 
@@ -223,7 +223,7 @@ def test_guard__a_row_written_in_an_open_transaction() -> None:
 
 
 def test_guard__rows_chosen_for_writing() -> None:
-    """`get_or_create` and `update_or_create` look on the owner; the rest is written there."""
+    """`get_or_create` and `update_or_create` read and write on the owner."""
     created, _ = User.objects.get_or_create(username="a")
     found, was_created = User.objects.update_or_create(username="a", defaults={"first_name": "b"})
 
@@ -234,7 +234,7 @@ def test_guard__rows_chosen_for_writing() -> None:
 
 
 def test_guard__a_related_manager_and_a_deferred_field() -> None:
-    """They follow an instance loaded from the owner to the owner, where its newest rows are."""
+    """For an instance that was loaded from the owner, both read the owner."""
     user = User.objects.create(username="a")
     deferred = User.objects.using("default").only("pk").get(pk=user.pk)
 
@@ -245,7 +245,7 @@ def test_guard__a_related_manager_and_a_deferred_field() -> None:
 
 @pytest.mark.django_db(databases=["default"])
 def test_guard__a_connection_made_inside_a_wrapper() -> None:
-    """The guard is first, once, and stays when the block of another wrapper ends and after a reconnect."""
+    """The guard is first and there once, after the block of another wrapper ends and after a reconnect."""
 
     def passing(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         return execute(sql, params, many, context)
@@ -263,7 +263,7 @@ def test_guard__a_connection_made_inside_a_wrapper() -> None:
 
 
 def test_guard__bytes_and_composed_sql() -> None:
-    """What is no `str` is judged by its text, too."""
+    """SQL that is no `str` is checked by its text."""
     with pytest.raises(ReplicaWriteError, match="DELETE FROM accounts_user"):
         run("replica", b"DELETE FROM accounts_user")  # type: ignore[arg-type]  # drivers take it
 
@@ -277,12 +277,12 @@ def test_guard__a_password_in_the_text() -> None:
 
 
 def test_guard__two_models_of_one_table_name() -> None:
-    """A name that a model here has, too, is no one else's."""
+    """A table with a model on this alias is allowed, even if another owner has a table of that name."""
     with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {}}):
         run("default", "SELECT 1 FROM accounts_user WHERE id IN (SELECT id FROM auth_group)")
 
 
 def test_guard__migrations() -> None:
-    """`migrate` runs on every owner, a read-only one as well, and finds nothing to do in the tests' databases."""
+    """`migrate` runs on every owner, also on a read-only owner."""
     for alias in ("default", "analytics", "legacy"):
         call_command("migrate", database=alias, verbosity=0)

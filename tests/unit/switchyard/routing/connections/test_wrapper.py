@@ -1,4 +1,4 @@
-"""What every connection is, and what becomes of one that cannot be opened, on SQLite files."""
+"""The mixin of every connection, and connections that cannot be opened, on SQLite files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from switchyard.routing.topology.replication import Replica, replication_set, sh
 
 @pytest.fixture
 def files(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
-    """Return the entries of aliases on files of their own; the replica's is where no file can be."""
+    """Return the settings of aliases with a file each; the file of the replica cannot be opened."""
     databases = topology({}, data_dir=tmp_path).databases
     databases["replica"] = {**databases["replica"], "NAME": str(tmp_path / "absent" / "file"), "OPTIONS": {}}
     with django_db_blocker.unblock(), connected(databases):
@@ -38,7 +38,7 @@ def run(alias: str, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_install__again() -> None:
-    """A second call changes nothing, for connections made before and after it."""
+    """A second call changes nothing for connections made before and after it."""
     install()
     before = connections["replica"]
     create = connections.create_connection
@@ -50,14 +50,14 @@ def test_install__again() -> None:
 
 
 def test_install__guarded_before_open() -> None:
-    """A connection has its guard first and fall-back next before it is opened: it may never be."""
+    """A connection has the guard first and the failover next before it opens."""
     install()
 
     assert connections.create_connection("replica").execute_wrappers[:2] == [guard_statement, retry_elsewhere]
 
 
 def test_copy() -> None:
-    """A copy is of the backend's own class: a probe asks the server itself."""
+    """A copy has the backend's own class, so that its queries never go to another server."""
     install()
     connection = connections.create_connection("replica")
 
@@ -66,7 +66,7 @@ def test_copy() -> None:
 
 
 def test_cursor__replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
-    """Its reads are the owner's, of any number from one cursor."""
+    """Its reads go to the owner, also several reads of one cursor."""
     assert run("replica", "SELECT name FROM place") == [("default",)]
     with connections["replica"].cursor() as cursor:
         for _ in range(2):
@@ -76,7 +76,7 @@ def test_cursor__replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("before", ["", "SELECT 1"])
 def test_cursor__write_on_a_replica_that_cannot_be_opened(before: str, files: dict[str, Any]) -> None:
-    """It is refused, and never reaches the owner, not from a cursor that has read there either."""
+    """A write is refused and never reaches the owner, also on a cursor that has read there."""
     with connections["replica"].cursor() as cursor:
         if before:
             cursor.execute(before)
@@ -87,19 +87,19 @@ def test_cursor__write_on_a_replica_that_cannot_be_opened(before: str, files: di
 
 
 def test_cursor__transaction_on_a_replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
-    """It raises: a transaction never moves."""
+    """A transaction raises the error, because a transaction never moves."""
     with pytest.raises(OperationalError, match="unable to open"), transaction.atomic("replica"):
         run("replica", "SELECT name FROM place")
 
 
 def test_cursor__executemany_on_a_replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
-    """It raises: what it was given may be used up."""
+    """executemany() raises the error, because its iterator of parameters may be consumed."""
     with connections["replica"].cursor() as cursor, pytest.raises(OperationalError, match="unable to open"):
         cursor.executemany("SELECT %s", iter([(1,)]))
 
 
 def test_cursor__alias_that_is_no_replica(files: dict[str, Any]) -> None:
-    """It raises as ever."""
+    """An alias that is no replica raises the error of Django."""
     connections.settings["analytics"]["NAME"] = connections.settings["replica"]["NAME"]
     connections.settings["analytics"]["OPTIONS"] = {}
 
@@ -108,8 +108,10 @@ def test_cursor__alias_that_is_no_replica(files: dict[str, Any]) -> None:
 
 
 def test_cursor__replica_known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connection is tried, which could hang."""
-    monkeypatch.setattr(connections["replica"], "get_new_connection", lambda _params: pytest.fail("was tried"))
+    """No connection is attempted, because an attempt could hang."""
+    monkeypatch.setattr(
+        connections["replica"], "get_new_connection", lambda _params: pytest.fail("connection attempted")
+    )
 
     with published(replicas=[Replica("replica", "down")]):
         assert run("replica", "SELECT name FROM place") == [("default",)]
@@ -117,7 +119,7 @@ def test_cursor__replica_known_to_be_down(files: dict[str, Any], monkeypatch: py
 
 @pytest.mark.parametrize("reason", ["down", "standby", "read_only", "superseded"])
 def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any]) -> None:
-    """Its writes are refused before SQL, without a host; its reads, too, where they would hang."""
+    """Writes are refused before SQL, without a host in the error; reads are refused only if the server is down."""
     with published(unavailable_reason=reason):
         with pytest.raises(OwnerUnavailableError, match=r"^'default' cannot be used: its [a-z]") as refused:
             run("default", "DELETE FROM place")
@@ -127,13 +129,15 @@ def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any]) -> 
         else:
             assert run("default", "SELECT name FROM place") == [("default",)]
 
-    assert refused.value.refusal == reason
+    assert refused.value.reason == reason
 
 
 def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connection is tried, for a transaction either."""
+    """No connection is attempted, also not for a transaction."""
     connections["default"].close()
-    monkeypatch.setattr(connections["default"], "get_new_connection", lambda _params: pytest.fail("was tried"))
+    monkeypatch.setattr(
+        connections["default"], "get_new_connection", lambda _params: pytest.fail("connection attempted")
+    )
 
     with (
         published(unavailable_reason="down"),
@@ -146,11 +150,11 @@ def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.Monk
 def test_owner__known_to_be_down_with_an_open_connection(
     files: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A transaction is refused before the server is asked for it; afterwards one is opened as ever."""
+    """A transaction is refused without a query; it opens again when the server is available."""
     connection = connections["default"]
     run("default", "SELECT name FROM place")
     with monkeypatch.context() as patch, published(unavailable_reason="down"):
-        patch.setattr(connection, "_set_autocommit", lambda _on: pytest.fail("was asked"))
+        patch.setattr(connection, "_set_autocommit", lambda _on: pytest.fail("server asked"))
         with pytest.raises(OwnerUnavailableError):
             transaction.atomic("default").__enter__()
 
@@ -159,10 +163,10 @@ def test_owner__known_to_be_down_with_an_open_connection(
         assert run("default", "SELECT name FROM place") == [("default",)]
 
 
-def test_cursor__server_that_may_lack_what_was_seen(
+def test_cursor__server_that_may_be_stale(
     files: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its reads are the owner's, and nothing is said against the replica; a write is refused as ever."""
+    """Its reads go to the owner, the replica stays fit, and a write is refused."""
     connections["replica"].settings_dict["NAME"] = str(tmp_path / "replica")
     monkeypatch.setitem(shared_aliases, "replica", 0.0)
     monkeypatch.setattr(failover, "may_be_stale", lambda connection: connection.alias == "replica")

@@ -1,4 +1,4 @@
-"""Who someone is and what they may do is read from the owner."""
+"""Users and their permissions are read from the owner."""
 
 import pytest
 from django.contrib.auth import authenticate
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "replica"], transaction
 
 
 def test_primary_model_backend__signing_in() -> None:
-    """`authenticate` asks the owner only, though User is read from the replica otherwise."""
+    """`authenticate()` queries only the owner; other reads of User go to the replica."""
     User.objects.create_user("a", password="right")
 
     with assert_queries(default=1):
@@ -24,7 +24,7 @@ def test_primary_model_backend__signing_in() -> None:
 
 
 def test_primary_model_backend__the_user_of_a_session() -> None:
-    """The user that a session names is read from the owner."""
+    """The user of a session is read from the owner."""
     user = User.objects.create_user("a")
 
     with assert_queries(default=1):
@@ -34,7 +34,7 @@ def test_primary_model_backend__the_user_of_a_session() -> None:
 
 
 def test_primary_model_backend__permissions() -> None:
-    """Own and group permissions of a user are read from the owner, wherever the user was loaded from."""
+    """Permissions of a user and of its groups are read from the owner, also for a user from the replica."""
     permission = Permission.objects.get(codename="change_user")
     group = Group.objects.create(name="editors")
     group.permissions.add(permission)

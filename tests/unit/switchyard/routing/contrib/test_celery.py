@@ -1,4 +1,4 @@
-"""Celery tasks: what their messages carry, and the state that they are done in. A real worker, a broker in memory."""
+"""The tokens in Celery messages and the routing context of their tasks, with a real worker and a broker in memory."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ celery = pytest.importorskip("celery")
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[Any]:
-    """A Celery app that carries, as its project would make it, and tasks that say where their reads go."""
+    """A Celery app of a project that calls `connect()`, with tasks that return the alias of their reads."""
     from celery.contrib.testing.worker import start_worker  # noqa: PLC0415 - it may not be installed
 
     from switchyard.routing.contrib.celery import connect  # noqa: PLC0415 - as above
@@ -49,42 +49,42 @@ def app() -> Iterator[Any]:
 
 @pytest.fixture
 def group() -> Iterator[ReplicationSet]:
-    """A replica that has replayed 500; this test's state is its own."""
+    """A replica that has replayed 500, in a routing context of this test."""
     with lagging("replica") as group, activate(context.task_context()):
         replayed(group, replica=500)
         yield group
 
 
-@pytest.mark.parametrize(("owed", "alias"), [(None, "replica"), (400, "replica"), (600, "default")])
-def test_task__done_by_a_worker(app: Any, group: ReplicationSet, owed: int | None, alias: str) -> None:
-    """It reads a replica as soon as that has what was written before it was sent."""
-    if owed is not None:
-        current().consistency.require("default", at(owed))
+@pytest.mark.parametrize(("required", "alias"), [(None, "replica"), (400, "replica"), (600, "default")])
+def test_connect__a_worker(app: Any, group: ReplicationSet, required: int | None, alias: str) -> None:
+    """A task reads a replica that has caught up to the position required when the task was sent."""
+    if required is not None:
+        current().consistency.require("default", at(required))
 
     assert app.tasks["where"].delay().get(timeout=10) == alias
 
 
-def test_task__after_another(app: Any, group: ReplicationSet) -> None:
-    """What one task wrote, failed or not, the worker's next one does not owe."""
+def test_connect__a_task_after_another(app: Any, group: ReplicationSet) -> None:
+    """A task does not inherit required positions from the worker's task before it, failed or not."""
     app.tasks["where"].delay(then="as it should").get(timeout=10, propagate=False)
 
     assert app.tasks["where"].delay().get(timeout=10) == "replica"
     assert app.tasks["where"].delay().get(timeout=10) == "replica"
 
 
-def test_task__tried_again(app: Any, group: ReplicationSet) -> None:
-    """What the first try wrote, the second one sees."""
+def test_connect__a_retry(app: Any, group: ReplicationSet) -> None:
+    """A retry sees the writes of the first attempt."""
     assert app.tasks["tries_again"].delay().get(timeout=10) == "default"
 
 
-@pytest.mark.parametrize("owed", [None, 600])
-def test_task__eager(app: Any, group: ReplicationSet, owed: int | None) -> None:
-    """One that is done where it is ordered begins with what is owed there, and leaves nothing."""
+@pytest.mark.parametrize("required", [None, 600])
+def test_connect__an_eager_task(app: Any, group: ReplicationSet, required: int | None) -> None:
+    """An eager task has the required positions of its sender, and does not change the sender's."""
     before = current()
-    if owed is not None:
-        current().consistency.require("default", at(owed))
-    owes = dict(current().consistency.required)
+    if required is not None:
+        current().consistency.require("default", at(required))
+    required_before = dict(current().consistency.required)
 
-    assert app.tasks["where"].apply().get() == ("default" if owed else "replica")
+    assert app.tasks["where"].apply().get() == ("default" if required else "replica")
     assert current() is before
-    assert current().consistency.required == owes
+    assert current().consistency.required == required_before

@@ -1,4 +1,4 @@
-"""The middleware gives each request its own state, and the client what it owes."""
+"""The middleware gives each request a routing context, and the client its token."""
 
 import asyncio
 import io
@@ -46,14 +46,14 @@ def token(lsn: int) -> str:
     return encode([TokenEntry("default", at(lsn))])
 
 
-def asking(method: str = "GET", *, cookie: str | None = None, header: str | None = None) -> HttpRequest:
+def request_of(method: str = "GET", *, cookie: str | None = None, header: str | None = None) -> HttpRequest:
     request: HttpRequest = RequestFactory().generic(method, "/", headers={} if header is None else {HEADER: header})
     if cookie is not None:
         request.COOKIES[COOKIE] = cookie
     return request
 
 
-def answer(view: Callable[[HttpRequest], HttpResponseBase], request: HttpRequest) -> HttpResponseBase:
+def respond(view: Callable[[HttpRequest], HttpResponseBase], request: HttpRequest) -> HttpResponseBase:
     response = RoutingMiddleware(view)(request)
     assert isinstance(response, HttpResponseBase)
     assert is_process_context(current())
@@ -79,7 +79,7 @@ async def allowing_async(request: HttpRequest) -> HttpResponse:
 
 
 def test_routing_middleware__a_view_that_allows_writes() -> None:
-    """It is refused, and after the request the thread may allow them again."""
+    """allow_writes() is refused in the view, and allowed in the same thread after the request."""
     with pytest.raises(AllowWritesError):
         RoutingMiddleware(allowing)(HttpRequest())
 
@@ -87,14 +87,14 @@ def test_routing_middleware__a_view_that_allows_writes() -> None:
 
 
 def test_routing_middleware__an_async_view_that_allows_writes() -> None:
-    """It is refused as well, and after the request the task may allow them again."""
+    """allow_writes() is refused in an async view, and allowed in the same task after the request."""
 
-    async def asked() -> int:
+    async def both() -> int:
         with pytest.raises(AllowWritesError):
             await RoutingMiddleware(allowing_async)(HttpRequest())  # type: ignore[misc]  # async in, async out
         return (await allowing_async(HttpRequest())).status_code
 
-    assert asyncio.run(asked()) == 200
+    assert asyncio.run(both()) == 200
 
 
 @pytest.mark.parametrize(
@@ -103,21 +103,21 @@ def test_routing_middleware__an_async_view_that_allows_writes() -> None:
     + [(method, "default") for method in ("POST", "PUT", "PATCH", "DELETE", "PROPFIND")],
 )
 def test_routing_middleware__methods(group: ReplicationSet, method: str, alias: str) -> None:
-    """What may write reads its owner; a method that nobody knows may write."""
+    """Unsafe methods read the owner; an unknown method is unsafe."""
     found: list[str] = []
 
     def view(_request: HttpRequest) -> HttpResponse:
         found.append(decide(User).alias)
         return HttpResponse()
 
-    answer(view, asking(method))
+    respond(view, request_of(method))
 
     assert found == [alias]
 
 
-def test_routing_middleware__nothing_owed(group: ReplicationSet) -> None:
-    """A response that changes nothing sets no cookie, no header, and varies by nothing."""
-    response = answer(reading, asking())
+def test_routing_middleware__no_required_position(group: ReplicationSet) -> None:
+    """Without a required position the response has no cookie, no token header and no Vary."""
+    response = respond(reading, request_of())
 
     assert response.content == b"replica replica"  # type: ignore[attr-defined]  # an HttpResponse
     assert not response.cookies
@@ -126,8 +126,8 @@ def test_routing_middleware__nothing_owed(group: ReplicationSet) -> None:
 
 
 def test_routing_middleware__a_write(group: ReplicationSet) -> None:
-    """The client gets the position in a cookie that no script reads, and in a header."""
-    response = answer(writing, asking("POST"))
+    """The client gets the position in an HttpOnly cookie and in a header."""
+    response = respond(writing, request_of("POST"))
     cookie = response.cookies[COOKIE]
 
     assert decode(cookie.value) == [TokenEntry("default", at(9))]
@@ -139,13 +139,13 @@ def test_routing_middleware__a_write(group: ReplicationSet) -> None:
 
 
 @override_settings(SESSION_COOKIE_SECURE=False, SESSION_COOKIE_PATH="/app/", SESSION_COOKIE_DOMAIN="example.com")
-def test_routing_middleware__the_cookies_place() -> None:
-    """It goes where the session's cookie goes, when it is set and when it is deleted."""
+def test_routing_middleware__cookie_attributes() -> None:
+    """The cookie has the path and domain of the session cookie, when it is set and when it is deleted."""
     with lagging("replica") as group, pytest.MonkeyPatch.context() as patch:
         patch.setattr(transfer, "_read_position", lambda _owner: at(9))
-        set_there = answer(writing, asking("POST")).cookies[COOKIE]
+        set_there = respond(writing, request_of("POST")).cookies[COOKIE]
         replayed(group, replica=9)
-        deleted = answer(reading, asking(cookie=token(5))).cookies[COOKIE]
+        deleted = respond(reading, request_of(cookie=token(5))).cookies[COOKIE]
 
     for cookie in (set_there, deleted):
         assert (cookie["path"], cookie["domain"], cookie["samesite"]) == ("/app/", "example.com", "Lax")
@@ -153,11 +153,11 @@ def test_routing_middleware__the_cookies_place() -> None:
 
 
 @pytest.mark.parametrize("carrier", ["cookie", "header"])
-def test_routing_middleware__a_client_that_owes(group: ReplicationSet, carrier: str) -> None:
-    """Its reads go to the owner until the replica has come so far, and the owner's position is carried on."""
-    waiting = answer(reading, asking(**{carrier: token(5)}))
+def test_routing_middleware__a_client_with_a_token(group: ReplicationSet, carrier: str) -> None:
+    """Reads go to the owner until the replica has caught up, and the response carries the newer position."""
+    waiting = respond(reading, request_of(**{carrier: token(5)}))
     replayed(group, replica=5)
-    passed = answer(reading, asking(**{carrier: token(5)}))
+    passed = respond(reading, request_of(**{carrier: token(5)}))
 
     assert waiting.content == b"default pinned"  # type: ignore[attr-defined]  # an HttpResponse
     assert decode(waiting.headers[HEADER]) == [TokenEntry("default", at(9))]
@@ -165,79 +165,79 @@ def test_routing_middleware__a_client_that_owes(group: ReplicationSet, carrier: 
 
 
 def test_routing_middleware__nothing_changed(group: ReplicationSet) -> None:
-    """A request that read nothing hands on nothing: the client has it."""
-    response = answer(lambda _request: HttpResponse(), asking(cookie=token(5)))
+    """A request without a read returns no token: the client has it already."""
+    response = respond(lambda _request: HttpResponse(), request_of(cookie=token(5)))
 
     assert not response.cookies
     assert not response.has_header(HEADER)
 
 
 @pytest.mark.parametrize("text", [token(5), "forged", ""])
-def test_routing_middleware__a_cookie_that_says_nothing_more(group: ReplicationSet, text: str) -> None:
-    """It is deleted, once all replicas have passed it or where it is none of ours; no header is answered to."""
+def test_routing_middleware__an_obsolete_cookie(group: ReplicationSet, text: str) -> None:
+    """A cookie that requires nothing, or is invalid, is deleted; no header is sent."""
     replayed(group, replica=5)
-    response = answer(reading, asking(cookie=text))
+    response = respond(reading, request_of(cookie=text))
 
     assert response.cookies[COOKIE]["max-age"] == 0
     assert response.headers["Vary"] == "Cookie"
     assert not response.has_header(HEADER)
 
 
-def test_routing_middleware__a_header_that_says_nothing_more(group: ReplicationSet) -> None:
-    """It is answered by an empty one, and no cookie is deleted that the client never sent."""
+def test_routing_middleware__an_obsolete_header(group: ReplicationSet) -> None:
+    """The response has an empty header, and deletes no cookie that the client never sent."""
     replayed(group, replica=5)
-    response = answer(reading, asking(header=token(5)))
+    response = respond(reading, request_of(header=token(5)))
 
     assert response.headers[HEADER] == ""
     assert not response.cookies
 
 
 def test_routing_middleware__a_view_that_fails() -> None:
-    """The error goes on, and nothing stays in force."""
+    """The error is raised, and no override stays in force."""
 
     def failing(_request: HttpRequest) -> HttpResponse:
         use_primary().__enter__()
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        RoutingMiddleware(failing)(asking())
+        RoutingMiddleware(failing)(request_of())
 
     assert is_process_context(current())
 
 
 def test_routing_middleware__a_file() -> None:
-    """It is left to the server's own way of sending files."""
+    """A file response is not wrapped, so that the server can send the file in its own way."""
     content = io.BytesIO(b"content")
-    response = answer(lambda _request: FileResponse(content), asking())
+    response = respond(lambda _request: FileResponse(content), request_of())
 
     assert response.file_to_stream is content  # type: ignore[attr-defined]  # a FileResponse
 
 
-@pytest.mark.django_db(databases=["default"])  # closing a response looks after the connections
+@pytest.mark.django_db(databases=["default"])  # closing a response closes old connections
 def test_routing_middleware__a_streaming_body(group: ReplicationSet) -> None:
-    """It is made in the request's state, and closed in it."""
-    frames: list[RoutingContext] = []
+    """The body runs and closes in the routing context of the request."""
+    contexts: list[RoutingContext] = []
 
     def body() -> Iterator[str]:
         try:
-            frames.append(current())
+            contexts.append(current())
             yield decide(User).alias
             yield "!"
         finally:
-            frames.append(current())
+            contexts.append(current())
 
     def view(_request: HttpRequest) -> StreamingHttpResponse:
-        frames.append(current())
+        contexts.append(current())
         return StreamingHttpResponse(body())
 
-    response = answer(view, asking("POST"))
+    response = respond(view, request_of("POST"))
     assert isinstance(response, StreamingHttpResponse)
     parts = [(part, is_process_context(current())) for part in response]
     response.close()
 
     assert parts == [(b"default", True), (b"!", True)]
-    assert len(frames) == 3
-    assert len(set(frames)) == 1
+    assert len(contexts) == 3
+    assert len(set(contexts)) == 1
 
 
 async def seen(_request: HttpRequest, object_id: str) -> HttpResponse:
@@ -259,14 +259,14 @@ ADMIN = (
 
 
 class Site(AdminSite):
-    """Asks nobody who they are."""
+    """An admin site without sign-in."""
 
     def has_permission(self, _request: HttpRequest) -> bool:
         return True
 
 
 class Listed(ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
-    """Its pages say where users are read."""
+    """Pages that return the alias of reads."""
 
     list_display = ("pk", "name")
 
@@ -277,7 +277,7 @@ class Listed(ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
 
 
 class Edited(Listed):
-    """Its list is edited in place."""
+    """A list with `list_editable`."""
 
     list_display = ("pk", "email")
     list_editable = ("email",)
@@ -309,7 +309,7 @@ PAGES = [
 
 @pytest.mark.parametrize(("page", "alias"), PAGES)
 def test_process_view__pages_of_the_admin(page: str, alias: bytes) -> None:
-    """A page of one object and a list that is edited read the owner, or people edit stale rows; others do not."""
+    """The page of one object and an editable list read the owner; other pages do not."""
     with ALONE:
         assert Client().get(page).content == alias
 
@@ -318,7 +318,7 @@ def test_process_view__pages_of_the_admin(page: str, alias: bytes) -> None:
 
 @pytest.mark.parametrize(("page", "alias"), PAGES)
 def test_process_view__on_asgi(page: str, alias: bytes) -> None:
-    """The same where the middleware is async and the view is either."""
+    """The same holds for the async middleware, with sync and async views."""
 
     async def get() -> tuple[bytes, bool]:
         response = await AsyncClient().get(page)
@@ -329,7 +329,7 @@ def test_process_view__on_asgi(page: str, alias: bytes) -> None:
 
 
 def test_routing_middleware__async(group: ReplicationSet) -> None:
-    """A write in an async view is handed on, and a client that owes nothing causes no trip to a thread."""
+    """A write in an async view gives the client a token; a read without a token does not."""
 
     async def writing_async(request: HttpRequest) -> HttpResponse:
         return writing(request)
@@ -338,7 +338,7 @@ def test_routing_middleware__async(group: ReplicationSet) -> None:
         return reading(request)
 
     async def both() -> tuple[HttpResponse, HttpResponse]:
-        return await called(writing_async, asking("POST")), await called(reading_async, asking())
+        return await called(writing_async, request_of("POST")), await called(reading_async, request_of())
 
     wrote_there, read_there = asyncio.run(both())
 
@@ -354,23 +354,23 @@ async def called(view: Callable[[HttpRequest], Awaitable[HttpResponseBase]], req
 
 
 class Own:
-    """What one request of many is to see: its own token and its own override, and nobody else's."""
+    """The token and the override of one of many requests, and a check that it sees no other."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.prefers = ("", "primary", "replica")[number % 3]
-        self.asked = asking("POST" if number % 2 else "GET", cookie=token(number + 5))  # the replica is at 4
+        self.request = request_of("POST" if number % 2 else "GET", cookie=token(number + 5))  # the replica is at 4
 
     def override(self) -> Any:
         return {"primary": use_primary, "replica": use_replica}[self.prefers]()
 
     def check(self, prefers: str) -> None:
-        frame = current()
-        assert frame.consistency.required == {"default": at(self.number + 5)}
-        assert (frame.in_request, frame.unsafe_method, frame.preference) == (True, bool(self.number % 2), prefers)
+        context = current()
+        assert context.consistency.required == {"default": at(self.number + 5)}
+        assert (context.in_request, context.unsafe_method, context.preference) == (True, bool(self.number % 2), prefers)
 
     def through(self) -> Iterator[None]:
-        """Look before an override, in it and after it; others go on in between."""
+        """Check before, inside and after the override; other requests run between the steps."""
         self.check("")
         yield
         if self.prefers:
@@ -383,8 +383,8 @@ class Own:
         self.check("")
 
 
-def test_leaks__threads(group: ReplicationSet) -> None:
-    """Requests that are inside each other's views, by turns in each thread, see their own state only."""
+def test_isolation__threads(group: ReplicationSet) -> None:
+    """Requests that run at the same time in several threads see only their own context."""
     together = 8
     barrier = threading.Barrier(together)
 
@@ -397,15 +397,15 @@ def test_leaks__threads(group: ReplicationSet) -> None:
                     barrier.wait(30)
                 return HttpResponse()
 
-            answer(view, own.asked)
+            respond(view, own.request)
 
     with ThreadPoolExecutor(together) as pool:
         for served in [pool.submit(serve, first) for first in range(together)]:
             served.result()
 
 
-def test_leaks__tasks(group: ReplicationSet) -> None:
-    """Requests that take turns on one event loop see their own state only."""
+def test_isolation__tasks(group: ReplicationSet) -> None:
+    """Requests that take turns on one event loop see only their own context."""
 
     async def serve(number: int) -> None:
         own = Own(number)
@@ -416,7 +416,7 @@ def test_leaks__tasks(group: ReplicationSet) -> None:
             return HttpResponse()
 
         before = current()
-        await called(view, own.asked)
+        await called(view, own.request)
         assert current() is before
 
     async def serve_all() -> None:
@@ -428,8 +428,8 @@ def test_leaks__tasks(group: ReplicationSet) -> None:
 
 
 @pytest.mark.django_db(databases=["default"])  # as above
-def test_leaks__streaming_bodies(group: ReplicationSet) -> None:
-    """Bodies that are sent by turns in one thread, and broken off, are each made in their own request's state."""
+def test_isolation__streaming_bodies(group: ReplicationSet) -> None:
+    """Bodies that take turns in one thread, some closed early, each run in the context of their own request."""
 
     def body(own: Own) -> Iterator[bytes]:
         for _ in own.through():
@@ -439,7 +439,7 @@ def test_leaks__streaming_bodies(group: ReplicationSet) -> None:
         responses = []
         for number in numbers:
             own = Own(number)
-            responses.append(answer(lambda _request, own=own: StreamingHttpResponse(body(own)), own.asked))  # type: ignore[misc]
+            responses.append(respond(lambda _request, own=own: StreamingHttpResponse(body(own)), own.request))  # type: ignore[misc]
         bodies = [iter(response) for response in responses]  # type: ignore[arg-type]  # they stream
         for sent in bodies:
             assert next(sent) == b"."
@@ -452,8 +452,8 @@ def test_leaks__streaming_bodies(group: ReplicationSet) -> None:
         assert is_process_context(current())
 
 
-def test_leaks__async_streaming_bodies(group: ReplicationSet) -> None:
-    """The same for bodies that are made on an event loop, all by one task."""
+def test_isolation__async_streaming_bodies(group: ReplicationSet) -> None:
+    """The same holds for async bodies that one task consumes."""
 
     async def body(own: Own) -> AsyncIterator[bytes]:
         for _ in own.through():
@@ -464,7 +464,7 @@ def test_leaks__async_streaming_bodies(group: ReplicationSet) -> None:
         bodies = []
         for number in numbers:
             own = Own(number)
-            response = RoutingMiddleware(lambda _request, own=own: StreamingHttpResponse(body(own)))(own.asked)  # type: ignore[misc]
+            response = RoutingMiddleware(lambda _request, own=own: StreamingHttpResponse(body(own)))(own.request)  # type: ignore[misc]
             assert isinstance(response, StreamingHttpResponse)
             bodies.append(aiter(response))
         for sent in bodies:

@@ -1,4 +1,4 @@
-"""The `Server-Timing` header: where one request's queries went, and by which rules."""
+"""The `Server-Timing` header: the aliases of the queries of one request, and the rules."""
 
 import asyncio
 import re
@@ -24,8 +24,8 @@ ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["
 
 
 @pytest.fixture(autouse=True)
-def own_tally() -> Iterator[None]:
-    """Let no test count as another one did, and no other module's test time its queries."""
+def own_counter() -> Iterator[None]:
+    """Give each test a decision counter of its own."""
     with recorded():
         yield
     connection_created.disconnect(dispatch_uid="switchyard.routing.contrib.server_timing")
@@ -34,7 +34,7 @@ def own_tally() -> Iterator[None]:
             opened.execute_wrappers.remove(_clock)
 
 
-def asks(request: HttpRequest) -> HttpResponse:
+def queries(request: HttpRequest) -> HttpResponse:
     for _ in range(2):
         list(User.objects.all())
     list(Customer.objects.all())
@@ -55,12 +55,12 @@ def silent(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-def told(view: Any) -> str | None:
+def header_of(view: Any) -> str | None:
     """Return the header of the view's response."""
     with override_settings(SWITCHYARD=ON):
-        asked = HttpRequest()
-        asked.method = "GET"
-        response: Any = RoutingMiddleware(view)(asked)
+        request = HttpRequest()
+        request.method = "GET"
+        response: Any = RoutingMiddleware(view)(request)
         if asyncio.iscoroutine(response):
             response = asyncio.run(response)
     header: str | None = response.headers.get(HEADER)
@@ -69,8 +69,8 @@ def told(view: Any) -> str | None:
 
 @pytest.mark.django_db(databases=["default", "replica", "legacy"])
 def test_server_timing__by_alias() -> None:
-    """Each alias has its decisions by rule, and the milliseconds of its queries."""
-    header = str(told(asks))
+    """The header has the decisions of each alias by rule, and the milliseconds of its queries."""
+    header = str(header_of(queries))
 
     assert (
         re.sub(r"\d+\.\d{3}", "0.1", header) == 'db-legacy;desc="1 owner";dur=0.1, db-replica;desc="2 replica";dur=0.1'
@@ -89,35 +89,35 @@ def test_server_timing__behind_the_guard() -> None:
 
 
 def test_server_timing__no_query() -> None:
-    """A request that asked no database says nothing."""
-    assert told(silent) is None
+    """A response without a query has no header."""
+    assert header_of(silent) is None
 
 
 def test_server_timing__off() -> None:
-    """It is not there unless it is asked for."""
+    """The setting is off by default."""
     assert not conf.server_timing
 
 
-def test_server_timing__beside_an_existing_one() -> None:
-    """What the project's own code says there stays."""
-    assert told(routes) == 'cache;dur=2, db-default;desc="1 write";dur=0.000'
+def test_server_timing__beside_another_entry() -> None:
+    """An entry of the project itself stays."""
+    assert header_of(routes) == 'cache;dur=2, db-default;desc="1 write";dur=0.000'
 
 
 def test_server_timing__async() -> None:
-    """An async view's decisions are its own, also those of its threads."""
-    assert told(routes_async) == 'db-default;desc="1 write";dur=0.000'
+    """The decisions of an async view are recorded, also those in its threads."""
+    assert header_of(routes_async) == 'db-default;desc="1 write";dur=0.000'
 
 
 def test_server_timing__after_a_request() -> None:
-    """What no request asks for is nobody's, and the next request begins with nothing."""
-    told(routes)
+    """A decision outside requests is not recorded in the next request."""
+    header_of(routes)
     router.db_for_write(User)
 
-    assert told(silent) is None
+    assert header_of(silent) is None
 
 
 def test_timing__an_alias_that_is_no_token() -> None:
-    """The header stays one that browsers can read."""
+    """Characters that are not allowed in the header become underscores."""
     timing = Timing()
     timing.rules["my db"]["default"] += 3
     timing.rules["my db"]["pinned"] += 1

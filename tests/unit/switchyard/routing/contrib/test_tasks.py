@@ -1,4 +1,4 @@
-"""Tasks of django.tasks: what their arguments carry, and the state that they are done in."""
+"""The tokens in the arguments of django.tasks, and the routing context of the tasks."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 from django.test import override_settings
 
-pytest.importorskip("django.tasks", reason="Django 6.0 brings it.")
+pytest.importorskip("django.tasks", reason="Part of Django 6.0 and later.")
 
 from django.tasks import Task, task_backends
 from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
@@ -28,7 +28,7 @@ IMMEDIATE = "django.tasks.backends.immediate.ImmediateBackend"
 
 
 class OwnTask(Task):  # type: ignore[type-arg]  # generic in its stubs only
-    """A backend's own class of tasks."""
+    """The task class of a backend that has its own."""
 
 
 class OwnQueue(Queue):
@@ -41,7 +41,7 @@ def settings(backend: str, **options: Any) -> dict[str, Any]:
 
 
 def where(name: str = "") -> list[str]:
-    """Say where the task's reads go, and write."""
+    """Return the alias of the task's reads, and write."""
     alias = decide(User).alias
     current().consistency.require("default", at(900))
     return [alias, name]
@@ -60,74 +60,73 @@ def fails() -> None:
     raise ValueError("as it should")
 
 
-def made(function: Any, **options: Any) -> Any:
-    """Make a task for the backend in force, as `@task` does."""
-    defaults = {"priority": 0, "backend": "default", "queue_name": "default", "run_after": None}  # Django 6.1 has them
-    return task_backends["default"].task_class(func=function, **{**defaults, **options})
+def make_task(function: Any, **options: Any) -> Any:
+    """Make a task for the current backend, as `@task` does."""
+    return task_backends["default"].task_class(func=function, **options)
 
 
 @pytest.fixture
 def group() -> Iterator[ReplicationSet]:
-    """A replica that has replayed 500; this test's state is its own."""
+    """A replica that has replayed 500, in a routing context of this test."""
     with lagging("replica") as group, activate(context.task_context()):
         replayed(group, replica=500)
         yield group
 
 
-def worked(result: Any) -> Any:
-    """Do a queued task as workers do: by its path and JSON, in a process that knows nothing of the order."""
+def run_by_worker(result: Any) -> Any:
+    """Run a queued task as a worker does: from JSON, in a process that did not enqueue it."""
     message = json.dumps({"args": result.args, "kwargs": result.kwargs})
     with activate(context.task_context()):
         return result.task.call(*json.loads(message)["args"], **json.loads(message)["kwargs"])
 
 
-@pytest.mark.parametrize(("owed", "alias"), [(None, "replica"), (400, "replica"), (600, "default")])
+@pytest.mark.parametrize(("required", "alias"), [(None, "replica"), (400, "replica"), (600, "default")])
 @pytest.mark.parametrize("function", [where, where_async])
-def test_task__done_by_a_worker(group: ReplicationSet, function: Any, owed: int | None, alias: str) -> None:
-    """It reads a replica as soon as that has what was written before the order."""
-    if owed is not None:
-        current().consistency.require("default", at(owed))
+def test_position_backend__a_worker(group: ReplicationSet, function: Any, required: int | None, alias: str) -> None:
+    """A task reads a replica that has caught up to the position required when the task was enqueued."""
+    if required is not None:
+        current().consistency.require("default", at(required))
     with override_settings(TASKS=settings(QUEUE)):
-        result = made(function).enqueue("ada")
+        result = make_task(function).enqueue("ada")
 
-        assert worked(result) == [alias, "ada"]
+        assert run_by_worker(result) == [alias, "ada"]
 
 
 @pytest.mark.parametrize("function", [where, where_async])
-def test_task__done_at_once(group: ReplicationSet, function: Any) -> None:
-    """It begins with what was owed, and what it wrote is not owed by the one that ordered it."""
+def test_position_backend__an_immediate_task(group: ReplicationSet, function: Any) -> None:
+    """A task has the required positions of its caller, and does not change the caller's."""
     current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(IMMEDIATE)):
-        result = made(function).enqueue(name="ada")
+        result = make_task(function).enqueue(name="ada")
 
     assert result.return_value == ["default", "ada"]
     assert current().consistency.required == {"default": at(600)}
 
 
-def test_task__failed(group: ReplicationSet) -> None:
-    """What it wrote is gone as well."""
+def test_position_backend__a_failed_task(group: ReplicationSet) -> None:
+    """A failed task leaves no required position."""
     before = current()
     with override_settings(TASKS=settings(IMMEDIATE)):
-        made(fails).enqueue()
+        make_task(fails).enqueue()
 
     assert current() is before
     assert current().consistency.required == {}
 
 
-def test_task__async_order(group: ReplicationSet) -> None:
-    """`aenqueue()` carries what the coroutine owes, once, through the backend's `enqueue()`."""
+def test_position_backend__aenqueue(group: ReplicationSet) -> None:
+    """`aenqueue()` adds the token of the coroutine once, also if the backend calls its `enqueue()`."""
     current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(QUEUE)):
-        result = asyncio.run(made(where).aenqueue("ada"))
+        result = asyncio.run(make_task(where).aenqueue("ada"))
 
-        assert worked(result) == ["default", "ada"]
+        assert run_by_worker(result) == ["default", "ada"]
 
 
-def test_task__done_by_an_async_worker(group: ReplicationSet) -> None:
-    """`acall()` begins with what was owed too, and leaves nothing."""
+def test_position_backend__an_async_worker(group: ReplicationSet) -> None:
+    """`acall()` uses the token too, and restores the context of the worker."""
     current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(QUEUE)):
-        result = made(where_async).enqueue("ada")
+        result = make_task(where_async).enqueue("ada")
 
         async def work() -> Any:
             with activate(context.task_context()) as before:
@@ -138,64 +137,64 @@ def test_task__done_by_an_async_worker(group: ReplicationSet) -> None:
         assert asyncio.run(work()) == ["default", "ada"]
 
 
-def test_task__takes_its_context(group: ReplicationSet) -> None:
-    """The context comes first, as ever."""
+def test_position_backend__takes_context(group: ReplicationSet) -> None:
+    """The context of the task stays its first argument."""
     current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(IMMEDIATE)):
-        result = made(where_in, takes_context=True).enqueue(name="ada")
+        result = make_task(where_in, takes_context=True).enqueue(name="ada")
 
     assert result.return_value == ["default", "ada", result.id]
 
 
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
-def test_task__ordered_in_a_transaction(group: ReplicationSet) -> None:
-    """What the transaction will have written nobody knows: the task reads the owner, whatever replicas have."""
+def test_position_backend__enqueued_in_a_transaction(group: ReplicationSet) -> None:
+    """The position of an open transaction is unknown, so the task reads the owner."""
     with override_settings(TASKS=settings(QUEUE)):
         with transaction.atomic():
-            result = made(where).enqueue()
+            result = make_task(where).enqueue()
         replayed(group, replica=10_000)
 
-        assert worked(result)[0] == "default"
+        assert run_by_worker(result)[0] == "default"
 
 
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
-def test_task__ordered_on_commit(group: ReplicationSet) -> None:
-    """After the commit nothing is unknown any more."""
+def test_position_backend__enqueued_on_commit(group: ReplicationSet) -> None:
+    """A task that on_commit() enqueues may read a replica."""
     results = []
     with override_settings(TASKS=settings(QUEUE)):
         with transaction.atomic():
-            transaction.on_commit(lambda: results.append(made(where).enqueue()))
+            transaction.on_commit(lambda: results.append(make_task(where).enqueue()))
 
-        assert worked(results[0])[0] == "replica"
+        assert run_by_worker(results[0])[0] == "replica"
 
 
-def test_task__nothing_owed(group: ReplicationSet) -> None:
-    """Its arguments are the caller's own."""
+def test_position_backend__no_required_position(group: ReplicationSet) -> None:
+    """Without a required position the arguments are not changed."""
     with override_settings(TASKS=settings(QUEUE)):
-        assert made(where).enqueue(name="ada").kwargs == {"name": "ada"}
+        assert make_task(where).enqueue(name="ada").kwargs == {"name": "ada"}
 
 
-def test_task__on_a_backend_that_carries_nothing(group: ReplicationSet) -> None:
-    """A project's tests may name another backend: the task is done in fresh state all the same."""
+def test_position_task__on_another_backend(group: ReplicationSet) -> None:
+    """On a backend without tokens the task still runs in a context of its own."""
     with override_settings(TASKS=settings(IMMEDIATE)):
-        task = made(where)
+        task = make_task(where)
     with override_settings(TASKS={"default": {"BACKEND": IMMEDIATE}}):
         assert task.enqueue().return_value == ["replica", ""]
 
     assert current().consistency.required == {}
 
 
-def test_task__made_for_another_backend(group: ReplicationSet) -> None:
-    """A task that would hand the position to its function is refused before it is stored."""
+def test_position_backend__a_task_for_another_backend(group: ReplicationSet) -> None:
+    """A task that would pass the token to its function is refused before it is stored."""
     with override_settings(TASKS={"default": {"BACKEND": QUEUE}}):
-        task = made(where)
-    told = r"was made for a backend without positions.*@task\(backend"
-    with override_settings(TASKS=settings(QUEUE)), pytest.raises(InvalidTask, match=told):
+        task = make_task(where)
+    message = r"was made for a backend without positions.*@task\(backend"
+    with override_settings(TASKS=settings(QUEUE)), pytest.raises(InvalidTask, match=message):
         task.enqueue()
 
 
-def test_backend__is_the_real_one() -> None:
-    """A worker that asks for its own class gets it, with the options that are its own."""
+def test_position_backend__is_the_real_backend() -> None:
+    """The backend is an instance of the real class, with the options of the real backend."""
     with override_settings(TASKS=settings(QUEUE, id_function="x")):
         backend = task_backends["default"]
 
@@ -205,19 +204,19 @@ def test_backend__is_the_real_one() -> None:
     assert backend.supports_defer
 
 
-def test_backend__with_tasks_of_its_own(group: ReplicationSet) -> None:
-    """Its tasks are of its class, and carry."""
+def test_position_backend__with_its_own_task_class(group: ReplicationSet) -> None:
+    """Tasks have the task class of the real backend, and carry the token."""
     current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(f"{__name__}.OwnQueue")):
-        task = made(where).using(queue_name="default")
+        task = make_task(where).using(queue_name="default")
 
         assert isinstance(task, OwnTask)
         assert MESSAGE_KEY in task.enqueue().kwargs
 
 
-def test_backend__without_a_real_one() -> None:
-    """The error says where to name it."""
+def test_position_backend__without_a_real_backend() -> None:
+    """The error names the option to set."""
     incomplete = {"default": {"BACKEND": "switchyard.routing.contrib.tasks.PositionBackend"}}
-    told = r"TASKS\['default'\].*OPTIONS\['BACKEND'\]"
-    with override_settings(TASKS=incomplete), pytest.raises(InvalidTaskBackend, match=told):
+    message = r"TASKS\['default'\].*OPTIONS\['BACKEND'\]"
+    with override_settings(TASKS=incomplete), pytest.raises(InvalidTaskBackend, match=message):
         task_backends["default"]

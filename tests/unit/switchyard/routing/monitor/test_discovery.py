@@ -1,4 +1,4 @@
-"""The servers behind one alias: found, asked each by one, and let in when they have what was read before."""
+"""The other servers behind one alias: their discovery, their probes and their admission."""
 
 import threading
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def nothing(_cursor: Any) -> str:
 
 @pytest.fixture
 def balancer(monkeypatch: pytest.MonkeyPatch) -> Balancer:
-    """Where askers are led to."""
+    """The address that probes connect to."""
     made = Balancer()
     monkeypatch.setattr(probe, "open_probe_connection", made.open)
     monkeypatch.setattr(probe, "dialect_for", lambda *_: Dialect)
@@ -68,15 +68,15 @@ def balancer(monkeypatch: pytest.MonkeyPatch) -> Balancer:
 
 @pytest.fixture
 def led_to(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The servers that requests are led to."""
+    """The servers that connections of requests lead to."""
     servers: set[str] = set()
-    monkeypatch.setattr(sockets, "connected_servers", lambda _alias, beside: servers - beside)
+    monkeypatch.setattr(sockets, "connected_servers", lambda _alias, excluded: servers - excluded)
     return servers
 
 
 @pytest.fixture
 def found(balancer: Balancer, led_to: set[str]) -> Iterator[ServerDiscovery]:
-    """The servers behind `replica`, of which `a` is asked."""
+    """The servers behind `replica`, of which `a` has the first probe."""
     with lagging("replica"):
         balancer.leads_to = ["a"]
         first = ServerProbe("replica")
@@ -84,49 +84,49 @@ def found(balancer: Balancer, led_to: set[str]) -> Iterator[ServerDiscovery]:
         made = ServerDiscovery("replica", first, lambda: nothing)
         yield made
         made.stop()
-        for seeker in made.discovered:
-            seeker.join(10)
+        for discovery_probe in made.discovered:
+            discovery_probe.join(10)
 
 
 def sampled(at_time: float, lsn: int) -> Sample:
     return Sample(at_time, ServerStatus("owner", is_standby=False, writable=True, position=at(lsn)))
 
 
-def seeker_of(*taken: str) -> DiscoveryProbe:
-    return DiscoveryProbe("replica", lambda _seeker: set(taken), nothing)
+def probe_claiming(*claimed: str) -> DiscoveryProbe:
+    return DiscoveryProbe("replica", lambda _probe: set(claimed), nothing)
 
 
-def test_seeker__a_server_that_nobody_asks(balancer: Balancer) -> None:
-    """It keeps the connection that leads there, and gives up those that lead elsewhere."""
+def test_discovery_probe__an_unprobed_server(balancer: Balancer) -> None:
+    """The probe keeps a connection to an unprobed server, and gives up connections to other servers."""
     balancer.leads_to = ["a", "b"]
-    seeker = seeker_of("a")
-    seeker.probe()
-    first = seeker.last_sample
-    seeker.probe()
-    seeker.probe()
+    discovery_probe = probe_claiming("a")
+    discovery_probe.probe()
+    first = discovery_probe.last_sample
+    discovery_probe.probe()
+    discovery_probe.probe()
 
     assert first is None
-    assert seeker.last_sample is not None
-    assert seeker.last_sample.status.server_id == "b"
+    assert discovery_probe.last_sample is not None
+    assert discovery_probe.last_sample.status.server_id == "b"
     assert balancer.opened == ["a", "b"]
 
 
-def test_seeker__no_other_server(balancer: Balancer) -> None:
-    """It ends after a few connections."""
+def test_discovery_probe__no_other_server(balancer: Balancer) -> None:
+    """The probe ends after MAX_ATTEMPTS connections."""
     balancer.leads_to = ["a"]
-    seeker = seeker_of("a")
-    seeker.start()
-    seeker.join(10)
+    discovery_probe = probe_claiming("a")
+    discovery_probe.start()
+    discovery_probe.join(10)
 
-    assert not seeker.is_alive()
+    assert not discovery_probe.is_alive()
     assert balancer.opened == ["a"] * MAX_ATTEMPTS
 
 
-def test_seek__another_server(found: ServerDiscovery, balancer: Balancer) -> None:
-    """It is found without any request that was led there, and asked on."""
+def test_discover__another_server(found: ServerDiscovery, balancer: Balancer) -> None:
+    """Another server is found without a request that reached it, and is probed from then on."""
     balancer.leads_to = ["b", "a"]
     asked = threading.Event()
-    found._after = lambda: lambda _cursor: asked.set() or ""
+    found._make_check = lambda: lambda _cursor: asked.set() or ""
     found.discover(START)
     assert asked.wait(10)
     found.discovered[0].stop()
@@ -135,47 +135,47 @@ def test_seek__another_server(found: ServerDiscovery, balancer: Balancer) -> Non
     assert {server for server, _ in found.probes()} == {"a", "b"}
 
 
-def test_seek__now_and_then(found: ServerDiscovery, balancer: Balancer, led_to: set[str]) -> None:
-    """One looks at a time; the next one when it is time, or when a request was led to a server that is new."""
+def test_discover__intervals(found: ServerDiscovery, balancer: Balancer, led_to: set[str]) -> None:
+    """One search runs at a time; the next begins after the interval, or when a request reached a new server."""
 
-    def looks(now: float) -> bool:
+    def searches(now: float) -> bool:
         found.discover(now)
         began = bool(found.discovered)
-        for seeker in found.discovered:
-            seeker.join(10)
+        for discovery_probe in found.discovered:
+            discovery_probe.join(10)
         return began
 
     balancer.leads_to = ["a"]
     seen = [
-        looks(START),
-        looks(START + DISCOVERY_INTERVAL_SECONDS / 2),
-        looks(START + DISCOVERY_INTERVAL_SECONDS),
-        looks(START + DISCOVERY_INTERVAL_SECONDS),
+        searches(START),
+        searches(START + DISCOVERY_INTERVAL_SECONDS / 2),
+        searches(START + DISCOVERY_INTERVAL_SECONDS),
+        searches(START + DISCOVERY_INTERVAL_SECONDS),
     ]
     led_to.add("b")
-    seen += [looks(START + DISCOVERY_INTERVAL_SECONDS), looks(START + DISCOVERY_INTERVAL_SECONDS)]
+    seen += [searches(START + DISCOVERY_INTERVAL_SECONDS), searches(START + DISCOVERY_INTERVAL_SECONDS)]
 
     assert seen == [True, False, True, False, True, False]
 
 
-def test_seek__nobody_answers(found: ServerDiscovery) -> None:
-    """Where the first is not answered, it is for the first to find a server."""
-    found._first.error = "OperationalError when asked"
+def test_discover__no_answer_of_the_first_server(found: ServerDiscovery) -> None:
+    """While the first probe has an error, no search begins."""
+    found._first_probe.error = "OperationalError when asked"
     found.discover(START)
 
     assert found.discovered == []
 
 
-def test_seek__ended(found: ServerDiscovery) -> None:
-    """No thread is begun any more."""
+def test_discover__stopped(found: ServerDiscovery) -> None:
+    """After stop() no search begins."""
     found.stop()
     found.discover(START)
 
     assert found.discovered == []
 
 
-def test_judge__shared(found: ServerDiscovery, led_to: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The alias is shared while there are several servers, and for a while after; strangers are those not asked."""
+def test_update__shared_alias(found: ServerDiscovery, led_to: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alias is shared while it has several servers and for a time after; True means a server without a probe."""
     assert (found.update(), "replica" in shared_aliases) == (False, False)
     led_to.add("b")
     assert (found.update(), "replica" in shared_aliases) == (True, True)
@@ -186,51 +186,51 @@ def test_judge__shared(found: ServerDiscovery, led_to: set[str], monkeypatch: py
     assert (found.update(), "replica" in shared_aliases) == (False, False)
 
 
-def lets_in(found: ServerDiscovery, server: str, lsn: int, owner: Sample | None, *, refused: bool = False) -> bool:
-    return found.admits(server, at(lsn), owner, owner_unavailable=refused, now=START)
+def admits(found: ServerDiscovery, server: str, lsn: int, owner: Sample | None, *, owner_down: bool = False) -> bool:
+    return found.admits(server, at(lsn), owner, owner_unavailable=owner_down, now=START)
 
 
-def test_lets_in__who_is_alone(found: ServerDiscovery) -> None:
-    """The only server there ever was is read as it is."""
-    assert lets_in(found, "a", 1, sampled(START, 9))
+def test_admits__the_only_server(found: ServerDiscovery) -> None:
+    """The only server that was ever seen is admitted at once."""
+    assert admits(found, "a", 1, sampled(START, 9))
 
 
-def test_lets_in__another_one(found: ServerDiscovery, led_to: set[str]) -> None:
-    """It must have what the owner had a moment after it was met, and no more: the owner goes on."""
+def test_admits__another_server(found: ServerDiscovery, led_to: set[str]) -> None:
+    """Another server must reach the owner's position at the time it was first seen, and no later position."""
     led_to.update("ab")
     later = START + 2 * PROBE_INTERVAL_SECONDS
-    assert not lets_in(found, "b", 9, sampled(START, 5))
-    assert not lets_in(found, "b", 5, sampled(later, 6))
-    assert not lets_in(found, "b", 5, sampled(later + 1, 8))
-    assert lets_in(found, "b", 6, sampled(later + 2, 9))
+    assert not admits(found, "b", 9, sampled(START, 5))
+    assert not admits(found, "b", 5, sampled(later, 6))
+    assert not admits(found, "b", 5, sampled(later + 1, 8))
+    assert admits(found, "b", 6, sampled(later + 2, 9))
 
-    assert lets_in(found, "b", 6, sampled(later + 3, 10))
+    assert admits(found, "b", 6, sampled(later + 3, 10))
 
 
-def test_lets_in__in_place_of_another(found: ServerDiscovery) -> None:
-    """It is met by the one who asks, and is not taken for the one before."""
-    assert lets_in(found, "a", 5, sampled(START, 5))
+def test_admits__a_server_that_replaces_another(found: ServerDiscovery) -> None:
+    """A new server at the address of the first probe must catch up too."""
+    assert admits(found, "a", 5, sampled(START, 5))
     found.update()
-    found._first.last_sample = Sample(START, ServerStatus("b", is_standby=True, writable=False, position=at(4)))
+    found._first_probe.last_sample = Sample(START, ServerStatus("b", is_standby=True, writable=False, position=at(4)))
 
-    assert not lets_in(found, "b", 4, sampled(START, 5))
+    assert not admits(found, "b", 4, sampled(START, 5))
 
 
-def test_lets_in__while_the_owner_is_down(found: ServerDiscovery, led_to: set[str]) -> None:
-    """What the owner had when it was last asked is enough: there is nobody else to read from."""
+def test_admits__while_the_owner_is_down(found: ServerDiscovery, led_to: set[str]) -> None:
+    """The last known position of the owner is enough."""
     led_to.update("ab")
 
-    assert not lets_in(found, "b", 4, sampled(START - 9, 5), refused=True)
-    assert lets_in(found, "b", 5, sampled(START - 9, 5), refused=True)
+    assert not admits(found, "b", 4, sampled(START - 9, 5), owner_down=True)
+    assert admits(found, "b", 5, sampled(START - 9, 5), owner_down=True)
 
 
-def test_lets_in__one_that_comes_back(found: ServerDiscovery, led_to: set[str]) -> None:
-    """It is as new as any."""
+def test_admits__a_server_that_returns(found: ServerDiscovery, led_to: set[str]) -> None:
+    """A server that returns must catch up again."""
     later = sampled(START + 1, 5)
     led_to.update("ab")
-    assert lets_in(found, "b", 5, later)
+    assert admits(found, "b", 5, later)
     led_to.discard("b")
     found.update()
     led_to.add("b")
 
-    assert not lets_in(found, "b", 4, later)
+    assert not admits(found, "b", 4, later)

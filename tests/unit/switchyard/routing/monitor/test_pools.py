@@ -1,4 +1,4 @@
-"""Pools of connections. What renewing one does is shown in tests/integration/cases/test_owner_away.py."""
+"""Resets of connection pools. tests/integration/cases/test_owner_away.py tests them with a pool."""
 
 import pytest
 from django.db import connections
@@ -7,7 +7,7 @@ from switchyard.routing.monitor.pools import reset_pool
 
 
 @pytest.mark.django_db(databases=["default"])
-def test_renew__no_pool() -> None:
+def test_reset_pool__no_pool() -> None:
     """An alias without a pool keeps its connection."""
     connections["default"].ensure_connection()
     before = connections["default"].connection

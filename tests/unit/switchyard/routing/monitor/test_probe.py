@@ -1,4 +1,4 @@
-"""Askers: one server each, over connections that no wrapper sees, however long it hangs."""
+"""Probes: each asks one server over a connection outside Django's, and may hang with its server."""
 
 import socket
 import threading
@@ -17,7 +17,7 @@ from switchyard.routing.monitor.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """The server of the alias `silent`: it accepts connections and never says a word."""
+    """The server of the alias `silent`: it accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         connections.settings["silent"] = {
             **connections.settings["default"],
@@ -33,7 +33,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 
 class Connection:
-    """A driver's connection that answers, or raises."""
+    """A driver connection that answers, or raises."""
 
     def __init__(self, *, breaks: str = "") -> None:
         self.breaks = breaks
@@ -58,7 +58,7 @@ class Dialect:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """The connections that askers have opened."""
+    """The connections that probes have opened."""
     made: list[Connection] = []
 
     def own_connection(_alias: str, _vendor: str) -> Connection:
@@ -70,33 +70,33 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     return made
 
 
-def test_ask__a_server_that_hangs(server: socket.socket) -> None:
-    """Whoever looks sees how long the question waits, and need not wait for it."""
-    asker = ServerProbe("silent")
-    thread = threading.Thread(target=asker.probe)
+def test_probe__a_server_that_hangs(server: socket.socket) -> None:
+    """The age of a probe can be read without waiting for the probe."""
+    server_probe = ServerProbe("silent")
+    thread = threading.Thread(target=server_probe.probe)
     thread.start()
-    held, _ = server.accept()  # the question is on its way, and nobody answers it
+    held, _ = server.accept()  # the probe waits for an answer
     with held:
-        assert asker.pending_seconds(time.monotonic() + PROBE_TIMEOUT_SECONDS) > PROBE_TIMEOUT_SECONDS
-        assert asker.last_sample is None
+        assert server_probe.pending_seconds(time.monotonic() + PROBE_TIMEOUT_SECONDS) > PROBE_TIMEOUT_SECONDS
+        assert server_probe.last_sample is None
     thread.join()
 
-    assert asker.pending_seconds(time.monotonic() + 60) == 0
-    assert asker.error == "OperationalError when asked"
+    assert server_probe.pending_seconds(time.monotonic() + 60) == 0
+    assert server_probe.error == "OperationalError when asked"
 
 
-def test_ask__a_server_that_refuses(server: socket.socket) -> None:
-    """The fault is the error's class, without a host's name."""
+def test_probe__a_server_that_refuses(server: socket.socket) -> None:
+    """The error is the class of the exception, without a host."""
     server.close()
-    asker = ServerProbe("silent")
-    asker.probe()
+    server_probe = ServerProbe("silent")
+    server_probe.probe()
 
-    assert asker.error == "OperationalError when asked"
-    assert asker.last_sample is None
+    assert server_probe.error == "OperationalError when asked"
+    assert server_probe.last_sample is None
 
 
-def test_ask__leaves_the_threads_own_connection_alone(server: socket.socket) -> None:
-    """It asks outside Django's connections: none is opened, and no pool is made."""
+def test_probe__outside_djangos_connections(server: socket.socket) -> None:
+    """No connection of Django is opened, and no pool is created."""
     server.close()
     ServerProbe("silent").probe()
 
@@ -104,46 +104,46 @@ def test_ask__leaves_the_threads_own_connection_alone(server: socket.socket) -> 
     assert "silent" not in connections["silent"]._connection_pools  # type: ignore[attr-defined]  # PostgreSQL's
 
 
-def test_ask__again(opened: list[Connection]) -> None:
-    """One connection serves all rounds, and the sample says when its question began."""
-    asker = ServerProbe("replica")
-    asker.probe()
-    first, between = asker.last_sample, time.monotonic()
-    asker.probe()
+def test_probe__again(opened: list[Connection]) -> None:
+    """All probes use one connection, and each sample has the time of its beginning."""
+    server_probe = ServerProbe("replica")
+    server_probe.probe()
+    first, between = server_probe.last_sample, time.monotonic()
+    server_probe.probe()
 
     assert first is not None
-    assert asker.last_sample is not None
-    assert first.begun_at < between < asker.last_sample.begun_at
-    assert asker.last_sample.status.position == at(5)
-    assert (asker.error, len(opened)) == ("", 1)
+    assert server_probe.last_sample is not None
+    assert first.begun_at < between < server_probe.last_sample.begun_at
+    assert server_probe.last_sample.status.position == at(5)
+    assert (server_probe.error, len(opened)) == ("", 1)
 
 
-def test_ask__a_connection_that_broke(opened: list[Connection]) -> None:
-    """It is closed, whatever that raises, and another one is opened; the last sample stands meanwhile."""
-    asker = ServerProbe("replica")
-    asker.probe()
-    before = asker.last_sample
+def test_probe__a_broken_connection(opened: list[Connection]) -> None:
+    """A broken connection is closed and replaced, and the last sample is kept meanwhile."""
+    server_probe = ServerProbe("replica")
+    server_probe.probe()
+    before = server_probe.last_sample
     opened[0].breaks = "cursor"
-    asker.probe()
-    assert (asker.error, asker.last_sample) == ("ConnectionResetError when asked", before)
+    server_probe.probe()
+    assert (server_probe.error, server_probe.last_sample) == ("ConnectionResetError when asked", before)
     assert opened[0].closed
-    asker.probe()
+    server_probe.probe()
 
-    assert (asker.error, len(opened)) == ("", 2)
-    assert asker.last_sample is not before
-
-
-def test_ask__a_fault_that_is_no_error(opened: list[Connection]) -> None:
-    """The server answers; what was found is said."""
-    asker = ServerProbe("replica", extra_check=lambda _cursor: "unmigrated")
-    asker.probe()
-
-    assert (asker.error, len(opened)) == ("unmigrated", 1)
-    assert asker.last_sample is not None
+    assert (server_probe.error, len(opened)) == ("", 2)
+    assert server_probe.last_sample is not before
 
 
-def test_ask__a_server_that_comes_back_as_another(opened: list[Connection]) -> None:
-    """Nobody sees the old answer without the fault: the new one stands before the fault is gone."""
+def test_probe__extra_check(opened: list[Connection]) -> None:
+    """The reason of the extra check becomes the error, and the sample is kept."""
+    server_probe = ServerProbe("replica", extra_check=lambda _cursor: "unmigrated")
+    server_probe.probe()
+
+    assert (server_probe.error, len(opened)) == ("unmigrated", 1)
+    assert server_probe.last_sample is not None
+
+
+def test_probe__order_of_assignments(opened: list[Connection]) -> None:
+    """The new sample is set before the error is cleared, so that no thread sees the old sample without its error."""
     seen: list[str] = []
 
     class Watched(ServerProbe):
@@ -152,30 +152,30 @@ def test_ask__a_server_that_comes_back_as_another(opened: list[Connection]) -> N
                 seen.append(name)
             super().__setattr__(name, value)
 
-    asker = Watched("replica")
+    server_probe = Watched("replica")
     seen.clear()
-    asker.probe()
+    server_probe.probe()
 
     assert seen == ["last_sample", "error"]
 
 
-def test_run__until_it_is_ended(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asks in rounds, and closes its connection in the end."""
+def test_run__until_stop(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread probes in each interval, and closes its connection at its end."""
     monkeypatch.setattr(probe, "PROBE_INTERVAL_SECONDS", 0.001)
-    rounds, enough = [], threading.Event()
+    probes, enough = [], threading.Event()
 
-    def after(_cursor: Any) -> str:
-        rounds.append(1)
-        if len(rounds) > 3:
+    def check(_cursor: Any) -> str:
+        probes.append(1)
+        if len(probes) > 3:
             enough.set()
         return ""
 
-    asker = ServerProbe("replica", extra_check=after)
-    asker.start()
+    server_probe = ServerProbe("replica", extra_check=check)
+    server_probe.start()
     assert enough.wait(10)
-    asker.stop()
-    asker.join(10)
+    server_probe.stop()
+    server_probe.join(10)
 
-    assert not asker.is_alive()
+    assert not server_probe.is_alive()
     assert len(opened) == 1
-    assert opened[0].closed > len(rounds)  # its cursors, and itself
+    assert opened[0].closed > len(probes)  # its cursors, and the connection itself

@@ -1,4 +1,4 @@
-"""Whether a replica has its owner's migrations."""
+"""Missing migrations of a replica."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def replica() -> Iterator[sqlite3.Connection]:
 
 
 def test_missing_migrations__a_fresh_replica() -> None:
-    """All of the owner's are missing, and none of another owner's."""
+    """All migrations of the owner are missing, and none of other owners."""
     missing = missing_migrations("default", set())
 
     assert ("accounts", "0001_initial") in missing
@@ -29,7 +29,7 @@ def test_missing_migrations__a_fresh_replica() -> None:
 
 
 def test_missing_migrations__a_replica_ahead_of_the_code() -> None:
-    """Nothing is missing where more is applied than lies on disk."""
+    """Applied migrations that are not on disk are ignored."""
     applied = set(MigrationLoader(None, ignore_no_migrations=True).disk_migrations) | {("accounts", "9999_later")}
 
     assert missing_migrations("default", applied) == []
@@ -37,7 +37,7 @@ def test_missing_migrations__a_replica_ahead_of_the_code() -> None:
 
 
 def test_missing_migrations__squashed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A squashed migration and those it replaces stand for each other, all of them or none."""
+    """A squashed migration stands for all migrations that it replaces, and they stand for it."""
     parts = [("accounts", "0001_initial"), ("accounts", "0002_more")]
     squashed: Any = Migration("0001_squashed", "accounts")
     squashed.replaces = parts
@@ -49,20 +49,20 @@ def test_missing_migrations__squashed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_migrations("default", {parts[0]}) == [("accounts", "0001_squashed"), parts[1]]
 
 
-def test_replayed__until_it_has_them(replica: sqlite3.Connection) -> None:
-    """It says so in each round until they are there, and asks no more then."""
-    asks, cursor = ReplicaMigrations("default"), replica.cursor()
+def test_replica_migrations__until_complete(replica: sqlite3.Connection) -> None:
+    """The check returns `unmigrated` until no migration is missing, and then sends no query."""
+    check, cursor = ReplicaMigrations("default"), replica.cursor()
     with pytest.raises(sqlite3.OperationalError, match="no such table: django_migrations"):
-        asks(cursor)
+        check(cursor)
     cursor.execute("CREATE TABLE django_migrations (app text, name text)")
-    assert asks(cursor) == "unmigrated"
+    assert check(cursor) == "unmigrated"
     cursor.executemany("INSERT INTO django_migrations VALUES (?, ?)", missing_migrations("default", set()))
-    assert asks(cursor) == ""
+    assert check(cursor) == ""
     cursor.execute("DROP TABLE django_migrations")
 
-    assert asks(cursor) == ""
+    assert check(cursor) == ""
 
 
-def test_replayed__an_owner_without_migrations(replica: sqlite3.Connection) -> None:
-    """Its replica is not asked for a table that nobody makes."""
+def test_replica_migrations__an_owner_without_migrations(replica: sqlite3.Connection) -> None:
+    """Without migrations of the owner, no query is sent."""
     assert ReplicaMigrations("of no app")(replica.cursor()) == ""

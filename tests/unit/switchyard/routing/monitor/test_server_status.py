@@ -1,4 +1,4 @@
-"""`manage.py replicas`: what is known of owners and replicas, for people and for programs; no server is asked here."""
+"""`manage.py replicas`: the state of owners and replicas as a table and as JSON, without a server."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def group() -> Iterator[ReplicationSet]:
 
 
 def replicas(*arguments: str) -> tuple[int, str]:
-    """Return the exit code and what is printed."""
+    """Return the exit code and the output."""
     printed = StringIO()
     try:
         call_command("replicas", *arguments, stdout=printed)
@@ -33,11 +33,11 @@ def replicas(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("refusal", "reason", "code"), [("", "", 0), ("", "lagging", 1), ("standby", "", 2), ("down", "down", 2)]
+    ("unavailable_reason", "reason", "code"), [("", "", 0), ("", "lagging", 1), ("standby", "", 2), ("down", "down", 2)]
 )
-def test_replicas__exit_code(group: ReplicationSet, refusal: str, reason: str, code: int) -> None:
-    """It is that of the worst: an owner that must not be written, a replica that is not read."""
-    group.replace_snapshot(unavailable_reason=refusal)
+def test_replicas__exit_code(group: ReplicationSet, unavailable_reason: str, reason: str, code: int) -> None:
+    """The exit code is 2 if an owner must not be written, else 1 if a replica is unfit, else 0."""
+    group.replace_snapshot(unavailable_reason=unavailable_reason)
     group.replace_snapshot([Replica("replica", reason, at(900), 31.0, 100), Replica("legacy", "", at(1000), 0.0, 0)])
 
     assert replicas("--json")[0] == code
@@ -45,7 +45,7 @@ def test_replicas__exit_code(group: ReplicationSet, refusal: str, reason: str, c
 
 
 def test_replicas__as_json(group: ReplicationSet) -> None:
-    """Each server has its state, position and lag; a lag that nobody knows is none."""
+    """Each server has state, position and lag; an unknown lag is null."""
     group.replace_snapshot([Replica("replica", "lagging", at(900), 31.0, 100), Replica("legacy", "down", at(800))])
 
     owner, replica, legacy = json.loads(replicas("--json")[1])
@@ -57,7 +57,7 @@ def test_replicas__as_json(group: ReplicationSet) -> None:
 
 
 def test_replicas__for_people(group: ReplicationSet) -> None:
-    """Lag is in seconds and in bytes that people read."""
+    """The table shows lag in seconds and in readable bytes."""
     group.replace_snapshot(
         [Replica("replica", "lagging", at(900), 31.04, 233_000), Replica("legacy", "", at(1000), 0.0, 0)]
     )
@@ -65,8 +65,8 @@ def test_replicas__for_people(group: ReplicationSet) -> None:
     assert "│ replica │ default    │ lagging │ 31.0 s │ 233.0 kB │" in replicas()[1]
 
 
-def test_servers__in_step() -> None:
-    """The replica that opens its owner's file has no position, and is never behind."""
+def test_server_reports__no_lag() -> None:
+    """A replica that opens the file of its owner has the state `no lag`."""
     assert [(each.alias, each.state, each.fit) for each in server_reports()] == [
         ("default", "no lag", True),
         ("replica", "no lag", True),

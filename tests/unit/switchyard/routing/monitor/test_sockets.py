@@ -1,4 +1,4 @@
-"""Which sockets are cut, and that no other one is."""
+"""Sockets of tracked connections: shutdown, and the servers that they lead to."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ from switchyard.routing.monitor import sockets
 
 
 class Connection:
-    """A driver's connection, as far as it is asked here."""
+    """A driver connection, with the attributes that these tests use."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
@@ -24,14 +24,14 @@ class Connection:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A client's and a server's end."""
+    """The end of a client and the end of a server."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield ours, theirs
 
 
-def test_sever__a_thread_that_waits(pair: tuple[socket.socket, socket.socket]) -> None:
-    """It is woken: its connection has ended."""
+def test_shutdown__a_thread_that_waits(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A waiting thread wakes up, because its connection has ended."""
     ours, _ = pair
     connection = Connection(ours)
     sockets.track("cut", connection)
@@ -39,26 +39,26 @@ def test_sever__a_thread_that_waits(pair: tuple[socket.socket, socket.socket]) -
     waiting = threading.Thread(target=lambda: received.append(ours.recv(1)))
     waiting.start()
 
-    cut = sockets.shutdown("cut")
+    count = sockets.shutdown("cut")
     waiting.join(5)
 
-    assert (cut, received) == (1, [b""])
+    assert (count, received) == (1, [b""])
 
 
-def test_sever__another_alias(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Its connections stay."""
+def test_shutdown__another_alias(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Connections of another alias stay open."""
     ours, theirs = pair
     connection = Connection(ours)
     sockets.track("kept", connection)
 
-    cut = sockets.shutdown("another")
+    count = sockets.shutdown("another")
     theirs.send(b"a")
 
-    assert (cut, connection.end.recv(1)) == (0, b"a")
+    assert (count, connection.end.recv(1)) == (0, b"a")
 
 
-def test_sever__a_descriptor_that_another_has_by_now(pair: tuple[socket.socket, socket.socket]) -> None:
-    """A connection that was closed leaves its number to the next one, which is not cut."""
+def test_shutdown__a_reused_descriptor(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A socket that reuses the descriptor of a closed connection stays open."""
     ours, theirs = pair
     closed, rest = socket.socketpair()
     connection = Connection(closed)
@@ -67,15 +67,15 @@ def test_sever__a_descriptor_that_another_has_by_now(pair: tuple[socket.socket, 
     closed.close()
     os.dup2(ours.fileno(), number)
 
-    cut = sockets.shutdown("reused")
+    count = sockets.shutdown("reused")
     theirs.send(b"a")
 
     with rest, socket.socket(fileno=number) as another:
-        assert (cut, another.recv(1)) == (0, b"a")
+        assert (count, another.recv(1)) == (0, b"a")
 
 
-def test_sever__a_closed_connection(pair: tuple[socket.socket, socket.socket]) -> None:
-    """It has nothing to cut."""
+def test_shutdown__a_closed_connection(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A closed connection has no socket to shut down."""
     connection = Connection(pair[0])
     sockets.track("closed", connection)
     pair[0].close()
@@ -83,23 +83,23 @@ def test_sever__a_closed_connection(pair: tuple[socket.socket, socket.socket]) -
     assert sockets.shutdown("closed") == 0
 
 
-def test_sever__a_connection_that_nobody_holds(pair: tuple[socket.socket, socket.socket]) -> None:
-    """It is forgotten with its owner."""
+def test_shutdown__a_freed_connection(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A connection without references is forgotten."""
     sockets.track("forgotten", Connection(pair[0]))
     gc.collect()
 
     assert sockets.shutdown("forgotten") == 0
 
 
-def test_register__a_file() -> None:
-    """A connection without a socket is none to cut."""
+def test_track__a_file() -> None:
+    """A connection without a socket is not tracked."""
     sockets.track("file", object())
 
     assert sockets.shutdown("file") == 0
 
 
-def test_sever__in_a_forked_process(pair: tuple[socket.socket, socket.socket]) -> None:
-    """The parent's connections are not its to cut."""
+def test_shutdown__in_a_forked_process(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A child process does not shut down connections of its parent."""
     connection = Connection(pair[0])
     sockets.track("parents", connection)
 
@@ -114,8 +114,8 @@ def test_sever__in_a_forked_process(pair: tuple[socket.socket, socket.socket]) -
     assert sockets.shutdown("parents") == 1
 
 
-def test_servers__by_open_connections(pair: tuple[socket.socket, socket.socket]) -> None:
-    """A server that has ended its connection counts no more, though its last words are unread and no other is left."""
+def test_connected_servers__open_connections(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A server that has closed its only connection does not count, even if its last data is unread."""
     ended, rest = socket.socketpair()
     kept, gone, unknown = Connection(pair[0]), Connection(ended), Connection(pair[0])
     for connection, server in ((kept, "a"), (gone, "b"), (unknown, "")):
@@ -132,8 +132,8 @@ def test_servers__by_open_connections(pair: tuple[socket.socket, socket.socket])
     assert sockets.server_of("led", gone) == "b"
 
 
-def test_register__again(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Where a connection leads stays known, but not of one that has another socket now."""
+def test_track__again(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A connection keeps its server, unless it has another socket now."""
     connection = Connection(pair[0])
     sockets.track("again", connection)
     sockets.set_server("again", connection, "a")
@@ -145,8 +145,8 @@ def test_register__again(pair: tuple[socket.socket, socket.socket]) -> None:
     assert (before, sockets.server_of("again", connection)) == ("a", "")
 
 
-def test_sever__one_server(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Connections to another one stay."""
+def test_shutdown__one_server(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Connections to another server stay open."""
     ours, theirs = pair
     connection = Connection(ours)
     sockets.track("split", connection)

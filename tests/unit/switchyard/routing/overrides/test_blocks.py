@@ -1,4 +1,4 @@
-"""Overrides: they nest, restore what was, and hold in threads and tasks that they were made in."""
+"""Overrides nest, restore the context before them, and hold in the threads and tasks that they are entered in."""
 
 import asyncio
 import inspect
@@ -18,7 +18,7 @@ def prefers() -> str:
 
 
 def test_override__nested_and_left_by_an_error() -> None:
-    """The inner block leaves the outer one in force, and the outer one leaves nothing."""
+    """The end of the inner block restores the outer block, and the end of the outer block restores the default."""
     with pytest.raises(ZeroDivisionError), use_primary():  # noqa: PT012 - the state between the blocks is the point
         with use_replica():
             assert prefers() == "replica"
@@ -41,8 +41,8 @@ def test_override__one_object_entered_twice() -> None:
     assert prefers() == ""
 
 
-def test_override__each_changes_its_own() -> None:
-    """What one asks for does not take back what another did."""
+def test_override__each_changes_one_field() -> None:
+    """An override keeps the changes of the overrides around it."""
     with use_replica(), without_stickiness(), allow_writes("legacy", reason="a test"):
         found = current()
 
@@ -51,7 +51,7 @@ def test_override__each_changes_its_own() -> None:
 
 
 def test_override__decorated_function() -> None:
-    """It asks while it runs, and keeps its name."""
+    """The override holds while the function runs, and the function keeps its name."""
 
     @use_primary()
     def decorated(number: int) -> tuple[int, str]:
@@ -61,7 +61,7 @@ def test_override__decorated_function() -> None:
 
 
 def test_override__decorated_function_that_calls_itself() -> None:
-    """Each call leaves what it found."""
+    """Each call restores the context before it."""
 
     @use_primary()
     def decorated(depth: int) -> list[str]:
@@ -72,7 +72,7 @@ def test_override__decorated_function_that_calls_itself() -> None:
 
 
 def test_override__decorated_coroutine() -> None:
-    """It holds across `await`, and not for a task that runs meanwhile."""
+    """The override holds across `await`, and not in another task that runs meanwhile."""
 
     async def both() -> tuple[str, str]:
         entered, done = asyncio.Event(), asyncio.Event()
@@ -98,7 +98,7 @@ def test_override__decorated_coroutine() -> None:
 
 
 def test_override__decorated_generator() -> None:
-    """Each step asks; its consumer does not, not even when it leaves early."""
+    """The override holds in each step and not in the consumer, also if the consumer stops early."""
     steps: list[str] = []
 
     @use_replica()
@@ -125,7 +125,7 @@ def test_override__decorated_generator() -> None:
 
 
 def test_override__decorated_generator_that_fails() -> None:
-    """The error is the consumer's, without the override."""
+    """The consumer gets the error, and the override has ended."""
 
     @use_primary()
     def decorated() -> Iterator[int]:
@@ -139,7 +139,7 @@ def test_override__decorated_generator_that_fails() -> None:
 
 
 def test_override__two_generators_in_turns() -> None:
-    """Neither takes the other's override away, in whatever order they end."""
+    """Each keeps its own override, in whatever order they end."""
 
     @use_primary()
     def primary() -> Iterator[str]:
@@ -162,7 +162,7 @@ def test_override__two_generators_in_turns() -> None:
 
 
 def test_override__a_block_inside_a_decorated_generator() -> None:
-    """It holds from step to step, and its consumer has neither of the two."""
+    """The block holds from step to step, and the consumer has neither of the two overrides."""
     steps: list[str] = []
 
     @use_primary()
@@ -181,7 +181,7 @@ def test_override__a_block_inside_a_decorated_generator() -> None:
 
 
 def test_allow_writes__decorated_generator_inside_a_request() -> None:
-    """It is refused at its first step."""
+    """The generator is refused at its first step."""
 
     @allow_writes("legacy", reason="tidy up")
     def decorated() -> Iterator[int]:
@@ -192,7 +192,7 @@ def test_allow_writes__decorated_generator_inside_a_request() -> None:
 
 
 def test_override__decorated_async_generator() -> None:
-    """Each step asks, also one that awaits; its consumer does not."""
+    """The override holds in each step, also across `await`, and not in the consumer."""
     steps: list[str] = []
 
     @use_replica()
@@ -217,7 +217,7 @@ def test_override__decorated_async_generator() -> None:
 
 
 def test_override__one_object_in_many_threads() -> None:
-    """Each thread enters and leaves it for itself."""
+    """Each thread enters and leaves the object independently."""
     block, found, barrier = use_primary(), [], threading.Barrier(8)
 
     def enter(*, enters: bool) -> None:
@@ -239,7 +239,7 @@ def test_override__one_object_in_many_threads() -> None:
 
 
 def test_override__one_object_in_many_tasks() -> None:
-    """Tasks that take turns inside it leave each other's state alone."""
+    """Tasks that take turns inside the object do not change the context of each other."""
     block = use_primary()
 
     async def enter(*, enters: bool) -> list[str]:
@@ -262,7 +262,7 @@ def test_override__one_object_in_many_tasks() -> None:
 
 
 def test_override__a_child_task_that_outlives_it() -> None:
-    """The task keeps what was asked for where it was made."""
+    """The task keeps the override in force where it was created."""
 
     async def outlived() -> tuple[str, str]:
         left = asyncio.Event()
@@ -280,14 +280,14 @@ def test_override__a_child_task_that_outlives_it() -> None:
     assert asyncio.run(outlived()) == ("", "primary")
 
 
-def test_override__shares_the_ledger() -> None:
-    """What is owed inside is owed outside."""
-    with activate(context.request_context()) as frame, without_stickiness(), use_replica():
-        assert current().consistency is frame.consistency
+def test_override__shares_the_consistency_state() -> None:
+    """All overrides of a request share its consistency state."""
+    with activate(context.request_context()) as outer, without_stickiness(), use_replica():
+        assert current().consistency is outer.consistency
 
 
 def test_allow_writes__nested() -> None:
-    """Each block adds its alias and takes away only what it added."""
+    """Each block adds its alias, and its end removes only the alias that it added."""
     with allow_writes("a", reason="a test"):
         with allow_writes("b", reason="a test"), allow_writes("a", reason="a test"):
             assert (writes_allowed("a"), writes_allowed("b")) == (True, True)
@@ -297,7 +297,7 @@ def test_allow_writes__nested() -> None:
 
 
 def test_allow_writes__inside_a_request() -> None:
-    """It is refused with its reason in the error, counted, and leaves nothing in force."""
+    """allow_writes() is refused with its reason in the error, is counted, and allows nothing."""
     counted: list[str] = []
 
     def count(*, kind: str, alias: str, **_: object) -> None:
@@ -314,19 +314,19 @@ def test_allow_writes__inside_a_request() -> None:
 
 
 def test_allow_writes__inside_an_override_of_a_request() -> None:
-    """It is refused there as well."""
+    """allow_writes() is refused inside another override of a request too."""
     with activate(context.request_context()), use_primary(), pytest.raises(AllowWritesError):
         allow_writes("legacy", reason="tidy up").__enter__()
 
 
 def test_allow_writes__in_a_task() -> None:
-    """A task is out of any request's reach."""
+    """A task may allow writes."""
     with activate(context.task_context()), allow_writes("legacy", reason="a test"):
         assert writes_allowed("legacy")
 
 
 def test_request__begins_and_ends_without_overrides() -> None:
-    """What was in force outside is not in force in the request, and is again after it."""
+    """A request does not inherit overrides; they are in force again after it."""
     with use_primary(), allow_writes("a", reason="a test"):
         with activate(context.request_context()):
             assert (prefers(), writes_allowed("a")) == ("", False)

@@ -1,4 +1,4 @@
-"""Read-only transactions, on SQLite: where they are, what they refuse, and what they leave."""
+"""Read-only transactions on SQLite: their alias, the writes that they refuse, and the state after them."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ ALIASES = ("default", "replica", "legacy", "analytics")
 
 @pytest.fixture(autouse=True)
 def group(django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[ReplicationSet]:
-    """The set of `default` and its `replica`, each a file of its own; and a request that owes nothing."""
+    """`default` and its `replica` on a file each, in a request without a required position."""
     files = {alias: {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / alias} for alias in ALIASES}
     with (
         django_db_blocker.unblock(),
@@ -44,13 +44,13 @@ def group(django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Replic
 
 
 def driver(alias: str) -> Any:
-    """Return the driver's connection, which no guard sees."""
+    """Return the driver connection, which has no guard."""
     connections[alias].ensure_connection()
     return connections[alias].connection
 
 
-def holds(alias: str) -> bool:
-    """Tell whether the server itself refuses to write."""
+def refuses_writes(alias: str) -> bool:
+    """Return True if the server itself refuses writes."""
     try:
         driver(alias).execute("CREATE TABLE IF NOT EXISTS written (what)")
     except sqlite3.OperationalError as error:
@@ -63,8 +63,8 @@ def decided(model: type = User, **hints: Any) -> tuple[str, str]:
     return chosen.alias, chosen.rule
 
 
-def test_read_only__what_it_sends_where() -> None:
-    """The owner's models go to its alias; those that must not be stale and those of other owners as always."""
+def test_read_only__routes() -> None:
+    """Models of the owner are read from the alias of the block; PRIMARY_ONLY apps and other owners are not affected."""
     owners = {"*": "default", "analytics": "analytics"}
     with (
         override_settings(SWITCHYARD={"OWNERS": owners, "REPLICAS": {"default": ["replica"]}}),
@@ -78,8 +78,8 @@ def test_read_only__what_it_sends_where() -> None:
     assert decided() == ("replica", "replica")
 
 
-def test_read_only__what_the_owner_gave() -> None:
-    """Its relations are read from the same snapshot as all others."""
+def test_read_only__an_instance_from_the_owner() -> None:
+    """Relations of the instance are read from the alias of the block too."""
     ada = User(pk=1)
     ada._state.db = "default"
     with read_only():
@@ -87,7 +87,7 @@ def test_read_only__what_the_owner_gave() -> None:
 
 
 def test_read_only__with_other_overrides() -> None:
-    """use_primary() in it asks for the owner, use_replica() has its replica; the innermost one decides."""
+    """The innermost override decides; use_replica() inside the block reads the replica of the block."""
     with read_only():
         with use_primary():
             assert decided() == ("default", "override")
@@ -109,7 +109,7 @@ WRITES: dict[str, Callable[[], object]] = {
 @pytest.mark.parametrize("kind", WRITES)
 @pytest.mark.parametrize("alias", ["replica", "default"])
 def test_read_only__a_write(alias: str, kind: str) -> None:
-    """It is refused before SQL, wherever the block is, and inside use_primary() as well."""
+    """A write on the owner is refused before SQL, on either alias, and inside use_primary() too."""
     with read_only(alias), assert_queries():
         with pytest.raises(RoutingError, match=r"refused on 'default' inside read_only\(\)"):
             WRITES[kind]()
@@ -118,24 +118,24 @@ def test_read_only__a_write(alias: str, kind: str) -> None:
 
 
 def test_read_only__a_write_elsewhere() -> None:
-    """Another owner may be written."""
+    """A write on another owner is allowed."""
     with read_only(), connections["analytics"].cursor() as cursor:
         cursor.execute("CREATE TABLE written (what)")
 
 
 @pytest.mark.parametrize("alias", ["replica", "default"])
-def test_read_only__what_no_guard_sees(alias: str) -> None:
-    """The server refuses it while the block lasts, and on no other alias."""
+def test_read_only__a_write_on_the_driver_connection(alias: str) -> None:
+    """The server of the alias refuses the write during the block; no other server does."""
     with read_only(alias) as found:
         assert found == alias
-        assert [each for each in ALIASES if holds(each)] == [alias]
+        assert [each for each in ALIASES if refuses_writes(each)] == [alias]
 
-    assert not holds(alias)
+    assert not refuses_writes(alias)
 
 
 @pytest.mark.parametrize("how", ["an error", "nested", "with another alias"])
 def test_read_only__left(how: str) -> None:
-    """It leaves no transaction open and nothing in force, whatever is inside it."""
+    """After the block no transaction is open and no override is in force."""
     if how == "an error":
         with pytest.raises(ZeroDivisionError), read_only():
             raise ZeroDivisionError
@@ -145,29 +145,29 @@ def test_read_only__left(how: str) -> None:
 
     assert not any(connection.in_atomic_block for connection in connections.all())
     assert (dict(current().read_only_aliases), current().write_blocked) == ({}, frozenset())
-    assert not holds("replica")
+    assert not refuses_writes("replica")
 
 
 def test_read_only__inner_block() -> None:
-    """A block inside another one leaves the outer one as it was: in its transaction, and read-only."""
+    """The end of an inner block keeps the outer block in its transaction, and read-only."""
     with read_only("replica"):
         with read_only("replica"):
             pass
 
         assert connections["replica"].in_atomic_block
-        assert holds("replica")
+        assert refuses_writes("replica")
 
 
 def test_read_only__inside_a_transaction_there() -> None:
-    """It is a part of it: the guard refuses writes on the owner until the block ends."""
+    """Inside an open transaction, the guard refuses writes on the owner until the block ends."""
     with transaction.atomic(), connections["default"].cursor() as cursor:
         with read_only("default"), pytest.raises(RoutingError):
             cursor.execute("CREATE TABLE written (what text)")
         cursor.execute("CREATE TABLE written (what text)")
 
 
-def test_read_only__one_who_owes(group: ReplicationSet) -> None:
-    """It is on the owner until a replica has what is owed; a named replica is taken as it is."""
+def test_read_only__a_required_position(group: ReplicationSet) -> None:
+    """The block is on the owner until a replica has caught up; a named replica is read as it is."""
     replayed(group, replica=4)
     with activate(context.request_context(consistency=consistency_from({"default": at(5)}))):
         with read_only("replica") as named:
@@ -185,7 +185,7 @@ def test_read_only__one_who_owes(group: ReplicationSet) -> None:
 
 @pytest.mark.parametrize("alias", [None, "replica"])
 def test_read_only__an_unfit_replica(group: ReplicationSet, alias: str | None) -> None:
-    """It is on the owner instead, and what was seen there is owed: no replica that is behind it is read next."""
+    """The block is on the owner, and later reads require the position of its reads."""
     replayed(group, replica=4, unfit=("replica",))
     with read_only(alias) as found:
         assert found == "default"
@@ -196,7 +196,7 @@ def test_read_only__an_unfit_replica(group: ReplicationSet, alias: str | None) -
 
 
 def test_read_only__inside_the_owners_transaction(group: ReplicationSet) -> None:
-    """It is on a replica as long as that misses nothing of the transaction."""
+    """The block is on a replica until the transaction has written."""
     replayed(group, replica=4)
     with transaction.atomic():
         with read_only() as before:
@@ -208,8 +208,8 @@ def test_read_only__inside_the_owners_transaction(group: ReplicationSet) -> None
     assert (before, after) == ("replica", "default")
 
 
-def test_read_only__stays_on_the_replica_it_read() -> None:
-    """Of several it takes the one that this client has read, and its own reads bind the next ones."""
+def test_read_only__stays_on_the_replica_read_last() -> None:
+    """Of several replicas the block uses the replica that this client read last, and later reads stay there."""
     with lagging(*BOTH) as group:
         replayed(group, replica=4, legacy=4)
         with read_only() as first:
@@ -227,9 +227,9 @@ def test_read_only__stays_on_the_replica_it_read() -> None:
 
 
 @pytest.mark.parametrize("alias", [None, "replica"])
-def test_read_only__a_replica_that_cannot_be_opened(alias: str | None, tmp_path: Path) -> None:
-    """It is on the owner instead; what was seen there is owed, and nothing is left open on the replica."""
-    connections["replica"].settings_dict["NAME"] = tmp_path / "absent" / "file"
+def test_read_only__a_replica_that_cannot_be_opened(alias: str | None) -> None:
+    """The block is on the owner, later reads require its position, and no transaction stays open on the replica."""
+    connections["replica"].settings_dict["NAME"] = NOWHERE
     with read_only(alias) as found:
         assert found == "default"
         assert not connections["replica"].in_atomic_block
@@ -237,8 +237,8 @@ def test_read_only__a_replica_that_cannot_be_opened(alias: str | None, tmp_path:
     assert "default" in current().consistency.required
 
 
-def test_read_only__a_server_behind_the_alias_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be behind what this client saw: the block is on the owner. A replica that is named is taken as it is."""
+def test_read_only__an_unknown_server_behind_the_alias(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown server may be stale, so the block is on the owner; a named replica is read as it is."""
     monkeypatch.setitem(shared_aliases, "replica", 0.0)
     monkeypatch.setattr(sockets, "server_of", lambda _alias, _connection: "unknown")
     with read_only() as alias, read_only() as inner:
@@ -249,9 +249,9 @@ def test_read_only__a_server_behind_the_alias_that_nobody_knows(monkeypatch: pyt
     assert (alias, inner, named) == ("default", "default", "replica")
 
 
-def test_read_only__an_owner_that_cannot_be_opened(tmp_path: Path) -> None:
-    """There is nowhere else to go, and nothing is in force afterwards."""
-    connections["default"].settings_dict["NAME"] = tmp_path / "absent" / "file"
+def test_read_only__an_owner_that_cannot_be_opened() -> None:
+    """The error is raised, and no override is in force afterwards."""
+    connections["default"].settings_dict["NAME"] = NOWHERE
     with pytest.raises(OperationalError), read_only("default"):
         pass
 
@@ -259,17 +259,17 @@ def test_read_only__an_owner_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 def test_read_only__decorated_function() -> None:
-    """It is read-only in each call, keeps its name, and one decorator serves all calls, nested ones as well."""
+    """Each call, also a nested call, is read-only, and the function keeps its name."""
 
     @read_only()
     def nested(depth: int) -> list[bool]:
-        return [*(nested(depth - 1) if depth else []), holds("replica")]
+        return [*(nested(depth - 1) if depth else []), refuses_writes("replica")]
 
-    assert (nested(1), nested.__name__, holds("replica")) == ([True, True], "nested", False)
+    assert (nested(1), nested.__name__, refuses_writes("replica")) == ([True, True], "nested", False)
 
 
 def test_read_only__decorated_view() -> None:
-    """Under ATOMIC_REQUESTS Django opens no transaction on the owner for it, and those on other aliases."""
+    """Under ATOMIC_REQUESTS Django opens no transaction on the owner for the view, but still on other owners."""
 
     @read_only()
     def view(_request: HttpRequest) -> HttpResponse:
@@ -282,8 +282,8 @@ def test_read_only__decorated_view() -> None:
     assert answer.content == b"replica analytics"
 
 
-def test_read_only__decorated_view_that_left_out_others() -> None:
-    """What `non_atomic_requests` said before still holds, and the view inside is as it was."""
+def test_read_only__decorated_view_with_non_atomic_requests() -> None:
+    """Aliases of `non_atomic_requests` are kept, and the inner view is not changed."""
 
     @transaction.non_atomic_requests(using="analytics")
     def view(_request: HttpRequest) -> None: ...
@@ -292,8 +292,8 @@ def test_read_only__decorated_view_that_left_out_others() -> None:
     assert vars(view)["_non_atomic_requests"] == {"analytics"}
 
 
-def test_read_only__what_is_no_plain_function() -> None:
-    """It is refused where it is decorated, with what to do."""
+def test_read_only__no_plain_function() -> None:
+    """Decorating a coroutine or a generator raises an error that names the remedy."""
 
     async def coroutine() -> None: ...
 
