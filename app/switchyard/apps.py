@@ -15,7 +15,7 @@ class SwitchyardConfig(AppConfig):
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
         from switchyard.routing.connections import calls, guard, transactions, wrapper  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.orm import cascades, stale_saves  # noqa: PLC0415 - needs the loaded apps
-        from switchyard.telemetry import decisions, queries, violations  # noqa: PLC0415 - as above
+        from switchyard.telemetry import call_counter, decisions, violations  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
         checks.register(check_servers, checks.Tags.database)
@@ -25,6 +25,6 @@ class SwitchyardConfig(AppConfig):
         cascades.install()
         stale_saves.install()
         transactions.install()
-        queries.install()
+        call_counter.install()
         violations.install()
         decisions.install()

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 import pytest
 
 from switchyard.routing.session.context import activate, task_context
-from switchyard.testing.lag import ReplicaLag
-from switchyard.testing.lag import replica_lag as _replica_lag
+from switchyard.testing.lag_control import ReplicaLag
+from switchyard.testing.lag_control import replica_lag as _replica_lag
 from switchyard.testing.mirrors import shared_mirrors
-from switchyard.testing.queries import assert_queries as _assert_queries
+from switchyard.testing.assertions import assert_queries as _assert_queries
 
 
 @pytest.fixture(scope="session", autouse=True)
