@@ -1,4 +1,4 @@
-"""How many queries each alias sees."""
+"""Assert how many queries each alias gets."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,28 +11,40 @@ from switchyard.sql.classifier import classify, statement_text
 
 @contextmanager
 def assert_queries(**expected: int) -> Iterator[None]:
-    """Assert the number of queries of the block on each alias, as in `assert_queries(default=1, replica=2)`.
+    """Assert the number of queries of the block on each alias.
 
-    An alias that is not named must see none. Transaction statements are left out: whether `atomic()` makes a
-    savepoint depends on the test. Give a name that is no Python name by `**{"my-alias": 1}`.
+    `expected` maps an alias to its number; an alias that is not named must get no query. Pass an alias that is no
+    Python name as `**{"my-alias": 1}`. BEGIN, COMMIT and savepoints are not counted, because whether `atomic()` makes a
+    savepoint depends on the test. Counts the queries of the calling thread.
+
+    Raises AssertionError with the SQL of all queries if a number differs, and ValueError for an unknown alias.
+
+    A write on the owner, and two reads on the replica:
+
+        with assert_queries(default=1, replica=2):
+            Order.objects.create(number=1)
+            Order.objects.get(number=1)
+            Order.objects.count()
     """
-    seen: dict[str, list[str]] = {alias: [] for alias in connections}
-    unknown = expected.keys() - seen.keys()
+    queries: dict[str, list[str]] = {alias: [] for alias in connections}
+    unknown = expected.keys() - queries.keys()
     if unknown:
-        raise ValueError(f"assert_queries() names no alias: {', '.join(sorted(unknown))}. Aliases: {', '.join(seen)}.")
+        raise ValueError(
+            f"assert_queries() got an unknown alias: {', '.join(sorted(unknown))}. Aliases: {', '.join(queries)}."
+        )
 
-    def count(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    def record(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         connection = context["connection"]
         text = statement_text(sql, connection)
         if classify(text, connection.vendor).operation != "tx":
-            seen[connection.alias].append(text)
+            queries[connection.alias].append(text)
         return execute(sql, params, many, context)
 
-    with ExitStack() as stack:
-        for alias in seen:
-            stack.enter_context(connections[alias].execute_wrapper(count))
+    with ExitStack() as wrappers:
+        for alias in queries:
+            wrappers.enter_context(connections[alias].execute_wrapper(record))
         yield
-    counted = {alias: len(queries) for alias, queries in seen.items() if queries}
+    counted = {alias: len(texts) for alias, texts in queries.items() if texts}
     if counted != {alias: number for alias, number in expected.items() if number}:
-        lines = [f"  {alias}: {query}" for alias, queries in seen.items() for query in queries]
+        lines = [f"  {alias}: {text}" for alias, texts in queries.items() for text in texts]
         raise AssertionError("\n".join([f"Expected queries {expected}, got {counted}.", *lines]))
