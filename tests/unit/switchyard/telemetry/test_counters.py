@@ -160,7 +160,7 @@ def test_count__of_an_amount() -> None:
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (("switchyard_invoices_total",), "Unknown metric 'switchyard_invoices_total'.*metrics.py"),
+        (("switchyard_unknown_total",), "Unknown metric 'switchyard_unknown_total'.*metrics.py"),
         (("switchyard_violations_total", "replica_write"), r"takes 2 label values \(kind, alias\), not 1"),
         (("db_client_operation_duration_seconds", "default", "sqlite", "read"), "is a histogram"),
     ],
