@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from switchyard.telemetry import snapshot
+from switchyard.telemetry.counters import MetricSample
 from switchyard.telemetry.metrics import OPERATIONS, QUERIES
-
-Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Volume:
     shares: tuple[Share, ...]
 
 
-def volumes(aliases: tuple[str, ...], samples: Samples | None = None) -> tuple[Volume, ...]:
+def volumes(aliases: tuple[str, ...], samples: Mapping[MetricSample, float] | None = None) -> tuple[Volume, ...]:
     """Return the query volume of each alias, in the given order. Without `samples`, the counters are read now."""
     counts: Counter[tuple[str, str]] = Counter()
     for (name, labels), value in (snapshot() if samples is None else samples).items():
