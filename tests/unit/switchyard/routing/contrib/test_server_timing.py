@@ -81,7 +81,7 @@ def test_server_timing__by_alias() -> None:
 @pytest.mark.django_db(databases=["default", "replica", "legacy"])
 def test_server_timing__behind_the_guard() -> None:
     """The guard stays the outermost wrapper, also of a connection that is opened later."""
-    told(asks)
+    header_of(queries)
     later = connections.create_connection("legacy")
     connection_created.send(sender=type(later), connection=later)
 
