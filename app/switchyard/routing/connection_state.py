@@ -22,9 +22,15 @@ def in_program_transaction(connection: Any) -> bool:
     Transactions that a `TestCase` opened do not count. Django tells them apart in the same way for durable blocks.
     """
     if connection.in_atomic_block:
-        return not all(block._from_testcase for block in connection.atomic_blocks)  # noqa: SLF001 - no public name
+        return outermost_program_block(connection) is not None
     # `get_autocommit()` would open the connection; before it is open `autocommit` says nothing.
     return connection.connection is not None and not connection.autocommit
+
+
+def outermost_program_block(connection: Any) -> int | None:
+    """Return the index in `connection.atomic_blocks` of the program's outermost block; None without such a block."""
+    blocks = enumerate(connection.atomic_blocks)
+    return next((index for index, block in blocks if not block._from_testcase), None)  # noqa: SLF001 - no public name
 
 
 class _Transactions(threading.local):
