@@ -1,4 +1,4 @@
-"""Transactions of two owners in one thread, on real SQLite connections, with the transactions of a TestCase and without."""
+"""Transactions of two owners in one thread, on real SQLite connections, inside a TestCase and outside."""
 
 import asyncio
 import logging
