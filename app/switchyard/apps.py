@@ -13,7 +13,7 @@ class SwitchyardConfig(AppConfig):
     def ready(self) -> None:
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.connections import calls, guard, transactions, wrapper  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing.connections import calls, guard, wrapper  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.orm import cascades, stale_saves  # noqa: PLC0415 - needs the loaded apps
         from switchyard.telemetry import call_counter, decisions, violations  # noqa: PLC0415 - as above
 
@@ -24,7 +24,6 @@ class SwitchyardConfig(AppConfig):
         guard.install()
         cascades.install()
         stale_saves.install()
-        transactions.install()
         call_counter.install()
         violations.install()
         decisions.install()
