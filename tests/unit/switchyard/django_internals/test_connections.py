@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,10 +172,12 @@ def test_wrapper__transaction_statements(scratch: Callable[..., Any]) -> None:
 def test_wrapper__closed_after_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Django ends a request by `close_if_unusable_or_obsolete()` of each connection."""
     asked: list[str] = []
-    monkeypatch.setattr(connections["default"], "close_if_unusable_or_obsolete", lambda: asked.append("default"))
+    for alias in connections:
+        note = partial(asked.append, alias)
+        monkeypatch.setattr(connections[alias], "close_if_unusable_or_obsolete", note)
     close_old_connections()
 
-    assert asked == ["default"]
+    assert asked == list(connections)
 
 
 def test_wrapper__errors_of_the_driver(scratch: Callable[..., Any]) -> None:
