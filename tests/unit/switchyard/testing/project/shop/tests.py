@@ -281,9 +281,7 @@ class InTransactionTestCase(TransactionTestCase):
         Item.objects.create(name="deleted")
         with read_only("replica"):
             self.assertEqual(Item.objects.count(), 1)
-            connection.connection.cursor().execute(
-                "DELETE FROM shop_item"
-            )  # unguarded
+            connection.connection.cursor().execute("DELETE FROM shop_item")  # unguarded
         connection.connection.commit()
         self.assertEqual(names(), [])
 
