@@ -349,7 +349,11 @@ class Clients(RuleBasedStateMachine):
     @rule(breaks=st.booleans(), meanwhile=st.booleans())
     def request_reads(self, *, breaks: bool, meanwhile: bool) -> None:
         """It sees what it wrote, and nothing older than what it saw."""
-        owes_nothing = not self.frame.consistency.required and not self.frame.consistency.last_replica and not self.frame.unsafe_method
+        owes_nothing = (
+            not self.frame.consistency.required
+            and not self.frame.consistency.last_replica
+            and not self.frame.unsafe_method
+        )
         with activate(self.frame):
             alias = decide(User).alias
             assert not (owes_nothing and self.group.snapshot.eligible) or alias in BOTH
