@@ -16,5 +16,5 @@ def test_user_active_list__any_rows(real_databases: Servers) -> None:
     def check(case: dict[str, object]) -> None:
         check_same_as_join(**case)  # type: ignore[arg-type]
 
-    with real_databases.in_step():  # so the standby has what was stored a moment ago
+    with real_databases.synchronous():  # so the standby has what was stored a moment ago
         check()

@@ -15,7 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.support import faults
 from tests.support.containers import until
 from tests.support.servers import Servers
-from tests.support.watching import declared, judged
+from tests.support.watching import declared, monitored
 
 from accounts.models import User
 from legacy.models import Customer
@@ -85,7 +85,7 @@ def watched(real_databases: Servers) -> Iterator[Servers]:
     """The servers with one row, judged by this process."""
     User.objects.using("default").create(username="ann")
     real_databases.caught_up()
-    with judged():
+    with monitored():
         yield real_databases
 
 
@@ -97,7 +97,7 @@ def of_mysql(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: 
         with allow_writes("legacy", reason="a test"):
             Customer.objects.create(name="ann", email="ann@example.org", created_at="2026-01-01T00:00Z")
         mysql_pair.caught_up("legacyreplica")
-        with judged():
+        with monitored():
             yield mysql_pair
 
 
@@ -109,7 +109,7 @@ def with_two(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path
         User.objects.using("default").create(username="ann")
         for alias in ("replica", "replica2"):
             two_standbys.caught_up(alias)
-        with judged():
+        with monitored():
             yield two_standbys
 
 
