@@ -1,4 +1,4 @@
-"""Lag on demand of a real standby and a MySQL replica: by `replica_lag()`, as a project would ask for it."""
+"""Lag on demand of a real standby and a MySQL replica, with `replica_lag()` as a project calls it."""
 
 from collections.abc import Iterator
 
@@ -21,18 +21,18 @@ ADMINS = {"postgresql": "postgres", "mysql": "root"}
 
 @pytest.fixture
 def by_admin(row: ReplicatedRow) -> Iterator[ReplicatedRow]:
-    """The pair, asked by a user who may tell the replica to lag."""
+    """The row, with connections of a user who may pause the replica."""
     for alias in (row.owner, row.replica):
         entry = connections.settings[alias]
         entry["USER"], entry["PASSWORD"] = ADMINS[connections[alias].vendor], ROOT_PASSWORD
         connections[alias].close()
-        row.objects.using(alias).exists()  # Django asks MySQL once what it is
+        row.objects.using(alias).exists()  # Django sends its first queries about MySQL itself
     yield row
     assert not monitor.running()
 
 
 def test_pause__until_it_catches_up(by_admin: ReplicatedRow) -> None:
-    """Who owes nothing reads the old row, who wrote reads the owner, and both the replica when it has caught up."""
+    """Without requirement the old row is read, after a write the owner, and after the replay the replica."""
     with replica_lag() as lag:
         lag.pause(by_admin.replica)
         with without_stickiness():
@@ -48,7 +48,7 @@ def test_pause__until_it_catches_up(by_admin: ReplicatedRow) -> None:
 
 
 def test_delay__ends_with_the_block(both_vendors: Servers, by_admin: ReplicatedRow) -> None:
-    """What is written meanwhile is not on the replica, and is when the block has ended."""
+    """A row written in the block is not on the replica in the block, and is there after it."""
     with replica_lag() as lag:
         lag.delay(3600, by_admin.replica)
         by_admin.objects.update(email=NEW)
@@ -58,7 +58,7 @@ def test_delay__ends_with_the_block(both_vendors: Servers, by_admin: ReplicatedR
 
 
 def test_pause__by_a_user_who_may_not(row: ReplicatedRow) -> None:
-    """The error names what the user lacks, and nothing lags."""
+    """The error names the missing privilege, and nothing lags."""
     with replica_lag() as lag, pytest.raises(PermissionError, match=r"user 'app' lacks (EXECUTE|REPLICATION)"):
         lag.pause(row.replica)
 
@@ -66,7 +66,7 @@ def test_pause__by_a_user_who_may_not(row: ReplicatedRow) -> None:
 
 
 def test_delay__parts_of_a_second(by_admin: ReplicatedRow) -> None:
-    """PostgreSQL knows them, MySQL does not, and says so."""
+    """PostgreSQL takes a fraction of a second; MySQL refuses it with an error."""
     with replica_lag() as lag:
         if by_admin.owner == "default":
             lag.delay(0.25, by_admin.replica)

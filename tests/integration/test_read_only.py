@@ -1,4 +1,4 @@
-"""Read-only transactions on a real standby, a MySQL replica and their owners: held by the server, on one snapshot."""
+"""Read-only transactions on a real standby, a MySQL replica and their owners: one snapshot, enforced by the server."""
 
 import MySQLdb
 import psycopg
@@ -18,14 +18,14 @@ REFUSED = {"postgresql": psycopg.errors.ReadOnlySqlTransaction, "mysql": MySQLdb
 
 
 def change(servers: Servers, row: ReplicatedRow) -> None:
-    """Change the row behind everybody's back, on both."""
+    """Change the row on owner and replica, without this process."""
     servers.ask(row.owner, f"UPDATE {row.objects.model._meta.db_table} SET email = '{NEW}'")
     servers.caught_up(row.replica)
 
 
 @pytest.mark.parametrize("where", ["owner", "replica"])
 def test_read_only__what_no_guard_sees(row: ReplicatedRow, where: str) -> None:
-    """The server refuses it while the block lasts."""
+    """The server refuses a write that the guard cannot see, inside the block."""
     alias = getattr(row, where)
     with read_only(alias) as found, connections[alias].connection.cursor() as cursor:
         assert found == alias
@@ -38,7 +38,7 @@ def test_read_only__what_no_guard_sees(row: ReplicatedRow, where: str) -> None:
 
 @pytest.mark.parametrize("where", ["owner", "replica"])
 def test_read_only__one_snapshot(both_vendors: Servers, row: ReplicatedRow, where: str) -> None:
-    """All reads in it see what the first one saw; the next block, and the owner asked by name, see what is new."""
+    """All reads of a block see the snapshot of its first read; the next block sees the new row."""
     alias = getattr(row, where)
     with read_only(alias), assert_queries(**{alias: 2}):
         before = row.email()
@@ -51,7 +51,7 @@ def test_read_only__one_snapshot(both_vendors: Servers, row: ReplicatedRow, wher
 
 
 def test_read_only__use_primary_in_it(both_vendors: Servers, row: ReplicatedRow) -> None:
-    """It asks the owner, outside the snapshot."""
+    """Inside the block, use_primary() reads the owner outside the snapshot."""
     with read_only(row.replica):
         row.email()
         change(both_vendors, row)
@@ -63,7 +63,7 @@ def test_read_only__use_primary_in_it(both_vendors: Servers, row: ReplicatedRow)
 
 
 def test_read_only__the_session_afterwards(row: ReplicatedRow) -> None:
-    """The next transaction on the owner is as it was before: not read-only, and of the usual isolation."""
+    """The next transaction on the owner has its settings from before: not read-only, with the usual isolation."""
     shown = {
         "postgresql": "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')",
         "mysql": "SELECT @@transaction_isolation, @@transaction_read_only",
@@ -79,14 +79,14 @@ def test_read_only__the_session_afterwards(row: ReplicatedRow) -> None:
 
 
 def lose(alias: str) -> None:
-    """Let the connection be lost without Django's knowing."""
+    """Close the driver's connection without Django."""
     connections[alias].ensure_connection()
     connections[alias].connection.close()
 
 
 def test_read_only__a_replica_that_is_lost(row: ReplicatedRow) -> None:
-    """A block that is on it fails, because it never moves; one that begins is on the owner."""
-    with pytest.raises((OperationalError, InterfaceError)), read_only(row.replica):  # noqa: PT012 - lost in between
+    """A block on the lost replica fails, because a block never moves; a new block begins on the owner."""
+    with pytest.raises((OperationalError, InterfaceError)), read_only(row.replica):  # noqa: PT012 - the connection is lost in the block
         lose(row.replica)
         row.email()
 
