@@ -304,7 +304,7 @@ def recovers(board: Switchboard) -> bool:
 
 
 def greeting(port: int) -> bytes:
-    """Ask for TLS as PostgreSQL's clients do; return the first byte of the answer. MySQL sends its first byte unasked."""
+    """Ask for TLS as PostgreSQL's clients do; return the first byte of the answer. MySQL sends first, unasked."""
     with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection:
         connection.sendall(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")
         answer = connection.recv(1)

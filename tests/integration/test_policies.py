@@ -55,7 +55,7 @@ class Lists(models.Model):
 
 @pytest.fixture
 def migrator(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The servers behind the aliases of this process, as a user who may create tables; `copy` is an alias of `legacy`."""
+    """The servers behind the aliases of this process, as a user who may create tables; `copy` leads to `legacy`."""
     databases = topology(servers.environ("migrator"), data_dir=tmp_path).databases
     with django_db_blocker.unblock(), connected({**databases, "copy": databases["legacy"]}):
         yield servers

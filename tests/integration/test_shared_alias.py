@@ -232,7 +232,7 @@ def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard)
 
 
 def test_shared_alias__a_server_in_anothers_place(board: Switchboard) -> None:
-    """A server that lags behind its predecessor is not read before it has the predecessor's rows, without a token too."""
+    """A server that lags behind its predecessor is not read before it has the predecessor's rows, by any client."""
     worker = Worker()
     monitor.start()
     try:

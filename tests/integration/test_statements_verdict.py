@@ -318,7 +318,7 @@ def test_classify__postgresqls_verdict(postgresql: psycopg.Connection) -> None:
 @pytest.mark.parametrize("shape", [*SHAPES, *POSTGRESQL])
 @pytest.mark.parametrize("called", ["tidy(1)", "quiet(1)"])
 def test_classify__postgresqls_verdict_on_each_shape(postgresql: psycopg.Connection, shape: str, called: str) -> None:
-    """Each kind of statement runs, and is classified rightly, with a function that writes and with one that does not."""
+    """Each kind of statement runs, and is classified rightly, with a function that writes and with a read-only one."""
     assert verdict(on_postgresql(postgresql), "postgresql", shape.format(e=called, o=called)) != "refused"
 
 
@@ -418,7 +418,7 @@ def test_classify__mysqls_verdict(mysql: Any) -> None:
 @pytest.mark.parametrize("shape", [*SHAPES, *MYSQL])
 @pytest.mark.parametrize("called", ["tidy(1)", "quiet(1)"])
 def test_classify__mysqls_verdict_on_each_shape(mysql: Any, shape: str, called: str) -> None:
-    """Each kind of statement runs, and is classified rightly, with a function that writes and with one that does not."""
+    """Each kind of statement runs, and is classified rightly, with a function that writes and with a read-only one."""
     assert verdict(on_mysql(mysql), "mysql", shape.format(e=called, o=called)) != "refused"
 
 

@@ -130,7 +130,7 @@ def refused(connection: BaseDatabaseWrapper) -> None:
 
 
 class Call(NamedTuple):
-    """A way to call, with the increments of the counters by operation, and of the servers by a statement's first word."""
+    """A way to call, with the increments of the counters by operation, and of the servers by first word."""
 
     run: Callable[[BaseDatabaseWrapper], None]
     counted: Mapping[str, int]
