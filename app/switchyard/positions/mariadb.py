@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 from switchyard.positions.base import Position, ServerStatus
 
 _SERVER_ID = "CONCAT_WS('/', @@hostname, @@port, @@server_id)"
-# A server has everything that it logged. Without log_slave_updates it also has what it replayed when it was a replica.
+# A server has everything that it logged. Without log_slave_updates it also has its replayed position as a replica.
 _STATUS_QUERY = f"""
 SELECT {_SERVER_ID}, @@global.read_only, @@global.gtid_slave_pos,
        IF(@@global.log_bin,

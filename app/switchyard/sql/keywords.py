@@ -1,6 +1,6 @@
 """The words of SQL, as tables: the operation of each statement, and the words around the names of tables.
 
-The names of functions are in `function_names.py`, and what a word does while a statement is read in `clauses.py`.
+The names of functions are in `function_names.py`, the effects of words while a statement is read in `clauses.py`.
 """
 
 from typing import Literal

@@ -1,6 +1,6 @@
 """Split a SQL text into words, names and marks, with one regular expression for each dialect.
 
-Comments, literals, numbers and parameters are left out: none of them changes what a statement does.
+Comments, literals, numbers and parameters are left out: none of them changes the operation of a statement.
 """
 
 import re

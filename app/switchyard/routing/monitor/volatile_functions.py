@@ -2,7 +2,7 @@
 
 A function counts as read-only if `switchyard.sql.function_names` lists it, if the server of the alias calls it stable
 or immutable, or if SWITCHYARD["READ_ONLY_FUNCTIONS"] names it. Every other function may write. MySQL is not asked: it
-does not check what a function declares about itself. The refusal of statements is not in this module.
+does not check the declaration of a function. The refusal of statements is not in this module.
 """
 
 import time
