@@ -93,11 +93,11 @@ def test_case_18__orm(watched: Servers, side: Side, ada: Any) -> None:
         with others():
             found = side.get("ada")
         took = time.monotonic() - began
-        found = side.known_replica()
+        replica = side.known_replica()
 
     assert found._state.db == side.replica
     assert took < 0.5
-    assert (found.fit, found.lag_seconds) == (True, 0.0)  # the replica has replayed everything
+    assert (replica.fit, replica.lag_seconds) == (True, 0.0)  # the replica has replayed everything
     until(lambda: not replication_set(side.owner).snapshot.unavailable_reason, "the owner is back", seconds=20)
 
 
