@@ -10,7 +10,7 @@ SYNC := $(UV) sync --quiet --locked --inexact
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 build/uv/bin/uv:
 	@[ -n "$(PYTHON)" ] || { echo "Python with its venv module is missing: install python3 and python3-venv." >&2; exit 1; }
@@ -24,6 +24,18 @@ run: $(UV) ## the service on embedded databases: Python alone
 .PHONY: test
 test: $(UV) ## everything that can run on this machine, real servers and a cluster included
 	@UV=$(UV) tests/run
+
+PYTHON_VERSION ?= 3.12
+DJANGO_VERSION ?= 5.2
+.PHONY: test-package
+test-package: $(UV) ## the package's unit tests with another PYTHON_VERSION and DJANGO_VERSION than the lock's
+	@UV=$(UV) tests/run-package $(PYTHON_VERSION) $(DJANGO_VERSION)
+
+.PHONY: test-chart
+test-chart: $(UV) ## the chart, linted and rendered: needs helm
+	@$(SYNC) --extra service --group dev
+	@helm lint --strict chart
+	@.venv/bin/python -m pytest -q -n auto tests/chart
 
 BENCHES := routing requests staleness failures memory
 PEERS := build/bench/peers/multidb
@@ -42,7 +54,7 @@ $(PEERS): | $(UV)
 	@$(UV) pip install --quiet --no-config --no-deps --target build/bench/peers 'django-multidb-router==0.11'
 
 .PHONY: lint
-lint: $(UV) ## style, types, import directions, shell
+lint: $(UV) ## style, types, import directions, spelling, shell, YAML
 	@$(SYNC) --all-extras --group dev
 	@UV=$(UV) tests/lint
 

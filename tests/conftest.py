@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import hypothesis
+import pytest
 from django.conf import settings
 
 DATA_DIR = Path(__file__).parents[1] / "build" / "tests"
@@ -23,3 +24,10 @@ settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end, where failures are read, how to get the order of this run again."""
+    seed = terminalreporter.config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"The order was random: --randomly-seed={seed}")

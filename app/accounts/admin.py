@@ -1,4 +1,4 @@
-"""Users in Django's admin, and where its log of changes stands for the models of other owners."""
+"""Users in Django's admin, and a base class for the admins of models that another alias owns."""
 
 from typing import Any
 
@@ -11,21 +11,21 @@ from django.http import HttpRequest
 from accounts.models import User
 from switchyard.routing import allow_cross_owner_writes
 
-logged_beside_users = allow_cross_owner_writes(reason="the log of changes stands beside the users, on their owner")
+may_write_log = allow_cross_owner_writes(reason="the admin's log is on the owner of the users")
 
 
-class LoggedElsewhere(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
-    """Let the log be written in the transaction of a model that another database owns."""
+class LoggedElsewhere(admin.ModelAdmin):  # type: ignore[type-arg]  # has no parameters at run time
+    """Allow the admin to write its log during a transaction on the model's own alias."""
 
-    @logged_beside_users
+    @may_write_log
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
         return super().log_addition(request, obj, message)
 
-    @logged_beside_users
+    @may_write_log
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
         return super().log_change(request, obj, message)
 
-    @logged_beside_users
+    @may_write_log
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return super().log_deletions(request, queryset)
 

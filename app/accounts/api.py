@@ -1,6 +1,6 @@
-"""Users over HTTP. Thin: what is sent is judged by the schemas, what is done stands in services and selectors."""
+"""Users over HTTP. The schemas validate requests; services and selectors do the work."""
 
-# ruff: noqa: ARG001 - ninja hands every view its request
+# ruff: noqa: ARG001 - ninja passes the request to every view
 
 import datetime as dt
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ router = Router(tags=["users"])
 MAY_CONFLICT = {"responses": {409: PROBLEM}}
 
 Username = Annotated[str, Field(min_length=1, max_length=150, pattern=r"^[\w.@+-]+$")]
-Email = Annotated[Text, Field(max_length=254, description="An address, or nothing.")]
+Email = Annotated[Text, Field(max_length=254, description="An address, or an empty string.")]
 Name = Annotated[Text, Field(max_length=150)]
-UNSENT: Any = None  # a default that the document does not show and that no client can send
+UNSENT: Any = None  # a default that the OpenAPI document does not show and that no client can send
 
 
 class UserOut(Schema):
@@ -53,7 +53,7 @@ class UserIn(Schema):
 
 
 class UserPatch(Schema):
-    """The fields to change: what is left out stays, and nothing may be null."""
+    """The fields to change. A field that is left out keeps its value; no field may be null."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ def list_users(request: HttpRequest, cursor: Query[Cursor]) -> Rows:
 
 @router.post("/users", response={201: UserOut}, openapi_extra=MAY_CONFLICT)
 def create_user(request: HttpRequest, response: HttpResponse, body: UserIn) -> Status[User]:
-    """Create a user who cannot sign in; a username that is taken answers 409."""
+    """Create a user who cannot sign in. Answers 409 when the username is taken."""
     with _taken_is_conflict():
         user = user_create(**body.model_dump())
     response["Location"] = reverse("api:get_user", kwargs={"user_id": user.pk})
@@ -87,7 +87,7 @@ def get_user(request: HttpRequest, user_id: Key) -> User:
 
 @router.patch("/users/{int:user_id}", response=UserOut, openapi_extra=MAY_CONFLICT)
 def update_user(request: HttpRequest, user_id: Key, body: UserPatch) -> User:
-    """Change the fields that are sent, and no others."""
+    """Change the fields that the request holds."""
     with _taken_is_conflict():
         return user_update(user_id=user_id, **body.model_dump(exclude_unset=True))
 

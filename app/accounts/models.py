@@ -1,7 +1,7 @@
-"""The people who use the service, on the primary."""
+"""The users of the service."""
 
 from django.contrib.auth.models import AbstractUser
 
 
 class User(AbstractUser):
-    """A user of the service; events on another database name it by its key."""
+    """A user of the service. Events are on another database and hold the user's key."""

@@ -1,4 +1,4 @@
-"""Reads of users. The routers choose the alias: a replica that is fit, else the owner."""
+"""Reads of users. The routers choose the alias: a fit replica, else the owner."""
 
 from django.db.models import QuerySet
 

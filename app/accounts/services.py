@@ -15,7 +15,7 @@ class UsernameTakenError(Exception):
 
 
 class UserFields(TypedDict, total=False):
-    """What may be set from outside; a password may not."""
+    """The fields that a client may set; the password is not one of them."""
 
     username: str
     email: str
@@ -27,7 +27,7 @@ class UserFields(TypedDict, total=False):
 def user_create(**fields: Unpack[UserFields]) -> User:
     """Create a user who cannot sign in until somebody sets a password.
 
-    Raises django.core.exceptions.ValidationError for a value that the model refuses, and UsernameTakenError.
+    Raises UsernameTakenError, and django.core.exceptions.ValidationError for a value that the model refuses.
     """
     user = User()
     user.set_unusable_password()
@@ -37,9 +37,9 @@ def user_create(**fields: Unpack[UserFields]) -> User:
 
 
 def user_update(*, user_id: int, **fields: Unpack[UserFields]) -> User:
-    """Change the given fields alone; raise as `user_create` does, and User.DoesNotExist.
+    """Change the given fields only; raise the errors of `user_create`, and User.DoesNotExist.
 
-    The row is read and locked on the owner: a replica's copy may be older than what others wrote since.
+    Reads and locks the row on the owner, because a replica's copy may be older.
     """
     with transaction.atomic(using=router.db_for_write(User)):
         user = User.objects.select_for_update().get(pk=user_id)
@@ -50,7 +50,7 @@ def user_update(*, user_id: int, **fields: Unpack[UserFields]) -> User:
 
 
 def user_delete(*, user_id: int) -> None:
-    """Delete the user; raise User.DoesNotExist. Events that name the user stay, as nothing reaches across databases."""
+    """Delete the user; raise User.DoesNotExist. The user's events stay: no cascade reaches another database."""
     _, deleted = User.objects.filter(pk=user_id).delete()
     if not deleted.get(User._meta.label):
         raise User.DoesNotExist
@@ -59,7 +59,7 @@ def user_delete(*, user_id: int) -> None:
 def _assign(user: User, fields: UserFields) -> None:
     for name, value in fields.items():
         setattr(user, name, value)
-    user.clean()  # normalizes the username and the email's domain, which may lengthen them
+    user.clean()  # normalizes the username and the email's domain, which may make them longer
     user.clean_fields(exclude={field.name for field in User._meta.fields} - fields.keys())
 
 

@@ -8,7 +8,7 @@ from analytics.models import AnalyticsEvent
 
 @admin.register(AnalyticsEvent)
 class AnalyticsEventAdmin(LoggedElsewhere):
-    """List events newest first, without counting all of them twice."""
+    """List the newest events first, and count all events once instead of twice."""
 
     list_display = ("id", "user_id", "kind", "at")
     search_fields = ("=user_id", "=kind")

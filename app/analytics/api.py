@@ -1,6 +1,6 @@
-"""Events, and users by their events, over HTTP."""
+"""Events over HTTP, and the users who have events."""
 
-# ruff: noqa: ARG001 - ninja hands every view its request
+# ruff: noqa: ARG001 - ninja passes the request to every view
 
 import datetime as dt
 from functools import partial
@@ -23,7 +23,7 @@ Kind = Annotated[Text, Field(min_length=1, max_length=64)]
 
 
 class EventOut(Schema):
-    """What a user did, and when."""
+    """An event: a user's action and its time."""
 
     id: int
     user_id: int
@@ -32,7 +32,7 @@ class EventOut(Schema):
 
 
 class EventIn(Schema):
-    """An event to store; without `at` it happens now."""
+    """An event to store. The default of `at` is now."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,27 +42,27 @@ class EventIn(Schema):
 
 
 class Stored(Schema):
-    """How many events were stored."""
+    """The number of events that were stored."""
 
     stored: int
 
 
 class EventFilter(Cursor):
-    """A page of events, of one user or one kind."""
+    """A page of events, optionally of one user or one kind."""
 
     user_id: Key | None = None
     kind: Kind | None = None
 
 
 class ActiveSince(Cursor):
-    """A page that starts at a moment."""
+    """A page of users who were active since a moment."""
 
     since: Moment
 
 
 @router.post("/events", response={201: Stored})
 def create_events(request: HttpRequest, body: Annotated[OneOrMany[EventIn], Body()]) -> Status[dict[str, int]]:
-    """Store one event, or a list of up to 1,000 as a whole; a list that names an unknown user is refused with 422."""
+    """Store one event, or a list of up to 1,000 events: all or none. An unknown user answers 422."""
     events = body if isinstance(body, list) else [body]
     try:
         stored = events_create(events=[NewEvent(event.user_id, event.kind, event.at) for event in events])
@@ -89,5 +89,5 @@ def list_events(request: HttpRequest, wanted: Query[EventFilter]) -> Rows:
 
 @router.get("/users/active", response=Page[UserOut], tags=["users"])
 def list_active_users(request: HttpRequest, wanted: Query[ActiveSince]) -> Rows:
-    """List users with an event at or after `since`, in the order of their keys: a query by keys across databases."""
+    """List the users with an event at or after `since`, in the order of their keys."""
     return page(partial(user_active_list, since=wanted.since), wanted)

@@ -1,10 +1,10 @@
-"""What users did, on the analytics database. A user is named by key: no constraint reaches across databases."""
+"""The events of users. Users are on another database, so an event holds the user's key and no foreign key."""
 
 from django.db import models
 
 
 class AnalyticsEvent(models.Model):
-    """One thing a user did at one moment."""
+    """One action of a user at one moment."""
 
     id = models.BigAutoField(primary_key=True)
     user_id = models.BigIntegerField()

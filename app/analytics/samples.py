@@ -1,4 +1,4 @@
-"""Sample events of a seed's users, the same ones for the same seed and users: thirty days of them."""
+"""Sample events of a seed's users over thirty days: the same seed and users make the same events."""
 
 import datetime as dt
 from array import array
@@ -30,17 +30,17 @@ def create(*, count: int, seed: int, advance: Callable[[int], None]) -> int:
         sampled = User.objects.filter(username__startswith=prefix(seed)).order_by("pk")
         users = array("q", sampled.values_list("pk", flat=True).iterator(chunk_size=BATCH))
         if not users:
-            raise CommandError(f"Seed {seed} has no users yet whose events these could be. Make some with --users.")
+            raise CommandError(f"Seed {seed} has no users yet, and events need users. Make some with --users.")
         if _has_events(users):
             return 0
-        for numbers in batched(range(count), BATCH, strict=False):
+        for numbers in batched(range(count), BATCH):
             AnalyticsEvent.objects.bulk_create([_event(users, random) for _ in numbers])
             advance(len(numbers))
     return count
 
 
 def _has_events(users: array[int]) -> bool:
-    return any(AnalyticsEvent.objects.filter(user_id__in=keys).exists() for keys in batched(users, BATCH, strict=False))
+    return any(AnalyticsEvent.objects.filter(user_id__in=keys).exists() for keys in batched(users, BATCH))
 
 
 def _event(users: array[int], random: Random) -> AnalyticsEvent:

@@ -1,4 +1,4 @@
-"""Reads of events, and of users by their events."""
+"""Reads of events, and of the users who have events."""
 
 import datetime as dt
 
@@ -12,7 +12,7 @@ from switchyard.crossdb import rows_by_key
 def event_list(
     *, after: int, limit: int, user_id: int | None = None, kind: str | None = None
 ) -> QuerySet[AnalyticsEvent]:
-    """Return the next events in the order of their keys, of one user or one kind when these are given."""
+    """Return the next events in the order of their keys, of one user or one kind if given."""
     wanted = {"user_id": user_id, "kind": kind}
     given = {name: value for name, value in wanted.items() if value is not None}
     return AnalyticsEvent.objects.filter(pk__gt=after, **given).order_by("pk")[:limit]
@@ -21,7 +21,7 @@ def event_list(
 def user_active_list(*, since: dt.datetime, after: int, limit: int) -> list[User]:
     """Return the next users with an event at or after `since`, in the order of their keys.
 
-    Users and events are on two databases: users deleted since are passed over.
+    Users and events are on two databases. The result leaves out the keys of deleted users.
     """
     events = AnalyticsEvent.objects.filter(at__gte=since)
     return rows_by_key(User.objects.all(), events.values("user_id"), after=after, limit=limit)

@@ -11,7 +11,7 @@ from switchyard.routing import use_primary
 
 @dataclass(frozen=True)
 class NewEvent:
-    """An event that is not stored yet."""
+    """An event to store."""
 
     user_id: int
     kind: str
@@ -19,7 +19,7 @@ class NewEvent:
 
 
 class UnknownUsersError(Exception):
-    """Events name users that do not exist."""
+    """Events hold keys of users that do not exist."""
 
     def __init__(self, user_ids: Sequence[int]) -> None:
         self.user_ids = user_ids
@@ -27,10 +27,10 @@ class UnknownUsersError(Exception):
 
 
 def events_create(*, events: Sequence[NewEvent]) -> int:
-    """Store all of the events or none, and return their number; raise UnknownUsersError.
+    """Store all events or none, and return their number; raise UnknownUsersError.
 
-    No constraint reaches from events to users, so the keys are looked up first, in one query on the users' owner: a
-    replica may not know a user who was created a moment ago.
+    No foreign key reaches from events to users, so one query on the owner of the users looks up the keys first. The
+    owner answers, because a replica may not have a new user yet.
     """
     named = {event.user_id for event in events}
     with use_primary():

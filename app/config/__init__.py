@@ -1,1 +1,1 @@
-"""The service's Django project: what it is made of, and what the environment may say about it."""
+"""The service's Django project: its settings, its apps, its API and its management commands."""

@@ -1,8 +1,9 @@
-"""The API: one router per installed app behind one door. An app whose owner is absent leaves no path."""
+"""The API: the router of each installed app of the service, behind one token. An absent app has no path."""
 
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
@@ -21,16 +22,16 @@ from pydantic_core import from_json
 from config import problems
 from config.authentication import holds_token, is_staff
 from config.openapi import complete
+from config.service_apps import SERVICE_APPS
 from switchyard.routing.topology.ownership import owner_of_app, replicated_by
 
-APPS = ("accounts", "analytics", "reporting", "legacy")
 DOCUMENTATION = frozenset({"openapi-json", "openapi-view"})
 
 type View = Callable[..., HttpResponse]
 
 
 class StrictParser(Parser):
-    """JSON as RFC 8259 has it: UTF-8, no NaN, no unpaired surrogates, no bottomless nesting."""
+    """Parse JSON as RFC 8259 defines it: UTF-8, no NaN, no unpaired surrogates, limited nesting."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type != "application/json":
@@ -38,30 +39,30 @@ class StrictParser(Parser):
         try:
             return from_json(request.body, allow_inf_nan=False)
         except ValueError as error:
-            raise HttpError(400, f"The body is no JSON: {error}.") from error
+            raise HttpError(400, f"The body is not JSON: {error}.") from error
 
 
 class Api(NinjaAPI):
-    """Let no path under /api be reached without the token, not even one that leads nowhere."""
+    """Require the token for every path under /api, also for a path that has no view."""
 
     @property
     def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
         patterns, app, namespace = super().urls
         for pattern in patterns:
             if isinstance(pattern, URLPattern):  # ninja makes no others
-                pattern.callback = _door(pattern.callback, staff=pattern.name in DOCUMENTATION)
-        return [*patterns, re_path("", _door(_nothing))], app, namespace
+                pattern.callback = _token_required(pattern.callback, staff=pattern.name in DOCUMENTATION)
+        return [*patterns, re_path("", _token_required(_not_found))], app, namespace
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         return complete(super().get_openapi_schema(**options))
 
 
-def _door(view: View, *, staff: bool = False) -> View:
-    """Ask for the token, of a browser that shows the documentation for a session of the staff instead."""
+def _token_required(view: View, *, staff: bool = False) -> View:
+    """Return the view behind the token; with `staff`, the session of a staff member opens it too."""
 
     @csrf_exempt
     @wraps(view)
-    def behind_door(request: HttpRequest, **parameters: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, **parameters: Any) -> HttpResponse:
         if not (holds_token(request) or (staff and is_staff(request))):
             return problems.problem(
                 401,
@@ -74,15 +75,15 @@ def _door(view: View, *, staff: bool = False) -> View:
             return problems.problem(405, f"{request.path} takes {allowed} only.", headers={"Allow": allowed})
         return response
 
-    return behind_door
+    return guarded
 
 
-def _nothing(_request: HttpRequest) -> HttpResponse:
+def _not_found(_request: HttpRequest) -> HttpResponse:
     raise Http404
 
 
-class Alias(Schema):
-    """A database by its alias: what it is and which apps' rows it holds."""
+class AliasOut(Schema):
+    """An alias: its vendor, its role, and the apps whose rows its database holds."""
 
     alias: str
     vendor: str
@@ -94,9 +95,9 @@ class Alias(Schema):
 aliases = Router(tags=["aliases"])
 
 
-@aliases.get("/aliases", response=list[Alias])
-def list_aliases(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 - ninja asks for it by name
-    """List the aliases of this service. No query is made."""
+@aliases.get("/aliases", response=list[AliasOut])
+def list_aliases(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 - ninja passes it by name
+    """List the aliases of this service. Makes no query."""
     labels = [config.label for config in apps.get_app_configs() if any(config.get_models())]
     return [
         {
@@ -111,7 +112,7 @@ def list_aliases(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 
 
 
 def compose() -> Api:
-    """Build the API of the apps that are installed."""
+    """Build the API of the service's apps that are installed and have a module `api`."""
     api = Api(
         title="Switchyard",
         version="1",
@@ -121,9 +122,9 @@ def compose() -> Api:
     )
     problems.install(api)
     api.add_router("", aliases)
-    for label in APPS:
-        if apps.is_installed(label):
-            api.add_router("", import_string(f"{label}.api.router"))
+    for app in SERVICE_APPS:
+        if apps.is_installed(app.label) and find_spec(f"{app.label}.api"):
+            api.add_router("", import_string(f"{app.label}.api.router"))
     return api
 
 

@@ -1,4 +1,4 @@
-"""The project as an app, for its management commands. It has no models."""
+"""The project as a Django app, which holds the management commands. It has no models."""
 
 from django.apps import AppConfig
 

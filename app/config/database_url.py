@@ -1,4 +1,4 @@
-"""One database URL into one entry of DATABASES. Which aliases there are and what they are for is databases.py's."""
+"""Parse one database URL into one entry of DATABASES. databases.py decides which aliases there are."""
 
 import re
 from collections.abc import Callable
@@ -32,8 +32,8 @@ class Url(NamedTuple):
 def database(variable: str, url: str, *, password: str | None, read_only: bool, data_dir: Path) -> Database:
     """Return the entry of DATABASES that `url`, the value of `variable`, describes.
 
-    `password` is one that comes from elsewhere. A relative SQLite path starts at `data_dir`. Raises ConfigurationError,
-    whose text holds nothing that stands where a password may stand.
+    `password` is the content of the password file, if there is one. A relative SQLite path is relative to `data_dir`.
+    Raises ConfigurationError; its message holds no part of the URL that may be a password.
     """
 
     def refused(problem: str, remedy: str = _FORM) -> ConfigurationError:
@@ -65,14 +65,14 @@ def database(variable: str, url: str, *, password: str | None, read_only: bool, 
 
 
 def _split(url: str, refused: Callable[[str], ConfigurationError]) -> Url:
-    """Return the parts; refuse what urllib cannot read, and what it would mend in silence (white space, a bare %)."""
+    """Return the parts. Refuse a URL that urllib cannot parse, or would change silently (white space, a bare %)."""
     if not _LEGIBLE.fullmatch(url):
         raise refused("is empty or holds white space, # or a bare %")
     try:
         url.encode()
         parts = urlsplit(url)
         port = parts.port
-        # Not `hostname`, which is in lower case: a socket's directory is a path.
+        # Not `parts.hostname`: it is in lower case, and the host may be the directory of a socket.
         host = re.sub(r":\d*$", "", parts.netloc.rpartition("@")[2])
         user, password, host, name = (
             unquote(part, errors="strict")
@@ -91,12 +91,12 @@ def _split(url: str, refused: Callable[[str], ConfigurationError]) -> Url:
 
 
 def shown(url: str) -> str:
-    """Return as much of the URL as surely holds no password, however wrongly it was written."""
+    """Return the part of the URL that cannot hold a password, whatever mistakes the URL has."""
     scheme, _, rest = url.partition("://")
-    hidden, at, place = rest.rpartition("@")
-    place = place.partition("?")[0]
+    user, at, address = rest.rpartition("@")
+    address = address.partition("?")[0]
     if not rest or not _SCHEME.fullmatch(scheme):
         return "***"
-    if "@" in hidden or "?" in hidden or (not at and ":" in place):
+    if "@" in user or "?" in user or (not at and ":" in address):
         return f"{scheme}://***"
-    return f"{scheme}://***@{place}" if at else f"{scheme}://{place}"
+    return f"{scheme}://***@{address}" if at else f"{scheme}://{address}"

@@ -1,65 +1,64 @@
-"""Which aliases there are and what each is for, from the environment: a pure function of it and the files it names.
+"""The topology of databases, read from the environment: which aliases exist, and which apps each one owns.
 
-How one URL becomes one entry of DATABASES is database_url.py's.
+The result depends only on the environment, the files that it names, and the table of the service's apps.
+database_url.py turns one URL into one entry of DATABASES.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from config import env
-from config.database_url import database
+from config import absences, env
+from config.database_url import database, shown
 from config.drivers import Database, sqlite
 from config.env import ConfigurationError, Environ
+from config.service_apps import SERVICE_APPS, ServiceApp
 
-OWNERS = {
-    "accounts": "default",
+DJANGO_OWNERS = {
     "admin": "default",
     "auth": "default",
     "contenttypes": "default",
-    "django_cache": "default",  # what Django's database cache asks the routers with
+    "django_cache": "default",  # Django's database cache asks the routers with this label
     "sessions": "default",
-    "analytics": "analytics",
-    "reporting": "analytics",
-    "legacy": "legacy",
 }
 REPLICA_OF = {"replica": "default"}
-NEEDS = {"reporting": "analytics"}  # an app that imports another's models goes where that one goes
 
 _VARIABLE = re.compile(
-    r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED|MAX_LAG)"
+    r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED|MAX_LAG_SECONDS)"
 )
 _SERVICE_LINK = re.compile(r"DATABASE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)|PORT)(?:_\w+)?")  # Kubernetes sets these itself
 
 
 @dataclass(frozen=True)
 class Topology:
-    """What the environment says about databases, in the words of Django's and Switchyard's settings."""
+    """The databases of the environment, as Django's and Switchyard's settings describe them."""
 
     databases: dict[str, Database]
     owners: dict[str, str]
     replicas: dict[str, list[str]]
     optional: frozenset[str] = frozenset()
-    max_lag: dict[str, int] = field(default_factory=dict)  # replica -> seconds
-    absent: dict[str, str] = field(default_factory=dict)  # app label -> alias it would need
+    max_lag_seconds: dict[str, int] = field(default_factory=dict)  # replica -> seconds
+    absent: dict[str, str] = field(default_factory=dict)  # app label -> the absent alias that the app needs
+    notices: tuple[str, ...] = ()  # a line for each absent app and each absent replica
 
 
-def topology(environ: Environ, *, data_dir: Path) -> Topology:
+def topology(environ: Environ, *, data_dir: Path, apps: Sequence[ServiceApp] = SERVICE_APPS) -> Topology:
     """Return the databases that the environment describes; without a DATABASE_* variable, SQLite files in `data_dir`.
 
     Raises ConfigurationError for the first variable that cannot be used.
     """
+    owners = DJANGO_OWNERS | {app.label: app.owner for app in apps}
     described = _described(environ)
     if not described:
-        return _embedded(data_dir)
+        return _embedded(owners, data_dir)
     if "default" not in described:
         raise ConfigurationError("DATABASE_DEFAULT_URL", "is not set", "Set it: any alias but default may be absent")
     replica_of = _replica_of(environ, described)
-    wanted = OWNERS | _apps(environ, described, replica_of)
-    absent = {app: owner for app, owner in wanted.items() if owner not in described}
-    absent |= {app: absent[needed] for app, needed in NEEDS.items() if needed in absent}
+    owners |= _apps(environ, described, replica_of, known=owners)
+    absent = absences.absent_apps(apps, owners, described)
     databases = {
         alias: database(
             f"DATABASE_{alias.upper()}_URL",
@@ -70,27 +69,30 @@ def topology(environ: Environ, *, data_dir: Path) -> Topology:
         )
         for alias in described
     }
+    for alias, owner in replica_of.items():
+        _refuse_unreplicated(environ, databases, alias, owner)
     return Topology(
         databases=_mirrored(databases, replica_of),
-        owners={app: owner for app, owner in wanted.items() if app not in absent},
+        owners={app: owner for app, owner in owners.items() if app not in absent},
         replicas=_replicas(replica_of),
         optional=frozenset(_optional(environ, described, replica_of)),
-        max_lag=_max_lag(environ, described, replica_of),
+        max_lag_seconds=_max_lag(environ, described, replica_of),
         absent=absent,
+        notices=tuple(absences.notices(owners, REPLICA_OF, absent, described)),
     )
 
 
-def _embedded(data_dir: Path) -> Topology:
+def _embedded(owners: dict[str, str], data_dir: Path) -> Topology:
     databases = {
-        alias: sqlite(data_dir / f"{alias}.sqlite3", read_only=False) for alias in dict.fromkeys(OWNERS.values())
+        alias: sqlite(data_dir / f"{alias}.sqlite3", read_only=False) for alias in dict.fromkeys(owners.values())
     }
     for alias, owner in REPLICA_OF.items():
         databases[alias] = sqlite(data_dir / f"{owner}.sqlite3", read_only=True)
-    return Topology(databases=_mirrored(databases, REPLICA_OF), owners=dict(OWNERS), replicas=_replicas(REPLICA_OF))
+    return Topology(databases=_mirrored(databases, REPLICA_OF), owners=owners, replicas=_replicas(REPLICA_OF))
 
 
 def _described(environ: Environ) -> list[str]:
-    """Return the aliases that have a URL, default first; refuse variables that lead nowhere."""
+    """Return the aliases that have a URL, default first; refuse unknown variables and aliases without a URL."""
     aliases: dict[str, set[str]] = defaultdict(set)
     for variable in sorted(name for name in environ if name.startswith("DATABASE_")):
         if found := _VARIABLE.fullmatch(variable):
@@ -99,7 +101,7 @@ def _described(environ: Environ) -> list[str]:
             raise ConfigurationError(
                 variable,
                 "is no variable of this service",
-                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS, REQUIRED or MAX_LAG,"
+                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS, REQUIRED or MAX_LAG_SECONDS,"
                 " ALIAS being a letter and up to 14 letters and digits",
             )
     for alias, about in aliases.items():
@@ -130,17 +132,23 @@ def _replica_of(environ: Environ, described: list[str]) -> dict[str, str]:
     return replica_of
 
 
-def _apps(environ: Environ, described: list[str], replica_of: Mapping[str, str]) -> dict[str, str]:
-    """Return the owner of each app that some alias claims for itself."""
+def _apps(
+    environ: Environ, described: list[str], replica_of: Mapping[str, str], *, known: Collection[str]
+) -> dict[str, str]:
+    """Return the apps that a variable DATABASE_<ALIAS>_APPS gives to an alias, with that alias."""
     claimed: dict[str, str] = {}
     for alias in described:
         variable = f"DATABASE_{alias.upper()}_APPS"
         for app in env.names(environ, variable):
             if alias in replica_of:
                 raise ConfigurationError(variable, "gives an app to a replica", "Give it to its owner", value=app)
-            if app not in OWNERS:
-                known = ", ".join(sorted(OWNERS))
-                raise ConfigurationError(variable, "names an unknown app", f"Known apps: {known}", value=app)
+            if app not in known:
+                raise ConfigurationError(
+                    variable,
+                    "names an unknown app",
+                    f"Known apps: {', '.join(sorted(known))}. Add a new app to app/config/service_apps.py first",
+                    value=app,
+                )
             if claimed.setdefault(app, alias) != alias:
                 raise ConfigurationError(
                     variable, f"names an app that {claimed[app]} claims too", "Name it for one alias", value=app
@@ -163,10 +171,10 @@ def _optional(environ: Environ, described: list[str], replica_of: Mapping[str, s
 
 
 def _max_lag(environ: Environ, described: list[str], replica_of: Mapping[str, str]) -> dict[str, int]:
-    """Return how many seconds each replica may be behind, of those that the environment says it of."""
+    """Return the seconds that each replica may be behind its owner, for the replicas that have a variable for it."""
     given: dict[str, int] = {}
     for alias in described:
-        variable = f"DATABASE_{alias.upper()}_MAX_LAG"
+        variable = f"DATABASE_{alias.upper()}_MAX_LAG_SECONDS"
         if not env.text(environ, variable, ""):
             continue
         if alias not in replica_of:
@@ -183,16 +191,34 @@ def _password(environ: Environ, alias: str) -> str | None:
     return env.secret_file(variable, path) if path else None
 
 
+def _refuse_unreplicated(environ: Environ, databases: Mapping[str, Database], alias: str, owner: str) -> None:
+    """Raise ConfigurationError for a replica that cannot have its owner's rows."""
+    if databases[alias]["ENGINE"] != databases[owner]["ENGINE"]:
+        raise ConfigurationError(
+            f"DATABASE_{alias.upper()}_REPLICA_OF",
+            "names a server of another vendor",
+            "Name the owner that it replicates",
+            value=owner,
+        )
+    if databases[alias]["ENGINE"].endswith(".sqlite3") and _file(databases[alias]) != _file(databases[owner]):
+        variable, owners = (f"DATABASE_{name.upper()}_URL" for name in (alias, owner))
+        raise ConfigurationError(
+            variable,
+            f"names another SQLite file than {owners}, and nothing copies rows from file to file",
+            f"Set it to the value of {owners}: the replica opens its owner's file read-only",
+            value=shown(environ[variable]),
+        )
+
+
+def _file(entry: Database) -> Path:
+    """Return the file of an SQLite entry; a read-only entry names the file as a URI."""
+    name: str = entry["NAME"]
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).resolve()
+
+
 def _mirrored(databases: dict[str, Database], replica_of: Mapping[str, str]) -> dict[str, Database]:
-    """Let tests see the owner's rows through a replica, as Django's test runner has no other replication."""
+    """Let tests see the owner's rows through a replica, because Django's test runner replicates nothing else."""
     for alias, owner in replica_of.items():
-        if databases[alias]["ENGINE"] != databases[owner]["ENGINE"]:
-            raise ConfigurationError(
-                f"DATABASE_{alias.upper()}_REPLICA_OF",
-                "names a server of another vendor",
-                "Name the owner that it replicates",
-                value=owner,
-            )
         databases[alias]["TEST"] = {"MIRROR": owner}
     return databases
 

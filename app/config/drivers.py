@@ -1,6 +1,6 @@
-"""What each driver is told at connect: bounds and modes that Django and the drivers leave out, as entries of DATABASES.
+"""The options of each driver: time limits and session modes that Django and the drivers do not set by default.
 
-A URL's query may change them. All times are whole seconds, 0 is "without limit".
+The query of a URL changes them. All times are whole seconds; 0 means "no limit".
 """
 
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from config.env import ConfigurationError
 
 type Database = dict[str, Any]
 
-_DAY = 86_400
-_FOREVER = 31_536_000  # MySQL's largest lock time-out: it has no value for "without limit"
+_DAY_SECONDS = 86_400
+_MAX_LOCK_TIMEOUT_SECONDS = 31_536_000  # MySQL has no value for "no limit"; this is its largest lock time-out
 
 
 @dataclass
 class Query:
-    """The query of the URL in `variable`: a key is known by being asked for, and the rest is refused."""
+    """The query of the URL in `variable`. Reading a key makes it known; `refuse_unknown()` refuses the others."""
 
     variable: str
     given: dict[str, str]
@@ -43,7 +43,7 @@ class Query:
         """Return the key's value as true or false."""
         return env.flag(self._values, self._ask(key), default=default)
 
-    def number(self, key: str, default: int, *, low: int = 0, high: int = _DAY) -> int:
+    def number(self, key: str, default: int, *, low: int = 0, high: int = _DAY_SECONDS) -> int:
         """Return the key's value as a whole number."""
         return env.number(self._values, self._ask(key), default, low=low, high=high)
 
@@ -53,12 +53,12 @@ class Query:
         return {option: value for option, value in values.items() if value}
 
     def chosen(self, key: str, choices: tuple[str, ...]) -> dict[str, str]:
-        """Return the driver's option of the key's name when it is given, judged by `choices`."""
+        """Return the driver's option with the name of the key when the key is given; its value must be in `choices`."""
         value = env.choice(self._values, self._ask(key), choices)
         return {key: value} if value else {}
 
     def refuse_unknown(self) -> None:
-        """Raise ConfigurationError for a key that was given and that nothing asked for."""
+        """Raise ConfigurationError for a key of the URL that no method read."""
         for key in self.given:
             if key not in self.asked:
                 known = ", ".join(sorted(self.asked)) or "none"
@@ -66,10 +66,9 @@ class Query:
 
 
 def postgresql(query: Query, *, read_only: bool) -> Database:
-    """Return what psycopg and the server are told.
+    """Return the options for psycopg and for the server's session.
 
-    libpq has no time-out for reading: a dead peer is noticed by keep-alives and `tcp_user_timeout`, and a statement is
-    ended by the server.
+    libpq has no read time-out: keep-alives and `tcp_user_timeout` detect a dead peer, and the server ends a statement.
     """
     connect_timeout = query.number("connect_timeout", _connect_timeout(read_only=read_only), low=1)
     session = {
@@ -80,8 +79,8 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
     }
     if read_only:
         session["default_transaction_read_only"] = "on"
-    # Who waits for a replica's pool reads from the owner after that. A pool that tries on and on waits ever longer
-    # between two tries, also when the server is back.
+    # A read that waits longer for a replica's pool goes to the owner. Without reconnect_timeout the pool waits longer
+    # and longer between two attempts, and reconnects late when the server is back.
     waits = {"timeout": 1 if read_only else connect_timeout, "reconnect_timeout": 1}
     lasting, pool = _pool(query, waits)
     options = {
@@ -101,7 +100,7 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
 
 
 def _pool(query: Query, waits: dict[str, int]) -> tuple[Database, dict[str, Any]]:
-    """Return how long connections last and psycopg's pool, which there is where its size is given."""
+    """Return the lifetime of connections, and the options of psycopg's pool when the URL gives its size."""
     lasting = _lasting(query)
     largest = query.number("pool_max_size", 0, high=1_000)
     smallest = query.number("pool_min_size", min(largest, 1), high=1_000)
@@ -122,7 +121,7 @@ def _pool(query: Query, waits: dict[str, int]) -> tuple[Database, dict[str, Any]
 
 
 def _connect_timeout(*, read_only: bool) -> int:
-    # A replica that does not answer has others to read in its place; libpq takes less than 2 for 2.
+    # Another server is read in place of a replica that does not answer. libpq takes 1 as 2.
     return 2 if read_only else 5
 
 
@@ -134,12 +133,12 @@ def _lasting(query: Query) -> Database:
 
 
 def mysql(query: Query, *, read_only: bool) -> Database:
-    """Return what mysqlclient and the server are told, MySQL and MariaDB alike.
+    """Return the options for mysqlclient and for the server's session, which MySQL and MariaDB share.
 
-    `statement_timeout` ends reads on MySQL and every statement on MariaDB; `read_timeout` ends the wait for any.
+    `statement_timeout` ends reads on MySQL and all statements on MariaDB; `read_timeout` ends the wait for any answer.
     """
     statement = query.number("statement_timeout", 30)
-    lock = query.number("lock_timeout", 10) or _FOREVER
+    lock = query.number("lock_timeout", 10) or _MAX_LOCK_TIMEOUT_SECONDS
     read = query.number("read_timeout", statement + 5 if statement else 0)
     tls = query.present(ca="ssl_ca", cert="ssl_cert", key="ssl_key")
     options: dict[str, Any] = {
@@ -147,7 +146,7 @@ def mysql(query: Query, *, read_only: bool) -> Database:
         "isolation_level": "read committed",
         "connect_timeout": query.number("connect_timeout", _connect_timeout(read_only=read_only), low=1),
         "write_timeout": query.number("write_timeout", 10, low=1),
-        # One trip for all of it. Each comment is code to one vendor: the other has no such variable.
+        # One round trip for all variables. Each comment is code for one vendor: the other has no such variable.
         "init_command": (
             "SET SESSION sql_mode = 'TRADITIONAL,ONLY_FULL_GROUP_BY', time_zone = '+00:00',"
             f" lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
@@ -162,11 +161,11 @@ def mysql(query: Query, *, read_only: bool) -> Database:
 
 
 def sqlite(path: Path, *, read_only: bool) -> Database:
-    """Return the whole entry of an SQLite file, in WAL mode: readers and the writer do not wait for each other."""
+    """Return the entry of DATABASES for an SQLite file in WAL mode: readers and the writer do not block each other."""
     if read_only:
         name, options = f"{path.absolute().as_uri()}?mode=ro", {}
     else:
-        # A transaction that starts as a read cannot wait for the write lock later, it fails; so it starts as a write.
+        # A transaction that starts with a read cannot wait for the write lock later. So each one takes the lock first.
         pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"
         name, options = str(path), {"transaction_mode": "IMMEDIATE", "init_command": pragmas}
     return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": {"timeout": 10, **options}}

@@ -1,4 +1,4 @@
-"""Typed readers of the environment: each gives a usable value or ends the start with one line."""
+"""Typed readers of environment variables: each returns a usable value or ends the start with one line."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 Environ = Mapping[str, str]
 
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_SHOWN = 100
+_SHOWN_CHARACTERS = 100
 
 
 class ConfigurationError(SystemExit):
-    """A variable cannot be used: its text is one line of variable, value and remedy.
+    """A variable cannot be used. The message is one line: variable, value, problem, remedy.
 
-    As a SystemExit it ends every way to start (manage.py, gunicorn, a script) with that line on standard error and exit
-    code 1, without a traceback and without a handler that one of them could forget. Never give it a secret as `value`.
+    The class is a SystemExit. It therefore ends manage.py, gunicorn and any script with that line on standard error and
+    exit code 1, without a traceback and without an exception handler. Never pass a secret as `value`.
     """
 
     def __init__(self, variable: str, problem: str, remedy: str, *, value: str | None = None) -> None:
-        shown = "" if value is None else f"={value[:_SHOWN]!r}"
+        shown = "" if value is None else f"={value[:_SHOWN_CHARACTERS]!r}"
         super().__init__(f"{variable}{shown} {problem}. {remedy}.")
 
 
@@ -27,7 +27,7 @@ def text(environ: Environ, variable: str, default: str) -> str:
 
 
 def flag(environ: Environ, variable: str, *, default: bool) -> bool:
-    """Return the variable as true or false, `default` when it is unset or empty."""
+    """Return the variable as a bool, `default` when it is unset or empty."""
     value = text(environ, variable, "")
     if not value:
         return default
@@ -67,9 +67,9 @@ def names(environ: Environ, variable: str, default: tuple[str, ...] = ()) -> lis
 
 
 def secret(environ: Environ, variable: str, default: str | None = None) -> str:
-    """Return the secret in the variable, or in the file that `<variable>_FILE` names; trailing line ends are dropped.
+    """Return the secret in the variable, or in the file that `<variable>_FILE` names, without trailing line ends.
 
-    Without a default, a missing secret ends the start.
+    Raises ConfigurationError when both are set, or when neither is set and `default` is None.
     """
     value, path = environ.get(variable), environ.get(f"{variable}_FILE")
     if value and path:
@@ -82,7 +82,7 @@ def secret(environ: Environ, variable: str, default: str | None = None) -> str:
 
 
 def secret_file(variable: str, path: str) -> str:
-    """Return the secret that the file holds, without trailing line ends; `variable` is what named the file."""
+    """Return the secret in the file, without trailing line ends; `variable` is the variable that names the file."""
     try:
         value = Path(path).read_text("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:

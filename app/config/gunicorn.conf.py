@@ -1,9 +1,10 @@
-"""gunicorn's settings: threads in a few worker processes, a clean end, nothing left behind.
+"""gunicorn's settings: a few worker processes of several threads each, and a clean stop.
 
-Read by the master before it forks, so that a wrong value ends it with one line instead of every worker in turn.
+The master reads this file before it forks. A wrong value therefore ends the master with one line, instead of each
+worker in turn.
 """
 
-# ruff: noqa: N999 - gunicorn's name for the file; nobody imports it
+# ruff: noqa: N999 - gunicorn gives the file its name; no module imports it
 
 import logging
 import os
@@ -16,28 +17,27 @@ threads = settings.WEB_THREADS
 bind = f"0.0.0.0:{env.number(os.environ, 'PORT', 8000, low=1, high=65535)}"
 worker_class = "gthread"
 
-# Every worker loads the application itself: it starts a thread that watches the replicas, which no fork would keep.
+# Each worker loads the application itself: the application starts a thread that watches the replicas, and a fork does
+# not copy threads.
 preload_app = False
 
-# A worker that has not beaten for this long is replaced; no statement runs as long. A heart-beat touches a file, which
-# must lie in memory: on a disk that is slow for a moment the worker would look dead.
+# The master replaces a worker that sends no heartbeat for this long; no statement runs as long. A heartbeat touches a
+# file, which must be in memory: on a disk that is slow for a moment the worker would look dead.
 timeout = 60
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a file that only it may open
-graceful_timeout = 25  # less than Kubernetes' 30 seconds, so that the master still ends by itself
-keepalive = 75  # longer than a proxy keeps its side idle, or it would write into a closed connection
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a file that only gunicorn may open
+graceful_timeout = 25  # less than Kubernetes' 30 seconds, so that the master ends before it is killed
+keepalive = 75  # longer than a proxy keeps a connection idle, so that the proxy never writes into a closed one
 
 accesslog = None
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
 
-# As wsgi.py, which a worker loads: the master would start one worker after the other.
+# wsgi.py checks the same in each worker. Without this check the master would replace failing workers for ever.
 env.secret(os.environ, "SECRET_KEY")
 env.secret(os.environ, "API_TOKEN")
 
 
 def on_starting(_server: object) -> None:
-    """Say once which apps are left out."""
-    for app, alias in settings.ABSENT_APPS.items():
-        logging.getLogger("config").warning(
-            "App %r is not installed: its owner %r has no DATABASE_%s_URL.", app, alias, alias.upper()
-        )
+    """Log once which apps and replicas are absent, and which variable brings each one back."""
+    for notice in settings.ABSENCE_NOTICES:
+        logging.getLogger("config").warning(notice)

@@ -1,4 +1,4 @@
-"""Logs: JSON lines for machines, text where a person reads them. What is logged is for each module to say."""
+"""The logging configuration: JSON lines, or text on a terminal. Each module decides what it logs."""
 
 import sys
 from typing import Any
@@ -10,11 +10,11 @@ from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_
 
 
 def logging_config(stream: str) -> dict[str, Any]:
-    """Return the configuration for logging.config: every record to the stream of sys that is named."""
-    person = getattr(sys, stream).isatty()
-    # Plain tracebacks in both: structlog's own show local variables, and with them passwords and tokens.
+    """Return the configuration for logging.config: every record goes to `stream`, which is `stdout` or `stderr`."""
+    on_terminal = getattr(sys, stream).isatty()
+    # Plain tracebacks in both: structlog's own tracebacks show local variables, and with them passwords and tokens.
     renderers: list[structlog.typing.Processor] = (
-        [ConsoleRenderer(exception_formatter=plain_traceback)] if person else [format_exc_info, JSONRenderer()]
+        [ConsoleRenderer(exception_formatter=plain_traceback)] if on_terminal else [format_exc_info, JSONRenderer()]
     )
     return {
         "version": 1,
@@ -26,7 +26,7 @@ def logging_config(stream: str) -> dict[str, Any]:
                     add_log_level,
                     add_logger_name,
                     ExtraAdder(),
-                    TimeStamper(fmt="%H:%M:%S", utc=False) if person else TimeStamper(fmt="iso"),
+                    TimeStamper(fmt="%H:%M:%S", utc=False) if on_terminal else TimeStamper(fmt="iso"),
                 ],
                 "processors": [ProcessorFormatter.remove_processors_meta, *renderers],
             }
@@ -36,11 +36,11 @@ def logging_config(stream: str) -> dict[str, Any]:
         },
         "root": {"level": "INFO", "handlers": ["stream"]},
         "loggers": {
-            # Their own handlers would say everything twice, or mail it.
+            # Their own handlers would write each record twice, or mail it.
             "django": {"handlers": []},
             "django.server": {"handlers": []},
             "gunicorn.error": {"handlers": []},
-            # gunicorn counts itself as asked for an access log as soon as it is given this configuration.
+            # gunicorn writes an access log as soon as it has a logconfig_dict.
             "gunicorn.access": {"handlers": [], "level": "WARNING"},
         },
     }

@@ -1,4 +1,4 @@
-"""What the API's document says beside each view's own answers: the token, and the problems that any path may answer."""
+"""Additions to the API's OpenAPI document: the token, and the problems that any path may answer with."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ ANYWHERE = (400, 401, 405, 500, 503)
 
 
 def complete(document: OpenAPISchema) -> OpenAPISchema:
-    """Add the token and the problems to every operation of ninja's document."""
+    """Add the token and the problems to every operation of the document that ninja made."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     document["components"] |= {
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         "responses": {
-            "Problem": {"description": "What went wrong (RFC 9457).", "content": {CONTENT_TYPE: {"schema": schema}}}
+            "Problem": {"description": "An error (RFC 9457).", "content": {CONTENT_TYPE: {"schema": schema}}}
         },
     }
-    for told in (Problem, FieldProblem):
-        described = told.model_json_schema(ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"][told.__name__] = {k: v for k, v in described.items() if k != "$defs"}
+    for model in (Problem, FieldProblem):
+        described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"][model.__name__] = {k: v for k, v in described.items() if k != "$defs"}
     document["security"] = [{"token": []}]
     for path, operations in document["paths"].items():
         for operation in operations.values():

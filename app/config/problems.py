@@ -1,10 +1,10 @@
-"""Errors as `application/problem+json` (RFC 9457): what went wrong and what to do, never a host or a driver's text.
+"""Errors as `application/problem+json` (RFC 9457): the fault and the remedy, never a host or a driver's message.
 
-What the views raise becomes a problem through `install()`; what happens outside of them through the functions that
-`urls.py` names as handlers.
+`install()` registers the handlers for exceptions that views of the API raise. `urls.py` names the handlers for errors
+outside of the API's views.
 """
 
-# ruff: noqa: ARG001 - ninja and Django hand every handler the request and the error
+# ruff: noqa: ARG001 - ninja and Django pass the request and the error to every handler
 
 import logging
 import sys
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class FieldProblem(Schema):
-    """One wrong value, named by its place in the `body`, the `query` or the `path`."""
+    """One wrong value and its place in the `body`, the `query` or the `path`."""
 
     source: str
     pointer: str
@@ -42,7 +42,7 @@ class FieldProblem(Schema):
 
 
 class Problem(Schema):
-    """What went wrong, as RFC 9457 says it."""
+    """An error in the form of RFC 9457."""
 
     type: str
     title: str
@@ -55,24 +55,24 @@ def problem(
     status: int, detail: str, *, errors: Sequence[FieldProblem] = (), headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
     """Return a problem as a response."""
-    told = Problem(
+    body = Problem(
         type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors)
     )
     return JsonResponse(
-        told.model_dump(exclude_defaults=True), status=status, content_type=CONTENT_TYPE, headers=headers
+        body.model_dump(exclude_defaults=True), status=status, content_type=CONTENT_TYPE, headers=headers
     )
 
 
 def install(api: NinjaAPI) -> None:
-    """Let the API answer with a problem to everything that its views and their parameters raise."""
+    """Let the API answer with a problem to each exception that its views and their parameters raise."""
     for kind, handler in HANDLERS.items():
         api.add_exception_handler(kind, handler)
 
 
 def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
-    # ninja makes a 400 without a reason of whatever the parser raises; the parser's own error says more
-    told = error.__cause__ if isinstance(error.__cause__, HttpError) else error
-    return problem(told.status_code, told.message)
+    # ninja turns each exception of the parser into a 400 without a reason; the parser's own error has the reason
+    cause = error.__cause__ if isinstance(error.__cause__, HttpError) else error
+    return problem(cause.status_code, cause.message)
 
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
@@ -102,8 +102,8 @@ def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
-    # a traceback would say nothing more, and its frames hold what the driver connects with
-    logger.error("%s %s failed for want of a database: %s", request.method, request.path, str(error).strip())
+    # no traceback: it would add nothing, and its frames hold the connection parameters
+    logger.error("%s %s failed: a database does not answer: %s", request.method, request.path, str(error).strip())
     return problem(503, UNAVAILABLE, headers={"Retry-After": "1"})
 
 
@@ -121,29 +121,29 @@ HANDLERS: Mapping[type[Exception], Any] = {
 
 
 def _field_problem(loc: Sequence[str | int], detail: str) -> FieldProblem:
-    """Turn ninja's place of an error into a pointer (RFC 6901) into the body, the query or the path."""
+    """Return the problem at ninja's `loc`, with a JSON pointer (RFC 6901) into the body, the query or the path."""
     source, *path = loc
     if source == "body":
-        path = [step for step in path[1:] if step not in SHAPES]  # the first is the view's own name for the body
+        path = [step for step in path[1:] if step not in SHAPES]  # the first step is the name of the view's parameter
     escaped = [str(step).replace("~", "~0").replace("/", "~1") for step in path]
     return FieldProblem(source=str(source), pointer="/".join(["#", *escaped]), detail=detail)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django itself refuses, such as a host that is not allowed."""
+    """Answer a request that Django itself refuses, such as a host that is not allowed."""
     if _is_api(request):
         return problem(400, "The request cannot be read.")
     return defaults.bad_request(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a path that leads nowhere."""
+    """Answer a path that has no view."""
     return _absent(request, exception) if _is_api(request) else defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer a failure: 503 when a database did not answer, else 500. Django has logged it."""
-    status, detail = 500, "The service failed; its log says why."
+    """Answer a failure: 503 when a database did not answer, else 500. Django has logged the exception."""
+    status, detail = 500, "The service failed; its log has the cause."
     if isinstance(sys.exception(), OperationalError | InterfaceError):
         status, detail = 503, UNAVAILABLE
     if _is_api(request):

@@ -1,4 +1,4 @@
-"""The service's settings: assignments only. What is read from the environment is judged in env.py.
+"""The service's settings: assignments only. env.py validates the values that come from the environment.
 
 docs/settings.md lists the variables.
 """
@@ -9,13 +9,14 @@ from pathlib import Path
 from config import env
 from config.databases import topology
 from config.logs import logging_config
+from config.service_apps import SERVICE_APPS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text(os.environ, "DATA_DIR", str(BASE_DIR.parent / "var"))).absolute()
 
 _topology = topology(os.environ, data_dir=DATA_DIR)
 
-# Either may be empty for a command; wsgi.py serves nobody without them.
+# A command runs without them; wsgi.py refuses to serve without them.
 SECRET_KEY = env.secret(os.environ, "SECRET_KEY", default="")
 API_TOKEN = env.secret(os.environ, "API_TOKEN", default="")
 
@@ -25,7 +26,7 @@ CSRF_TRUSTED_ORIGINS = env.names(os.environ, "CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "config",
-    *(app for app in ("accounts", "analytics", "reporting", "legacy") if app not in _topology.absent),
+    *(app.label for app in SERVICE_APPS if app.label not in _topology.absent),
     "switchyard",
     "ninja",
     "health_check",
@@ -36,7 +37,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-ABSENT_APPS = _topology.absent
+ABSENCE_NOTICES = _topology.notices  # gunicorn.conf.py logs them
 MIDDLEWARE = [
     "switchyard.health.middleware.LivezMiddleware",
     "switchyard.routing.RoutingMiddleware",
@@ -76,7 +77,7 @@ SWITCHYARD = {
     "REPLICAS": _topology.replicas,
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "OPTIONAL": _topology.optional,
-    "MAX_LAG_SECONDS": _topology.max_lag,
+    "MAX_LAG_SECONDS": _topology.max_lag_seconds,
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
     "METRICS_DIR": env.text(os.environ, "METRICS_DIR", "") or None,
@@ -95,16 +96,16 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 
-# A proxy ends TLS and says so in X-Forwarded-Proto, which it overwrites. Without one (a laptop) the browser would never
-# send a Secure cookie back.
+# A proxy ends TLS and overwrites X-Forwarded-Proto. Without a proxy (on a laptop) the browser speaks plain HTTP, and
+# never sends a Secure cookie back.
 SERVED_OVER_HTTPS = env.flag(os.environ, "SERVED_OVER_HTTPS", default=True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_OVER_HTTPS else None
 SECURE_HSTS_SECONDS = 3600 if SERVED_OVER_HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVED_OVER_HTTPS
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # HSTS for other names of the domain is not this service's to promise
+    "security.W005",  # HSTS for subdomains: this service cannot promise it for other names of the domain
     "security.W008",  # the proxy redirects to HTTPS; probes and clients inside the cluster speak plain HTTP
-    "security.W021",  # nor is a place on the browsers' preload list
+    "security.W021",  # HSTS preload: the owner of the domain decides that
 ]
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -118,7 +119,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-# An image collects them when it is built; elsewhere they are served from where they lie.
+# An image collects the static files when it is built; elsewhere WhiteNoise serves them from their apps.
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "admin").is_dir()
 
 LOGGING = logging_config(env.choice(os.environ, "LOG_STREAM", ("stdout", "stderr")) or "stdout")

@@ -1,4 +1,4 @@
-"""Where each path leads. What an app leaves out with itself when its owner is absent is in api.py."""
+"""The URL paths of the service. api.py mounts the API of each installed app."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -6,7 +6,7 @@ from django.core.wsgi import get_wsgi_application
 
 from config import env
 
-# Commands do without either; a service without them would be open to everyone, or forget every session.
+# Commands need neither. A service without them would be open to everyone, or lose its sessions at each start.
 env.secret(os.environ, "SECRET_KEY")
 env.secret(os.environ, "API_TOKEN")
 

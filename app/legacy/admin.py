@@ -1,4 +1,4 @@
-"""The older application's tables in Django's admin: to look at, and to change only where LEGACY_WRITABLE allows it."""
+"""The older application's tables in Django's admin: read-only unless LEGACY_WRITABLE is true."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from legacy.models import Customer, Order
 
 
 class LegacyAdmin(LoggedElsewhere):
-    """Offer no change that the database's owner would refuse."""
+    """Hide the forms that write, unless LEGACY_WRITABLE is true: the owner refuses writes of requests."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return settings.LEGACY_WRITABLE and super().has_add_permission(request)
@@ -34,7 +34,7 @@ class CustomerAdmin(LegacyAdmin):
 
 @admin.register(Order)
 class OrderAdmin(LegacyAdmin):
-    """List orders newest first, with their customers' names from one query."""
+    """List the newest orders first, with the names of their customers, in one query."""
 
     list_display = ("id", "customer", "placed_at", "total_cents")
     list_select_related = ("customer",)

@@ -1,6 +1,6 @@
-"""The older application's customers over HTTP, to read."""
+"""The older application's customers over HTTP, read-only."""
 
-# ruff: noqa: ARG001 - ninja hands every view its request
+# ruff: noqa: ARG001 - ninja passes the request to every view
 
 import datetime as dt
 
@@ -14,7 +14,7 @@ router = Router(tags=["legacy"])
 
 
 class CustomerOut(Schema):
-    """A customer of the older application, with what the customer's orders come to."""
+    """A customer of the older application, with the number and the sum of the customer's orders."""
 
     id: int = Field(validation_alias="pk")
     name: str

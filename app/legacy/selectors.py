@@ -10,7 +10,7 @@ from legacy.models import Customer, Order
 
 @dataclass(frozen=True)
 class CustomerSummary:
-    """A customer, with what the customer's orders come to."""
+    """A customer, with the number and the sum of the customer's orders."""
 
     pk: int
     name: str
@@ -23,7 +23,7 @@ class CustomerSummary:
 def customer_list(*, after: int, limit: int) -> list[CustomerSummary]:
     """Return the next customers in the order of their keys.
 
-    Two queries: the customers, then the sums of their orders by key, so that no join runs over whole tables.
+    Makes two queries: the customers, then the sums of their orders by key. No join reads whole tables.
     """
     customers = list(Customer.objects.filter(pk__gt=after).order_by("pk")[:limit])
     orders = Order.objects.filter(customer__in=[customer.pk for customer in customers])

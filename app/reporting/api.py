@@ -1,6 +1,6 @@
 """Reports over HTTP."""
 
-# ruff: noqa: ARG001 - ninja hands every view its request
+# ruff: noqa: ARG001 - ninja passes the request to every view
 
 import datetime as dt
 from functools import partial
@@ -36,7 +36,7 @@ class ReportOut(Schema):
 
 
 class Summary(Schema):
-    """What a day's reports come to."""
+    """The number of reports and of events of a day."""
 
     date: dt.date
     kinds: int
@@ -44,14 +44,14 @@ class Summary(Schema):
 
 
 class ReportFilter(Cursor):
-    """A page of reports from one day on."""
+    """A page of reports, optionally from one day on."""
 
     since: Day | None = None
 
 
 @router.post("/reports", response={201: Summary})
 def create_report(request: HttpRequest, response: HttpResponse, body: ReportIn) -> Status[dict[str, object]]:
-    """Aggregate that day's events per kind; a day that was aggregated before is brought up to date."""
+    """Aggregate that day's events per kind. A second request for the same day updates its reports."""
     reports = report_create(date=body.date)
     response["Location"] = reverse("api:list_reports", query={"since": body.date.isoformat()})
     events = sum(report.events for report in reports)
@@ -60,5 +60,5 @@ def create_report(request: HttpRequest, response: HttpResponse, body: ReportIn) 
 
 @router.get("/reports", response=Page[ReportOut])
 def list_reports(request: HttpRequest, wanted: Query[ReportFilter]) -> Rows:
-    """List reports in the order of their keys, of days from `since` on."""
+    """List the reports of the days from `since` on, in the order of their keys."""
     return page(partial(report_list, since=wanted.since), wanted)

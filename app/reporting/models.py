@@ -1,10 +1,10 @@
-"""What a day's events come to, beside the events themselves."""
+"""Daily reports of events, on the alias of the events."""
 
 from django.db import models
 
 
 class AnalyticsReport(models.Model):
-    """The number of events of one kind on one UTC day, and of the users they belong to."""
+    """The number of events of one kind on one UTC day, and the number of their users."""
 
     id = models.BigAutoField(primary_key=True)
     date = models.DateField()

@@ -1,4 +1,4 @@
-"""What the apps' APIs have in common on the wire: fields with limits, pages by key, and how errors are documented."""
+"""The parts that the apps' APIs share: field types with limits, pages by key, and the documentation of errors."""
 
 from rest.documents import PROBLEM
 from rest.fields import SHAPES, BodyKey, Day, Key, Moment, OneOrMany, Text

@@ -1,4 +1,4 @@
-"""How a view's document names the answer that all errors share; the API's own document holds what it is."""
+"""The reference from a view's OpenAPI document to the one response that all errors share (config/openapi.py)."""
 
 PROBLEM = {"$ref": "#/components/responses/Problem"}
-"""A problem (RFC 9457), for `openapi_extra={"responses": {status: PROBLEM}}`."""
+"""A reference to the problem response (RFC 9457), for `openapi_extra={"responses": {status: PROBLEM}}`."""

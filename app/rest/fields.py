@@ -1,7 +1,7 @@
-"""Types of what clients send, each with the limits that every database behind an alias can hold.
+"""Field types for requests, with limits that every supported database can store.
 
-A value that passes here is stored as it is: no driver meets a number it cannot bind, a character that PostgreSQL
-refuses, or a date that another server's calendar lacks.
+A valid value is stored unchanged: its number fits the driver, PostgreSQL accepts its characters, and every server's
+calendar has its date.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ BodyKey = Annotated[int, Field(ge=1, le=LARGEST_KEY, strict=True)]
 """A primary key in a JSON body: a number, neither `"7"` nor `true`."""
 
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
-"""Text without control characters; give it a length where it is used."""
+"""Text without control characters. Add a maximum length at the place of use."""
 
 Moment = Annotated[
     dt.datetime,
@@ -50,7 +50,7 @@ Day = Annotated[
     dt.date, AfterValidator(_within_calendar), Field(description=f"A UTC day, from {FIRST_DAY} to {LAST_DAY}.")
 ]
 
-# Pydantic adds the tag of the shape it chose to the place of an error; no name in JSON is meant.
+# Pydantic adds the tag of the chosen shape to an error's `loc`. The parentheses keep the tags apart from JSON names.
 ONE, MANY = "(one)", "(many)"
 SHAPES = frozenset({ONE, MANY})
 type OneOrMany[Item] = Annotated[

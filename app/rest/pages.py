@@ -1,4 +1,4 @@
-"""Pages by key: `after` names the last key seen, so that a page costs the same wherever it lies."""
+"""Pages by key: `after` is the last key of the page before, so that each page costs the same."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Protocol, TypedDict
@@ -10,7 +10,7 @@ from rest.fields import LARGEST_KEY
 
 
 class Cursor(Schema):
-    """Where a page starts, and how many items it holds at most."""
+    """The start of a page, and its largest number of items."""
 
     after: Annotated[int, Field(ge=0, le=LARGEST_KEY, description="The `next` of the page before.")] = 0
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -31,7 +31,7 @@ class Keyed(Protocol):
 
 
 class Fetch(Protocol):
-    """Return the first `limit` rows whose keys lie beyond `after`, in the order of their keys."""
+    """Return the first `limit` rows with a key greater than `after`, in the order of their keys."""
 
     def __call__(self, *, after: int, limit: int) -> Iterable[Keyed]: ...
 
@@ -44,7 +44,7 @@ class Rows(TypedDict):
 
 
 def page(fetch: Fetch, cursor: Cursor) -> Rows:
-    """Fetch a page and one row more, which tells whether another page follows without a count."""
+    """Fetch one row more than the page holds: it shows whether another page follows, without a count."""
     rows = list(fetch(after=cursor.after, limit=cursor.limit + 1))
     items = rows[: cursor.limit]
     return {"items": items, "next": items[-1].pk if len(rows) > cursor.limit else None}

@@ -1,12 +1,12 @@
 #!/bin/bash
-# Succeed if the standby is ready: it is in recovery, it streams, and it lags at most MAX_LAG + APPLY_DELAY seconds.
+# Succeed if the standby is ready: it is in recovery, it streams, and it lags at most MAX_LAG_SECONDS + APPLY_DELAY seconds.
 #
 # "Received equals replayed" means no lag only while the standby streams: a standby without a connection to its primary has
 # also replayed everything that it received.
 set -euo pipefail
 
 answer=$(psql --no-psqlrc --no-password --no-align --tuples-only --host=127.0.0.1 --username=postgres --dbname=postgres \
-  --set=allowed="$((MAX_LAG + ${APPLY_DELAY%s}))" <<'SQL'
+  --set=allowed="$((MAX_LAG_SECONDS + ${APPLY_DELAY%s}))" <<'SQL'
 SELECT concat_ws(', ',
   CASE WHEN NOT pg_is_in_recovery() THEN 'not in recovery' END,
   CASE WHEN NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') THEN 'not streaming' END,

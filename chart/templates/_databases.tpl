@@ -1,7 +1,7 @@
 {{/*
 The normal model of the databases, which all other templates read, for every mode. A map with the alias as key:
   engine, scheme, host, port, name, tls         its address and protocol
-  replicaOf, maxLag, apps, required, migrates   its role
+  replicaOf, maxLagSeconds, apps, required, migrates   its role
   secrets: app, migrator                        names of the Secrets with the `password` of each user
   bundled                                       how the chart runs the server; absent if it does not
 */}}
@@ -39,7 +39,7 @@ engine: {{ $engine }}
 host: {{ $name }}
 name: switchyard
 replicaOf: {{ .values.replicaOf | default "" | quote }}
-maxLag: {{ default 30 .values.maxLag | int64 }}
+maxLagSeconds: {{ default 30 .values.maxLagSeconds | int64 }}
 apps: {{ toJson (default list .values.apps) }}
 required: {{ and (not .values.replicaOf) (dig "required" true .values) }}
 migrates: {{ not .values.replicaOf }}

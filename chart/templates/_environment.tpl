@@ -39,8 +39,8 @@ password, so that every app is installed and the graph of migrations is complete
 {{- with $db.replicaOf }}
 - name: {{ $prefix }}_REPLICA_OF
   value: {{ quote . }}
-- name: {{ $prefix }}_MAX_LAG
-  value: {{ $db.maxLag | quote }}
+- name: {{ $prefix }}_MAX_LAG_SECONDS
+  value: {{ $db.maxLagSeconds | quote }}
 {{- end }}
 {{- with $db.apps }}
 - name: {{ $prefix }}_APPS

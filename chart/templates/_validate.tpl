@@ -31,7 +31,7 @@
 {{- if not $values.engine -}}
 {{- $problems = append $problems (printf "%s has no engine; set %s.engine to postgresql or mysql, or %s.replicaOf to an owner" $at $at $at) -}}
 {{- end -}}
-{{- range $key := list "maxLag" "applyDelay" -}}
+{{- range $key := list "maxLagSeconds" "applyDelay" -}}
 {{- if hasKey $values $key -}}
 {{- $problems = append $problems (printf "%s.%s is set on an owner; remove it: only an alias with replicaOf can lag" $at $key) -}}
 {{- end -}}

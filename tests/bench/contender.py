@@ -23,7 +23,9 @@ WARM = 1_000  # calls before those that are counted
 
 def main() -> None:
     """Serve rounds, or be counted."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description="Run rounds of a contender's workloads, as the lines of standard input say."
+    )
     parser.add_argument("module")
     parser.add_argument("--count", type=int)
     asked = parser.parse_args()

@@ -43,7 +43,7 @@ REQUESTS: tuple[tuple[str, str, str | None, dict[str, str], int], ...] = (  # me
 
 def main() -> int:
     """Measure, print and write; the exit code says whether every bar was kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Measure the memory of a worker over many requests.")
     parser.add_argument("--requests", type=int, default=2_000 if SMALL else 100_000)
     total: int = parser.parse_args().requests
     steps = sorted({*(sample for sample in SAMPLES if sample < total), total})

@@ -1,5 +1,6 @@
 """The map of aliases: any alias by values alone, and gone everywhere when it is disabled."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,12 @@ def test_databases__without_replica(render: Render, tmp_path: Path) -> None:
 
 def test_databases__with_a_second_replica(render: Render, tmp_path: Path) -> None:
     """A replica more is three lines of values: a server over a slot of its own, and no Job."""
-    objects = render({"databases": {"far": {"replicaOf": "analytics", "applyDelay": 5, "maxLag": 10}}})
+    objects = render({"databases": {"far": {"replicaOf": "analytics", "applyDelay": 5, "maxLagSeconds": 10}}})
 
     server = of_kind(objects, "StatefulSet")["sy-switchyard-db-far"]
     environ = environment(server["spec"]["template"]["spec"]["containers"][0])
     assert (environ["PRIMARY_HOST"], environ["REPLICATION_SLOT"]) == ("sy-switchyard-db-analytics", "far")
-    assert (environ["APPLY_DELAY"], environ["MAX_LAG"]) == ("5s", "10")
+    assert (environ["APPLY_DELAY"], environ["MAX_LAG_SECONDS"]) == ("5s", "10")
     assert told(objects, tmp_path).max_lag == {"replica": 30, "far": 10}
     assert told(objects, tmp_path).replicas == {"default": ["replica"], "analytics": ["far"]}
     assert not [name for name in of_kind(objects, "Job") if "far" in name]
@@ -78,6 +79,22 @@ def test_databases__with_a_fifth(render: Render, tmp_path: Path) -> None:
     assert found.optional == {"reports"}
     assert {"sy-switchyard-db-reports", "sy-switchyard-db-reports-app"} <= mentions(objects, "reports")
     assert [name for name in of_kind(objects, "Job") if name.startswith("sy-switchyard-migrate-reports-")]
+
+
+RECIPES = re.findall(
+    r"^```yaml\n(.*?)^```$", (CHART.parent / "docs" / "adding.md").read_text(), re.DOTALL | re.MULTILINE
+)
+
+
+def test_databases__of_the_recipes(render: Render, tmp_path: Path) -> None:
+    """The values of docs/adding.md add `billing` with a server and a Job, and `replica2` with a server."""
+    billing, replica = (render(yaml.safe_load(recipe)) for recipe in RECIPES)
+
+    assert told(billing, tmp_path).databases["billing"]["HOST"] == "sy-switchyard-db-billing"
+    assert [name for name in of_kind(billing, "Job") if name.startswith("sy-switchyard-migrate-billing-")]
+    assert {"sy-switchyard-db-billing-app", "sy-switchyard-db-billing-migrator"} <= of_kind(billing, "Secret").keys()
+    assert told(replica, tmp_path).replicas == {"default": ["replica", "replica2"]}
+    assert "sy-switchyard-db-replica2" in of_kind(replica, "StatefulSet")
 
 
 @pytest.mark.parametrize("alias", ["y", "on", "null", "e1"])

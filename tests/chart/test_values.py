@@ -57,7 +57,10 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             'names "legacy", which runs on mysql; a bundled replica must be a PostgreSQL standby',
         ),
         ({"databases": {"x": {"replicaOf": "default", "apps": ["a"]}}}, "databases.x.apps is set on a replica"),
-        ({"databases": {"legacy": {"maxLag": 5}}}, "databases.legacy.maxLag is set on an owner; remove it"),
+        (
+            {"databases": {"legacy": {"maxLagSeconds": 5}}},
+            "databases.legacy.maxLagSeconds is set on an owner; remove it",
+        ),
         (
             {"databases": {"x": {"engine": "mysql", "apps": ["a"]}, "y": {"engine": "mysql", "apps": ["a"]}}},
             'databases.y.apps names "a", which databases.x.apps names too',

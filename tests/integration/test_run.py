@@ -152,6 +152,17 @@ def test_start__absent_owner(environ: dict[str, str], tmp_path: Path) -> None:
         assert said.count(f"App '{app}' is not installed: its owner") == 1
 
 
+def test_run__one_variable(environ: dict[str, str], tmp_path: Path) -> None:
+    """One variable ends the embedded databases; each absent replica and app has one line with the variable to set."""
+    with running({**environ, "DATABASE_DEFAULT_URL": f"sqlite:///{tmp_path}/one.sqlite3"}) as service:
+        said = service.said
+
+    assert said.count("Alias 'replica', a replica of 'default', is absent. Set DATABASE_REPLICA_URL to add it.") == 1
+    for app, alias in (("analytics", "ANALYTICS"), ("reporting", "ANALYTICS"), ("legacy", "LEGACY")):
+        (line,) = [line for line in said.splitlines() if f"App '{app}' is not installed" in line]
+        assert f"Set DATABASE_{alias}_URL to install it." in line
+
+
 def until_listening(port: int) -> None:
     """Wait until something accepts connections."""
     deadline = time.monotonic() + 30

@@ -227,7 +227,7 @@ def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard)
     assert {standby for _, standby in found} == {True, False}
 
 
-def test_shared_alias__a_server_in_anothers_place(board: Switchboard) -> None:
+def test_shared_alias__a_server_in_place_of_another(board: Switchboard) -> None:
     """One that is behind is not read before it has what the one before has shown, to clients that carry nothing."""
     worker = Worker()
     monitor.start()

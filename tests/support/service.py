@@ -76,11 +76,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(environ: Mapping[str, str]) -> Iterator[Service]:
-    """Run the service until it says that it is up."""
+def running(environ: Mapping[str, str], *, app: Path = APP) -> Iterator[Service]:
+    """Run the service of a checkout's directory `app`, and yield it once it is up."""
     port, metrics_port = free_port(), free_port()
     process = subprocess.Popen(
-        [sys.executable, str(APP / "manage.py"), "run"],
+        [sys.executable, str(app / "manage.py"), "run"],
         env={**environ, "PORT": str(port), "METRICS_PORT": str(metrics_port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

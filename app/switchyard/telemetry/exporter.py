@@ -41,7 +41,10 @@ class SharedCounters(Collector):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m switchyard.telemetry.exporter", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m switchyard.telemetry.exporter",
+        description="Serve the counters of a service, which are in shared files, as Prometheus metrics at /metrics.",
+    )
     parser.add_argument("--dir", required=True, help="directory of the counters: METRICS_DIR of the service")
     parser.add_argument("--port", type=int, default=9464)
     parser.add_argument("--address", default="::", help="address to listen on; by default all, IPv4 and IPv6")

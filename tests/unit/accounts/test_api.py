@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics"]
 
 
 def test_create_user__valid():
-    """201 with the user, the place to find it, and one statement on the owner alone."""
+    """201 with the user and its location, after one statement on the owner."""
     with assert_queries(default=1):
         response = api_client().post(
             "/api/users", {"username": "ada", "email": "ada@EXAMPLE.com"}, content_type="application/json"
@@ -31,7 +31,7 @@ def test_create_user__valid():
 
 
 def test_create_user__no_password():
-    """A user made over the API cannot sign in."""
+    """A user created over the API cannot sign in."""
     api_client().post("/api/users", {"username": "ada"}, content_type="application/json")
 
     assert not User.objects.get().has_usable_password()
@@ -71,7 +71,7 @@ def test_create_user__username_taken():
     ],
 )
 def test_create_user__refused(body):
-    """422 with the wrong places named, and nothing is asked of any database."""
+    """422 with the wrong fields, without a query."""
     with assert_queries():
         response = api_client().post("/api/users", body, content_type="application/json")
 
@@ -100,7 +100,7 @@ def test_user__absent(method):
 
 @pytest.mark.parametrize(("key", "status"), [("abc", 404), ("0", 422), ("9" * 19, 422), ("9" * 5000, 404), ("-1", 404)])
 def test_get_user__no_key(key, status):
-    """What is no key of 64 bits is refused before any query."""
+    """A value that is no 64-bit key is refused without a query."""
     with assert_queries():
         response = api_client().get(f"/api/users/{key}")
 
@@ -108,7 +108,7 @@ def test_get_user__no_key(key, status):
 
 
 def test_update_user__one_field():
-    """The field that is sent changes, others stay, read and written on the owner."""
+    """The field in the request changes, the others stay; the owner is read and written."""
     user = User.objects.create(username="ada", first_name="Ada")
 
     with assert_queries(default=2):
@@ -122,7 +122,7 @@ def test_update_user__one_field():
 
 
 def test_update_user__nothing():
-    """An empty patch answers with the user and writes nothing."""
+    """An empty patch returns the user and writes nothing."""
     user = User.objects.create(username="ada")
 
     with assert_queries(default=1):
@@ -131,8 +131,8 @@ def test_update_user__nothing():
     assert response.json()["username"] == "ada"
 
 
-def test_update_user__old_row_with_other_faults():
-    """A fault in a field that is not sent does not stand in the way."""
+def test_update_user__invalid_value_in_another_field():
+    """An invalid value in a field that the request does not hold is no error."""
     user = User.objects.create(username="of an older rule")
 
     response = api_client().patch(f"/api/users/{user.pk}", {"first_name": "Ada"}, content_type="application/json")
@@ -141,7 +141,7 @@ def test_update_user__old_row_with_other_faults():
 
 
 def test_update_user__null():
-    """422: a field is left out, not nulled."""
+    """422: no field may be null."""
     user = User.objects.create(username="ada")
 
     response = api_client().patch(f"/api/users/{user.pk}", {"username": None}, content_type="application/json")
@@ -150,7 +150,7 @@ def test_update_user__null():
 
 
 def test_update_user__username_taken():
-    """409, and the row stays as it was."""
+    """409, and the row does not change."""
     User.objects.create(username="ada")
     user = User.objects.create(username="grace")
 
@@ -161,7 +161,7 @@ def test_update_user__username_taken():
 
 
 def test_delete_user__there():
-    """204 without a body, and the user is gone; all of it on the owner."""
+    """204 without a body, and the user is deleted; all statements are on the owner."""
     user = User.objects.create(username="ada")
 
     with assert_queries(default=5):
@@ -172,7 +172,7 @@ def test_delete_user__there():
 
 
 def test_list_users__pages():
-    """Following `next` shows every user once, in the order of their keys, each page by one query on the replica."""
+    """The pages that `next` leads to show every user once, in the order of their keys, with one query each."""
     keys = [User.objects.create(username=f"user{number}").pk for number in range(5)]
 
     seen, after = [], 0
@@ -186,7 +186,7 @@ def test_list_users__pages():
 
 
 def test_list_users__last_page_is_full():
-    """`next` is null when nothing follows, though the page is full."""
+    """`next` is null when no page follows, even if the page is full."""
     User.objects.create(username="ada")
 
     assert api_client().get("/api/users?limit=1").json()["next"] is None

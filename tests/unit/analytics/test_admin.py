@@ -11,7 +11,7 @@ from config.settings import SWITCHYARD
 
 @pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
 def test_event__added_changed_and_deleted() -> None:
-    """The log of it is written in the event's transaction, on the users' owner, and that is meant."""
+    """The admin may write its log, on the owner of the users, in the transaction of the event."""
     client = Client()
     client.force_login(User.objects.create_superuser("admin"))
     row = {"user_id": 1, "kind": "a", "at_0": "2026-01-02", "at_1": "12:00:00"}

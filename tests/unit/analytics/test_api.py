@@ -1,4 +1,4 @@
-"""Events, and users by their events, over HTTP."""
+"""Events over HTTP, and the users who have events."""
 
 import datetime as dt
 from urllib.parse import quote
@@ -20,7 +20,7 @@ def post(body):
 
 
 def test_create_events__one():
-    """201 after one query for the user on its owner and one insert."""
+    """201 after one query for the user on its owner, and one insert."""
     user = User.objects.create(username="ada")
 
     with assert_queries(default=1, analytics=1):
@@ -32,7 +32,7 @@ def test_create_events__one():
 
 
 def test_create_events__without_a_time():
-    """It happens now."""
+    """The default time is now."""
     user = User.objects.create(username="ada")
     before = dt.datetime.now(dt.UTC)
 
@@ -42,7 +42,7 @@ def test_create_events__without_a_time():
 
 
 def test_create_events__list():
-    """A list of any length costs one query for the users and one insert for each batch."""
+    """A list costs one query for all users, and one insert for each batch."""
     users = [User.objects.create(username=f"user{number}").pk for number in range(3)]
 
     with assert_queries(default=1, analytics=1):
@@ -53,7 +53,7 @@ def test_create_events__list():
 
 
 def test_create_events__unknown_user_in_a_list():
-    """422 that names each place, after one query; nothing of the list is stored."""
+    """422 that names each wrong place, after one query; no event is stored."""
     user = User.objects.create(username="ada")
 
     with assert_queries(default=1):
@@ -124,7 +124,7 @@ def test_list_events__filters():
 
 
 def test_list_active_users__some():
-    """Users with events since then, once each, with one query on either side; deleted users are passed over."""
+    """Users with events since then, once each, with one query on each alias, and without deleted users."""
     ada, grace, ken = [User.objects.create(username=name).pk for name in ("ada", "grace", "ken")]
     events = [(ken, NOON), (ada, NOON), (ada, NOON), (grace, NOON - dt.timedelta(seconds=1)), (ken + 1, NOON)]
     for user_id, at in events:
@@ -138,7 +138,7 @@ def test_list_active_users__some():
 
 
 def test_list_active_users__pages():
-    """Following `next` shows every active user once."""
+    """The pages that `next` leads to show every active user once."""
     keys = [User.objects.create(username=f"user{number}").pk for number in range(5)]
     for key in keys:
         AnalyticsEvent.objects.create(user_id=key, kind="view", at=NOON)

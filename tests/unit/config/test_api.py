@@ -1,4 +1,4 @@
-"""The door of the API, what it tells about the aliases, and how failures look from outside."""
+"""The API as a whole: its token, its list of aliases, and its errors as problems."""
 
 import json
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from tests.support.client import api_client
 
 from accounts.models import User
 from config.api import compose
+from config.service_apps import SERVICE_APPS, ServiceApp
 from switchyard.testing import assert_queries
 
 PATHS = ["users", "users/1", "users/active", "events", "reports", "legacy/customers", "aliases", "docs", "openapi.json"]
@@ -26,8 +27,8 @@ def is_problem(response, status):
 
 @pytest.mark.parametrize("path", [*PATHS, "nowhere", "users/abc", "users/"])
 @pytest.mark.parametrize("method", ["get", "post", "delete", "options", "trace"])
-def test_door__no_token(path, method):
-    """401 that names the scheme, whatever the path and the method, without a query."""
+def test_token__missing(path, method):
+    """401 with the scheme, for every path and method, without a query."""
     with assert_queries():
         response = getattr(Client(), method)(f"/api/{path}")
 
@@ -49,15 +50,15 @@ def test_door__no_token(path, method):
         "Bearer €",
     ],
 )
-def test_door__wrong_token(header, settings):
-    """401, for other scripts' letters as well."""
+def test_token__wrong(header, settings):
+    """401, also for a token with non-ASCII letters."""
     settings.API_TOKEN = "secret"
 
     assert is_problem(Client(headers={"Authorization": header}).get("/api/aliases"), 401)
 
 
-def test_door__no_token_configured(settings):
-    """An empty token opens nothing."""
+def test_token__not_configured(settings):
+    """401: an empty API_TOKEN opens nothing."""
     settings.API_TOKEN = ""
 
     assert is_problem(Client(headers={"Authorization": "Bearer "}).get("/api/aliases"), 401)
@@ -65,8 +66,8 @@ def test_door__no_token_configured(settings):
 
 @pytest.mark.parametrize("token", ["secret", "s\u00e9cret \u20ac"])
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
-def test_door__right_token(token, scheme, settings):
-    """The token opens, in any script: WSGI hands over its UTF-8 as Latin-1."""
+def test_token__right(token, scheme, settings):
+    """The token opens the API, also with non-ASCII letters, which WSGI decodes as Latin-1."""
     settings.API_TOKEN = token
     header = f"{scheme} {token}".encode().decode("latin-1")
 
@@ -75,8 +76,8 @@ def test_door__right_token(token, scheme, settings):
 
 @pytest.mark.parametrize("path", ["docs", "openapi.json"])
 @pytest.mark.django_db(databases=["default"])
-def test_door__staff_reads_documentation(path):
-    """A browser with a session of the staff sees the documentation without the token."""
+def test_token__staff_reads_documentation(path):
+    """A browser with the session of a staff member sees the documentation without the token."""
     client = Client()
     client.force_login(User.objects.create(username="ada", is_staff=True))
 
@@ -84,8 +85,8 @@ def test_door__staff_reads_documentation(path):
 
 
 @pytest.mark.django_db(databases=["default"])
-def test_door__session_of_others():
-    """A session of somebody else shows no documentation."""
+def test_token__session_of_others():
+    """The session of another user does not show the documentation."""
     client = Client()
     client.force_login(User.objects.create(username="ada"))
 
@@ -93,15 +94,15 @@ def test_door__session_of_others():
 
 
 @pytest.mark.django_db(databases=["default"])
-def test_door__staff_without_token():
-    """A session opens nothing but the documentation."""
+def test_token__staff_without_token():
+    """The session of a staff member opens only the documentation."""
     client = Client()
     client.force_login(User.objects.create(username="ada", is_staff=True))
 
     assert is_problem(client.get("/api/aliases"), 401)
 
 
-def test_door__docs_with_token():
+def test_token__docs():
     """The token shows the documentation, without a query."""
     with assert_queries():
         response = api_client().get("/api/docs")
@@ -121,7 +122,7 @@ def test_path__unknown(path):
     [("users", "PUT", "GET, POST"), ("users/1", "POST", "DELETE, GET, PATCH"), ("aliases", "QUERY", "GET")],
 )
 def test_path__wrong_method(path, method, allowed):
-    """405 as a problem that lists what the path takes."""
+    """405 as a problem that lists the methods of the path."""
     response = api_client().generic(method, f"/api/{path}")
 
     assert is_problem(response, 405)
@@ -179,14 +180,15 @@ def test_csrf__bearer(settings):
     assert response.status_code == 422
 
 
-def test_aliases__embedded():
+def test_aliases__embedded(settings):
     """Every alias with its vendor, its role and its apps, and no host; no query is made."""
     with assert_queries():
         response = api_client().get("/api/aliases")
 
     listed = {alias.pop("alias"): alias for alias in response.json()}
+    assert listed.keys() == settings.DATABASES.keys()
     accounts = {"vendor": "sqlite", "apps": ["accounts", "admin", "auth", "contenttypes", "sessions"]}
-    assert listed == {
+    assert {alias: listed[alias] for alias in ("default", "replica", "analytics", "legacy")} == {
         "default": {**accounts, "role": "primary", "replica_of": None},
         "replica": {**accounts, "role": "replica", "replica_of": "default"},
         "analytics": {"vendor": "sqlite", "role": "primary", "replica_of": None, "apps": ["analytics", "reporting"]},
@@ -195,8 +197,8 @@ def test_aliases__embedded():
 
 
 def test_api__absent_app(settings):
-    """The routers of apps that are not installed leave no path."""
-    absent = {"analytics", "reporting", "legacy"}
+    """Apps that are not installed have no paths."""
+    absent = {app.label for app in SERVICE_APPS} - {"accounts"}
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app not in absent]
 
     paths = compose().get_openapi_schema(path_prefix="/api/")["paths"]
@@ -204,9 +206,18 @@ def test_api__absent_app(settings):
     assert set(paths) == {"/api/aliases", "/api/users", "/api/users/{user_id}"}
 
 
+def test_api__app_without_a_module_api(monkeypatch):
+    """An installed app without a module `api` has no paths."""
+    monkeypatch.setattr("config.api.SERVICE_APPS", [ServiceApp("switchyard", owner="default")])
+
+    paths = compose().get_openapi_schema(path_prefix="/api/")["paths"]
+
+    assert set(paths) == {"/api/aliases"}
+
+
 @contextmanager
 def failing(error):
-    """Let every statement on the primary and its replica fail as a driver would."""
+    """Raise the error for every statement on the primary and its replica, as a driver would."""
 
     def fail(*_arguments):
         raise error
@@ -218,7 +229,7 @@ def failing(error):
 @pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
 def test_failure__database_under_api(kind):
-    """503 as a problem without the driver's words, and a time to come again."""
+    """503 as a problem with Retry-After and without the driver's message."""
     with failing(kind("connection to 10.1.2.3 refused")):
         response = api_client().get("/api/users")
 
@@ -228,8 +239,8 @@ def test_failure__database_under_api(kind):
 
 
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
-def test_failure__fault_under_api():
-    """500 as a problem that says nothing of the fault."""
+def test_failure__exception_under_api():
+    """500 as a problem without the exception's message."""
     with failing(ArithmeticError("at 10.1.2.3")):
         response = api_client().get("/api/users")
 
@@ -239,8 +250,8 @@ def test_failure__fault_under_api():
 
 @pytest.mark.parametrize(("kind", "status"), [(OperationalError, 503), (ArithmeticError, 500)])
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
-def test_failure__elsewhere(kind, status):
-    """The same status as text, as for a sign-in while the primary is down."""
+def test_failure__outside_api(kind, status):
+    """Outside of the API, the same status as plain text: here a sign-in while the primary is down."""
     with failing(kind("at 10.1.2.3")):
         response = Client(raise_request_exception=False).post("/admin/login/", {"username": "a", "password": "b"})
 

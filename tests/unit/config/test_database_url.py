@@ -1,4 +1,4 @@
-"""One URL into one entry of DATABASES: whatever it holds comes out as it went in, or one line says why not."""
+"""One URL becomes one entry of DATABASES with the same values, or one line says why not."""
 
 import re
 from pathlib import Path
@@ -31,12 +31,12 @@ PORT = st.integers(1, 65_535)
 
 
 def read(url: str, *, password: str | None = None, read_only: bool = False) -> dict[str, Any]:
-    """Read a URL as the default alias's."""
+    """Read a URL as the URL of `default`."""
     return database(VARIABLE, url, password=password, read_only=read_only, data_dir=DATA_DIR)
 
 
 def outcome(url: str) -> dict[str, Any] | ConfigurationError:
-    """Read a URL, or return why it was refused."""
+    """Read a URL, or return the error."""
     try:
         return read(url)
     except ConfigurationError as error:
@@ -44,18 +44,18 @@ def outcome(url: str) -> dict[str, Any] | ConfigurationError:
 
 
 def quoted(text: str) -> str:
-    """Encode as the documentation asks."""
+    """Percent-encode the text as the documentation says."""
     return quote(text, safe="")
 
 
 def in_url(host: str) -> str:
-    """Write a host as a URL does."""
+    """Return the host in the form that a URL has."""
     return f"[{host}]" if ":" in host else quoted(host)
 
 
 @given(scheme=st.sampled_from(sorted(SCHEMES)), words=st.tuples(WORD, WORD, WORD), host=HOST, port=PORT)
 def test_database__round_trip(scheme: str, words: tuple[str, str, str], host: str, port: int) -> None:
-    """Any user, password, host, port and name come out as they were before they were percent-encoded."""
+    """The entry has the user, password, host, port and name from before the percent-encoding."""
     user, password, name = words
     url = f"{scheme}://{quoted(user)}:{quoted(password)}@{in_url(host)}:{port}/{quoted(name)}"
 
@@ -68,7 +68,7 @@ def test_database__round_trip(scheme: str, words: tuple[str, str, str], host: st
 
 @given(url=st.one_of(st.text(), st.from_regex(r"[a-z]{3,9}://[ -~]*", fullmatch=True)))
 def test_database__any_text(url: str) -> None:
-    """Any text gives an entry, or the one error with one line."""
+    """Any text gives an entry, or ConfigurationError with one line."""
     found = outcome(url)
 
     if isinstance(found, ConfigurationError):
@@ -91,7 +91,7 @@ SECRET = st.text(st.characters(codec="utf-8"), min_size=1).map(lambda noise: f"s
     encoded=st.booleans(),
 )
 def test_database__no_password_in_an_error(password: str, before: str, user: str, after: str, encoded: bool) -> None:
-    """However wrong a URL is, no part of what stands where its password does is shown."""
+    """The error of a wrong URL shows no part of the password, whatever the mistake is."""
     written = quoted(password) if encoded else password
 
     found = outcome(f"{before}{user}:{written}{after}")
@@ -103,7 +103,7 @@ def test_database__no_password_in_an_error(password: str, before: str, user: str
 
 @given(password=SECRET)
 def test_database__no_password_file_in_an_error(password: str) -> None:
-    """A password from a file is not shown either."""
+    """The error does not show a password from a file."""
     with pytest.raises(ConfigurationError) as refused:
         read("postgres://app@db/name?nosuch=1", password=password)
 
@@ -111,12 +111,12 @@ def test_database__no_password_file_in_an_error(password: str) -> None:
 
 
 def test_shown__of_a_right_url() -> None:
-    """The address is shown, so that a reader finds the mistake; user, password and query are not."""
+    """The address is shown, so that a reader finds the mistake. User, password and query are hidden."""
     assert shown("postgres://app:pw@db.example:5432/name?sslmode=no") == "postgres://***@db.example:5432/name"
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("", "is empty or holds white space"),
         ("postgres://app:p w@db/name", "is empty or holds white space"),
@@ -154,21 +154,21 @@ def test_shown__of_a_right_url() -> None:
         ("postgres://app@db/name?pool_max_size=4&conn_max_age=60", "URL?conn_max_age='60' does not go with a pool"),
     ],
 )
-def test_database__refused(url: str, told: str) -> None:
-    """A wrong URL is refused with what is wrong, where and what to write."""
-    with pytest.raises(ConfigurationError, match=re.escape(told)):
+def test_database__refused(url: str, message: str) -> None:
+    """The error of a wrong URL names the mistake and the remedy."""
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
         read(url)
 
 
 def test_database__password_twice() -> None:
-    """A password in the URL and in a file is refused rather than one of them preferred."""
+    """A password both in the URL and in a file is refused."""
     with pytest.raises(ConfigurationError, match="holds a password beside the password file"):
         read("postgres://app:pw@db/name", password="other")
 
 
 @given(password=WORD)
 def test_database__password_from_a_file(password: str) -> None:
-    """A password from a file is taken as it is."""
+    """A password from a file is used unchanged."""
     assert read("postgres://app@db/name", password=password)["PASSWORD"] == password
 
 
@@ -192,7 +192,7 @@ def test_database__postgresql_defaults() -> None:
 
 
 def test_database__postgresql_options() -> None:
-    """The query reaches the driver: TLS in libpq's words, time-outs in seconds."""
+    """The query sets the driver's options: TLS by libpq's names, time-outs in seconds."""
     options = read(
         "postgres://app@db/name?sslmode=verify-full&sslrootcert=/tls/ca.crt&sslcert=/tls/c.crt&sslkey=/tls/c.key"
         "&statement_timeout=0&lock_timeout=120&application_name=migrate"
@@ -209,7 +209,7 @@ def test_database__postgresql_options() -> None:
 
 
 def test_database__postgresql_pool() -> None:
-    """A pool's size brings the pool, and with it the end of Django's own persistent connections."""
+    """A size for the pool makes the pool, and turns off Django's persistent connections."""
     entry = read("postgres://app@db/name?pool_min_size=2&pool_max_size=8")
 
     assert entry["CONN_MAX_AGE"] == 0
@@ -218,19 +218,19 @@ def test_database__postgresql_pool() -> None:
 
 @pytest.mark.parametrize("scheme", ["postgres", "mysql"])
 def test_database__replica_that_does_not_answer(scheme: str) -> None:
-    """It is waited for less long than an owner: another server is read in its place."""
+    """The connect time-out of a replica is shorter: another server is read in its place."""
     assert read(f"{scheme}://app@db/name", read_only=True)["OPTIONS"]["connect_timeout"] == 2
 
 
 def test_database__pool_of_a_replica() -> None:
-    """A read waits a second for it, and it tries anew each time, however long the replica was away."""
+    """A read waits one second for a connection, and the pool tries to reconnect every second."""
     pool = read("postgres://app@db/name?pool_max_size=8", read_only=True)["OPTIONS"]["pool"]
 
     assert pool == {"min_size": 1, "max_size": 8, "timeout": 1, "reconnect_timeout": 1}
 
 
 def test_database__mysql_defaults() -> None:
-    """The driver waits for ever by default, and MySQL reads loosely: both are bounded here."""
+    """The defaults of driver and server have no time limits and no strict mode; the entry sets both."""
     entry = read("mysql://app@db/name")
 
     assert entry["CONN_HEALTH_CHECKS"] is True
@@ -248,7 +248,7 @@ def test_database__mysql_defaults() -> None:
 
 
 def test_database__mysql_without_limits() -> None:
-    """A migration may run for as long as it takes: no limit on statements means none on reading the answer."""
+    """Without a limit on statements there is none on reading the answer: a migration may take long."""
     options = read("mysql://app@db/name?statement_timeout=0&lock_timeout=0")["OPTIONS"]
 
     assert "read_timeout" not in options
@@ -257,7 +257,7 @@ def test_database__mysql_without_limits() -> None:
 
 
 def test_database__mysql_tls() -> None:
-    """TLS is in the words of mysqlclient, whatever their case."""
+    """TLS has mysqlclient's names, in any letter case."""
     options = read("mysql://app@db/name?ssl_mode=verify_identity&ssl_ca=/tls/ca.crt")["OPTIONS"]
 
     assert options["ssl_mode"] == "VERIFY_IDENTITY"
@@ -265,15 +265,15 @@ def test_database__mysql_tls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("postgres://app@db/name", ("options", "-c default_transaction_read_only=on")),
         ("mysql://app@db/name", ("init_command", "/*!80000 , transaction_read_only = 1 */ /*M! , tx_read_only = 1 */")),
     ],
 )
-def test_database__read_only(url: str, told: tuple[str, str]) -> None:
-    """A replica's session is told to refuse writes, and only a replica's."""
-    option, words = told
+def test_database__read_only(url: str, expected: tuple[str, str]) -> None:
+    """The session of a replica refuses writes; the session of an owner does not."""
+    option, words = expected
 
     assert read(url, read_only=True)["OPTIONS"][option].endswith(words)
     assert words not in read(url)["OPTIONS"][option]

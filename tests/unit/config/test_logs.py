@@ -1,4 +1,4 @@
-"""Log lines: what a machine is given to read."""
+"""The log lines that the service writes."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from config.logs import logging_config
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    """Give pytest its own handlers back."""
+    """Restore pytest's handlers."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     yield
@@ -22,13 +22,13 @@ def restored() -> Iterator[None]:
 
 
 def configured(name: str) -> logging.Logger:
-    """Return a logger that writes to standard output as it is now."""
+    """Return a logger that writes to the current standard output."""
     logging.config.dictConfig(logging_config("stdout"))
     return logging.getLogger(name)
 
 
 def test_log_line__as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """A record is one line of JSON: what happened, how bad, where, when, and what was given with it."""
+    """A record is one line of JSON: event, level, logger, time and the extra fields."""
     configured("some.module").warning("%s is %s", "disk", "full", extra={"alias": "default"})
 
     line = json.loads(capsys.readouterr().out)
@@ -38,7 +38,7 @@ def test_log_line__as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_log_line__with_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    """A traceback stays in its record's line, and shows no value of a variable: one may be a password."""
+    """A traceback is in the line of its record, and shows no values of variables: one may be a password."""
 
     def fail(password: str) -> None:
         raise RuntimeError("lost", len(password))
@@ -56,7 +56,7 @@ def test_log_line__with_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_log_line__of_django(capsys: pytest.CaptureFixture[str]) -> None:
-    """What Django logs is one line too, and is written once."""
+    """A record of Django is one line, written once."""
     configured("django.request").error("Internal Server Error: %s", "/")
 
     assert json.loads(capsys.readouterr().out)["event"] == "Internal Server Error: /"

@@ -1,4 +1,4 @@
-"""Sample data: bulk, repeatable by a seed number, and harmless when it is there already."""
+"""`manage.py seed`: bulk, the same rows for the same seed, and no change where the rows exist."""
 
 import datetime as dt
 
@@ -37,7 +37,7 @@ def empty():
 
 @everywhere
 def test_seed__numbers():
-    """As many rows as asked for, events of the users alone, and orders of the customers."""
+    """It makes as many rows as the options say, events of these users only, and orders of the customers."""
     call_command("seed", users=3, events=20, customers=4)
 
     assert User.objects.using("default").count() == 3
@@ -50,7 +50,7 @@ def test_seed__numbers():
 
 @everywhere
 def test_seed__same_number():
-    """The same rows every time."""
+    """The same seed makes the same rows."""
     call_command("seed", users=3, events=20, customers=4, seed=7)
     first = rows()
     empty()
@@ -62,7 +62,7 @@ def test_seed__same_number():
 
 @everywhere
 def test_seed__other_number():
-    """Other rows, beside those of the first."""
+    """Another seed makes more rows."""
     call_command("seed", users=3, events=20, customers=4, seed=1)
     call_command("seed", users=3, events=20, customers=4, seed=2)
 
@@ -73,7 +73,7 @@ def test_seed__other_number():
 
 @everywhere
 def test_seed__twice(capsys):
-    """Nothing is added, and each part says so."""
+    """A second run adds no rows, and says so for each app."""
     call_command("seed", users=3, events=20, customers=4)
     before = rows()
 
@@ -85,7 +85,7 @@ def test_seed__twice(capsys):
 
 @everywhere
 def test_seed__part_of_it():
-    """A part with 0 rows is not touched."""
+    """An app with 0 rows gets no query."""
     with assert_queries(legacy=4):
         call_command("seed", users=0, events=0, customers=1)
 
@@ -94,7 +94,7 @@ def test_seed__part_of_it():
 
 @everywhere
 def test_seed__events_without_users():
-    """Events need users of the same seed: none are made, and the command says what is missing."""
+    """Events need users of the same seed: without users the command names the option for them."""
     with pytest.raises(CommandError, match="--users"):
         call_command("seed", users=0, events=5, customers=0)
 
@@ -112,7 +112,7 @@ def test_seed__bulk():
 
 @everywhere
 def test_seed__absent_app(settings):
-    """A part whose app is not installed is left out."""
+    """An app that is not installed gets no rows."""
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "legacy"]
 
     with assert_queries(default=2):
@@ -121,14 +121,14 @@ def test_seed__absent_app(settings):
 
 @pytest.mark.parametrize("count", ["-1", "many", "1.5"])
 def test_seed__no_number(count):
-    """Refused with the value and what to give."""
+    """The command refuses the count, with the value."""
     with pytest.raises(CommandError, match=f"'{count}' is no number"):
         call_command("seed", f"--users={count}")
 
 
 @everywhere
 def test_seed__days():
-    """Events lie in the thirty days that the tour asks about."""
+    """Events are in the thirty days that the README's tour uses."""
     call_command("seed", users=3, events=200, customers=0)
 
     moments = set(AnalyticsEvent.objects.values_list("at", flat=True))
@@ -138,7 +138,7 @@ def test_seed__days():
 
 @everywhere
 def test_seed__tables_of_another_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this project does not make gets no sample rows."""
+    """Tables that this project does not manage get no sample rows."""
     monkeypatch.setattr(Order._meta, "managed", False)
 
     call_command("seed", users=1, events=1, customers=1)

@@ -1,4 +1,4 @@
-"""Django's admin: every model can be looked at, and the older application's rows change only where that is allowed."""
+"""Django's admin: it lists every model, and changes rows of `legacy` only if LEGACY_WRITABLE is true."""
 
 import pytest
 from django.contrib import admin
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics",
 
 @pytest.fixture
 def staff():
-    """Return the client of somebody who may do everything."""
+    """Return the client of a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("ada"))
     return client
@@ -30,7 +30,7 @@ def test_admin__list(model, staff):
 @pytest.mark.parametrize("model", [Customer, Order])
 @pytest.mark.parametrize(("writable", "status"), [(False, 403), (True, 200)])
 def test_admin__add_to_legacy(model, writable, status, staff, settings):
-    """A form to add a row is there only where LEGACY_WRITABLE says so."""
+    """The form to add a row is there only if LEGACY_WRITABLE is true."""
     settings.LEGACY_WRITABLE = writable
 
     assert staff.get(reverse(admin_url(model, "add"))).status_code == status

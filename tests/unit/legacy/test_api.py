@@ -23,7 +23,7 @@ def customer(name, *orders):
 
 
 def test_list_customers__with_orders():
-    """Each customer comes with the number and the sum of the orders, in two queries."""
+    """Each customer has the number and the sum of its orders, after two queries."""
     customer("Acme", 100, 250)
     customer("Zuse")
 
@@ -37,7 +37,7 @@ def test_list_customers__with_orders():
 
 
 def test_list_customers__pages():
-    """Following `next` shows every customer once."""
+    """The pages that `next` leads to show every customer once."""
     for name in ("Acme", "Bell", "Cray"):
         customer(name, 100)
 

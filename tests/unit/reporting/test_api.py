@@ -28,7 +28,7 @@ def event(user_id, kind, at):
 
 
 def test_create_report__one_day():
-    """A report per kind counts the UTC day's events, from its first to its last microsecond, and their users."""
+    """One report per kind counts the events of the UTC day, from first to last microsecond, and their users."""
     event(1, "view", DAY)
     event(1, "view", DAY + LAST_MICROSECOND)
     event(2, "login", DAY)
@@ -44,7 +44,7 @@ def test_create_report__one_day():
 
 
 def test_create_report__again():
-    """A second run updates the rows in place and removes those of kinds that the day no longer has."""
+    """A second run updates the rows, and deletes those of kinds without events."""
     event(1, "view", DAY)
     gone = event(1, "login", DAY)
     post()
@@ -59,7 +59,7 @@ def test_create_report__again():
 
 
 def test_create_report__other_days():
-    """Reports of other days stay."""
+    """Reports of other days do not change."""
     event(1, "view", DAY)
     post()
 
@@ -76,7 +76,7 @@ def test_create_report__wrong_day(date):
 
 
 def test_list_reports__since():
-    """Reports of that day and later ones, with one query."""
+    """The reports of that day and of later days, with one query."""
     for day in (1, 2, 3):
         AnalyticsReport.objects.create(date=dt.date(2026, 1, day), kind="view", events=1, users=1)
 

@@ -1,4 +1,4 @@
-"""Run the service on this machine: databases, sample data, web workers and metrics, with one command."""
+"""Run the service on this machine with one command: databases, sample data, web workers and metrics."""
 
 import errno
 import os
@@ -19,64 +19,64 @@ from rich.panel import Panel
 from rich.table import Table
 
 from config import env
-from config.children import ChildError, Children
 from config.env import ConfigurationError
+from config.processes import ProcessError, Processes
 from switchyard.migrations import migrating, pending
 
 ADMIN = {"username": "admin", "password": "dev"}
-TOKEN = "dev"  # noqa: S105 - for a service that only this machine reaches
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of its own is made in it
+TOKEN = "dev"  # noqa: S105 - the service listens on this machine only
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the command makes a directory of its own in it
 
 
 class Command(BaseCommand):
     help = "Run the service on this machine, on embedded databases unless DATABASE_* variables name others."
-    requires_system_checks = ()  # migrate makes them; a start with nothing to migrate is the sooner up
+    requires_system_checks = ()  # migrate runs them; a start with nothing to migrate is faster without
 
     def handle(self, *args: Any, **options: Any) -> None:
         port = env.number(os.environ, "PORT", 8000, low=1, high=65535)
         metrics_port = env.number(os.environ, "METRICS_PORT", 9464, low=1, high=65535)
-        _refuse_taken("PORT", port)
-        _refuse_taken("METRICS_PORT", metrics_port)
+        _refuse_used("PORT", port)
+        _refuse_used("METRICS_PORT", metrics_port)
         console = Console()
         memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
         try:
             with (
-                Children(settings.BASE_DIR) as children,
+                Processes(settings.BASE_DIR) as processes,
                 tempfile.TemporaryDirectory(prefix="switchyard-", dir=memory) as counters,
             ):
                 _make_data_dir()
                 if any(pending(alias) for alias in migrating()):
                     call_command("migrate_all")
                 if _embedded() and not get_user_model().objects.filter(username=ADMIN["username"]).exists():
-                    _fill(console)
+                    _make_sample_data(console)
                 connections.close_all()
                 environ = _environment(counters)
-                children.start("web", _web(port), environ=environ)  # first: it takes longest
-                children.start("metrics", _exporter(environ["METRICS_DIR"], metrics_port), environ=environ)
-                children.wait_until_answers("web", port, "/livez")
-                children.wait_until_answers("metrics", metrics_port, "/metrics")
-                _say(console, port, metrics_port)
-                children.wait_for_an_end()
-        except ChildError as error:
+                processes.start("web", _web(port), environ=environ)  # first: it takes the longest
+                processes.start("metrics", _exporter(environ["METRICS_DIR"], metrics_port), environ=environ)
+                processes.wait_until_answers("web", port, "/livez")
+                processes.wait_until_answers("metrics", metrics_port, "/metrics")
+                _print_addresses(console, port, metrics_port)
+                processes.wait_until_one_ends()
+        except ProcessError as error:
             raise CommandError(f"{error} The rest was stopped too.") from error
         except KeyboardInterrupt:
             console.print("Stopped. The data stays for the next run.")
 
 
-def _refuse_taken(variable: str, port: int) -> None:
+def _refuse_used(variable: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            taken = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+            problem = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
             raise ConfigurationError(
-                variable, taken, f"Stop what listens there, or set {variable} to another port", value=str(port)
+                variable, problem, f"Stop what listens there, or set {variable} to another port", value=str(port)
             ) from None
 
 
 def _make_data_dir() -> None:
-    """Make the directory with the file that signs sessions in it, and the one whose absence whitenoise warns of."""
+    """Make the data directory, the secret key in it, and the directory of static files (WhiteNoise warns without)."""
     key = settings.DATA_DIR / "secret_key"
     try:
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
@@ -93,19 +93,19 @@ def _make_data_dir() -> None:
 
 
 def _embedded() -> bool:
-    """Tell whether the databases are this machine's own files: others get neither sample data nor a known password."""
+    """Tell whether all databases are SQLite files. Other databases get neither sample data nor the known password."""
     return all(database["ENGINE"].endswith(".sqlite3") for database in settings.DATABASES.values())
 
 
-def _fill(console: Console) -> None:
-    """Make sample data and then the admin, whose presence says that both were made."""
+def _make_sample_data(console: Console) -> None:
+    """Make sample data and then the admin user. The next start looks for that user to see that both exist."""
     console.print("First run: making sample data.")
     call_command("seed")
     get_user_model().objects.create_superuser(**ADMIN)
 
 
 def _environment(counters: str) -> Mapping[str, str]:
-    """Return the children's environment: what the user set, and what a service needs that only this machine reaches."""
+    """Return the environment of the processes: the user's, with defaults for a service on this machine only."""
     given = {"METRICS_DIR": counters, "SERVED_OVER_HTTPS": "false", **os.environ, "LOG_STREAM": "stdout"}
     if not env.secret(os.environ, "API_TOKEN", default=""):
         given["API_TOKEN"] = TOKEN
@@ -117,8 +117,8 @@ def _environment(counters: str) -> Mapping[str, str]:
 def _web(port: int) -> list[str]:
     """Return gunicorn's command.
 
-    On files the master loads the application, once for all, which takes a third off the start: there is no replica to
-    watch, and so no thread that its workers would lose at the fork.
+    On SQLite files the master loads the application once for all workers, which makes the start a third faster. That is
+    safe there: no replica is watched, so there is no thread that the workers would lose at the fork.
     """
     return [
         *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py"),
@@ -135,16 +135,16 @@ def _exporter(counters: str, port: int) -> list[str]:
     ]
 
 
-def _say(console: Console, port: int, metrics_port: int) -> None:
-    """Say where everything is and what to try."""
+def _print_addresses(console: Console, port: int, metrics_port: int) -> None:
+    """Print the addresses, and two commands to try."""
     service, metrics = f"http://localhost:{port}", f"http://localhost:{metrics_port}/metrics"
     token = "$API_TOKEN" if env.secret(os.environ, "API_TOKEN", default="") else TOKEN
-    places = Table.grid(padding=(0, 3))
-    places.add_row("Console", f"{service}/console/", "sign in as the admin")
-    places.add_row("API", f"{service}/api/docs", f"token [bold]{token}[/]")
-    places.add_row("Admin", f"{service}/admin/", "[bold]admin[/], password [bold]dev[/]" if _embedded() else "")
-    places.add_row("Metrics", metrics)
-    console.print(Panel.fit(places, title="Switchyard is running", border_style="green"))
+    addresses = Table.grid(padding=(0, 3))
+    addresses.add_row("Console", f"{service}/console/", "sign in as the admin")
+    addresses.add_row("API", f"{service}/api/docs", f"token [bold]{token}[/]")
+    addresses.add_row("Admin", f"{service}/admin/", "[bold]admin[/], password [bold]dev[/]" if _embedded() else "")
+    addresses.add_row("Metrics", metrics)
+    console.print(Panel.fit(addresses, title="Switchyard is running", border_style="green"))
     console.print("Try:")
     console.print(f"  curl -H 'Authorization: Bearer {token}' '{service}/api/users?limit=3'", soft_wrap=True)
     console.print(f"  curl -s {metrics} | grep switchyard_queries_total", soft_wrap=True)

@@ -10,22 +10,20 @@ from django.utils.module_loading import import_string
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from config.service_apps import SERVICE_APPS
+
 type Create = Callable[..., int]
 
-PARTS = {  # what is made, and the app that makes it: events need the users
-    "users": "accounts",
-    "events": "analytics",
-    "customers": "legacy",
-}
+SAMPLES = {app.samples: app.label for app in SERVICE_APPS if app.samples}  # in the table's order: events need the users
 
 HELP = """\
-Fill the databases with sample data: users, events of these users over January 2026, and customers of the older
+Fill the databases with sample data, such as users, events of these users over January 2026, and customers of the older
 application with their orders.
 
-The same --seed makes the same rows on every machine. Each part is one transaction, and is left alone when it is there
-already, so that the command may run again; for more rows choose another --seed. A part is left out whose app is not
-installed, or whose tables this project does not make (LEGACY_MANAGED=false). Read-only databases are written as well:
-sample data is not a request.
+The same --seed makes the same rows on every machine. The command makes the rows of each app in one transaction. It
+makes none where that seed's rows exist already, so it may run again; for more rows choose another --seed. It leaves out
+an app that is not installed, and tables that this project does not manage (LEGACY_MANAGED=false). It also writes to
+read-only databases: READ_ONLY is a rule for requests.
 
   manage.py seed                                    a small set, in a second or two
   manage.py seed --users 100000 --events 2000000    enough to measure with
@@ -40,9 +38,13 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **options)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        for part, default in (("users", 200), ("events", 5000), ("customers", 100)):
+        for samples in SAMPLES:
             parser.add_argument(
-                f"--{part}", type=_count, default=default, metavar="N", help=f"how many {part} to make (%(default)s)"
+                f"--{samples.rows}",
+                type=_count,
+                default=samples.count,
+                metavar="N",
+                help=f"how many {samples.rows} to make (%(default)s)",
             )
         parser.add_argument("--seed", type=_count, default=1, metavar="S", help="which set to make (%(default)s)")
 
@@ -51,23 +53,24 @@ class Command(BaseCommand):
         columns = (TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         outcome = {}
         with Progress(*columns, console=console, transient=True) as progress:
-            for part, app in PARTS.items():
-                count: int = options[part]
-                if count and _made_here(app):
+            for samples, app in SAMPLES.items():
+                count: int = options[samples.rows]
+                if count and _is_managed(app):
                     create: Create = import_string(f"{app}.samples.create")
-                    task = progress.add_task(part, total=count)
-                    outcome[part] = create(
+                    task = progress.add_task(samples.rows, total=count)
+                    outcome[samples.rows] = create(
                         count=count, seed=seed, advance=lambda made, task=task: progress.advance(task, made)
                     )
-        for part, made in outcome.items():
-            self.stdout.write(f"{made:,} {part}" if made else f"{part}: there already for seed {seed}, left alone")
+        for rows, made in outcome.items():
+            self.stdout.write(f"{made:,} {rows}" if made else f"{rows}: seed {seed} has rows already, left alone")
 
 
-def _made_here(app: str) -> bool:
+def _is_managed(app: str) -> bool:
+    """Tell whether the app is installed and this project's migrations make its tables."""
     return apps.is_installed(app) and all(model._meta.managed for model in apps.get_app_config(app).get_models())
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise ArgumentTypeError(f"{text!r} is no number. Give 0 or more.")
+        raise ArgumentTypeError(f"{text!r} is no number. Give a whole number, 0 or more.")
     return int(text)

@@ -33,7 +33,7 @@ class Command(BaseCommand):
     """Migrate each alias in a process of its own; one without anything pending costs no process."""
 
     help = "Migrates every database that owns tables, in parallel; a failure of one does not stop the others."
-    requires_system_checks = ()  # each migrate runs them for its own database
+    requires_system_checks = ("switchyard",)  # each migrate runs all for its own database
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print the results as JSON.")

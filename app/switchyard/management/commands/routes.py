@@ -26,7 +26,7 @@ class Command(BaseCommand):
         "Shows, for every model, the alias that it is read from, written to and migrated on, and the rule that chose "
         "where it is read. Asks the installed routers and no database: a replica counts as fit, as no command watches."
     )
-    requires_system_checks = ()
+    requires_system_checks = ("switchyard",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = (

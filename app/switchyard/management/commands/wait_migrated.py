@@ -18,7 +18,7 @@ class Command(BaseCommand):
     """
 
     help = "Waits until no required database has a pending migration, then for the replicas to have replayed them."
-    requires_system_checks = ()  # a check of a database would fail where this waits
+    requires_system_checks = ("switchyard",)  # a check of a database would fail where this waits
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -1,8 +1,10 @@
-"""System checks of DATABASES and MAX_LAG_SECONDS, and of the settings of the servers (E010, E013, E014, W002, W005)."""
+"""System checks of DATABASES and MAX_LAG_SECONDS, and of the settings of the servers (E010, E013-E015, W002, W005)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -108,4 +110,28 @@ def _wrong_max_lag() -> Iterator[CheckMessage]:
             )
 
 
-CHECKS = (_atomic_requests, _persistent_pools, _small_pools, _wrong_max_lag)
+def _unreplicated_files() -> Iterator[CheckMessage]:
+    for owner, replicas in conf.replicas.items():
+        for alias in replicas:
+            files = {_sqlite_file(each) for each in (owner, alias) if each in connections}
+            if len(files - {None}) > 1:
+                yield Error(
+                    f"The SQLite replica '{alias}' opens another file than its owner '{owner}', and nothing copies "
+                    "rows from file to file: reads on the replica never see the owner's rows.",
+                    hint=f"Set DATABASES['{alias}']['NAME'] to the file of '{owner}', read-only: "
+                    "'file:/path/to/file?mode=ro'.",
+                    id="switchyard.E015",
+                )
+
+
+def _sqlite_file(alias: str) -> Path | None:
+    """Return the file that the alias opens; None for other vendors, and in memory, as in Django's tests (see W001)."""
+    name = str(connections.settings[alias]["NAME"])
+    uri = urlsplit(name if name.startswith("file:") else "")
+    path = unquote(uri.path) or name
+    if connections[alias].vendor != "sqlite" or path == ":memory:" or parse_qs(uri.query).get("mode") == ["memory"]:
+        return None
+    return Path(path).resolve()
+
+
+CHECKS = (_atomic_requests, _persistent_pools, _small_pools, _wrong_max_lag, _unreplicated_files)

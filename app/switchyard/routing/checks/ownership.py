@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import django
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
@@ -14,6 +15,8 @@ from switchyard.routing.checks import databases, middleware, relations
 from switchyard.routing.policies import CHOICES
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
 from switchyard.routing.topology.tables import has_owner
+
+TESTED_DJANGO_VERSIONS = ((5, 2), (6, 0), (6, 1))
 
 
 def check_routing(**_kwargs: Any) -> list[CheckMessage]:
@@ -138,6 +141,16 @@ def _unmirrored_replicas() -> Iterator[CheckMessage]:
                 )
 
 
+def _untested_django() -> Iterator[CheckMessage]:
+    if django.VERSION[:2] not in TESTED_DJANGO_VERSIONS:
+        tested = ", ".join(f"{major}.{minor}" for major, minor in TESTED_DJANGO_VERSIONS)
+        yield Warning(
+            f"Switchyard is not tested on Django {django.get_version()}, and replaces some of Django's private names.",
+            hint=f"Install one of: {tested}. Else run your own tests on this Django, and silence this check.",
+            id="switchyard.W006",
+        )
+
+
 def _replicas() -> list[str]:
     return [alias for replicas in conf.replicas.values() for alias in replicas]
 
@@ -157,4 +170,5 @@ CHECKS = (
     _misnamed_owners,
     _wrong_policies,
     _unmirrored_replicas,
+    _untested_django,
 )

@@ -20,6 +20,7 @@ from django.db.backends.signals import connection_created
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.decision import Decision, decision_counter
 
 type _View = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
@@ -102,8 +103,10 @@ def _install() -> None:
 
 
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
-    if _clock not in connection.execute_wrappers:
-        connection.execute_wrappers.insert(0, _clock)  # never last: see guard.py
+    wrappers = connection.execute_wrappers
+    if _clock not in wrappers:
+        # Behind the guard, which stays the outermost; never last, for the reason in connections/guard.py.
+        wrappers.insert(wrappers.index(guard_statement) + 1 if guard_statement in wrappers else 0, _clock)
 
 
 def _clock(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from switchyard.routing.decision import decision, decision_counter
 from switchyard.routing.selection.select import decide
-from switchyard.routing.topology.ownership import owner_of, owner_of_app, replicas_of, replicated_by
+from switchyard.routing.topology.ownership import migration_owner, owner_of, replicas_of, replicated_by
 
 
 class AppRouter:
@@ -36,7 +36,7 @@ class AppRouter:
         return owner_of(type(first)) == owner_of(type(second))
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        return owner_of_app(app_label) == db and not replicated_by(db)
+        return migration_owner(app_label) == db and not replicated_by(db)
 
 
 class PrimaryReplicaRouter(AppRouter):
@@ -61,7 +61,7 @@ class PrimaryReplicaRouter(AppRouter):
         return chosen.alias
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        return False if replicated_by(db) or owner_of_app(app_label) != db else None
+        return False if replicated_by(db) or migration_owner(app_label) != db else None
 
 
 def djangos_choice(instance: Model | None) -> str:

@@ -179,3 +179,11 @@ def test_memory__of_the_process(serve: Serve, tmp_path: Path) -> None:
     assert int(resident.split()[1]) < 50_000
     assert "psycopg" not in mapped
     assert "_sqlite3" not in mapped
+
+
+def test_help__without_docstrings() -> None:
+    """`python -OO` removes docstrings, and `--help` still says what is served."""
+    command = [sys.executable, "-OO", "-m", "switchyard.telemetry.exporter", "--help"]
+    said = subprocess.run(command, env={"PYTHONPATH": str(APP)}, capture_output=True, text=True, check=True).stdout
+
+    assert "Serve the counters of a service" in said

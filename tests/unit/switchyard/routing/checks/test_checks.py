@@ -1,11 +1,23 @@
-"""One test per check id, and one that the checks are bound to Django."""
+"""Every check id as `manage.py check` prints it, with all of Django's own checks: no tag, no call of a check by itself.
 
-from typing import Any
+W005 asks a server: tests/integration/test_checks.py.
+"""
 
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import django
 import pytest
 from django.contrib.contenttypes.fields import GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connections, models
 from django.test import override_settings
 from django.test.utils import isolate_apps
@@ -14,14 +26,68 @@ from switchyard.routing.checks.databases import check_servers
 from switchyard.routing.checks.ownership import check_routing
 from switchyard.routing.checks.relations import _relations
 
+APP_DIRECTORY = Path(__file__).parents[5] / "app"
+PRINTED = re.compile(r"^.*: \((switchyard\.[EW]\d{3})\) (.*)\n\tHINT: (.*)$", re.MULTILINE)
+UNOWNED = (
+    "?: (switchyard.E001) App 'legacy' has models and no owner.\n"
+    "\tHINT: Add 'legacy': '<alias>' to SWITCHYARD['OWNERS'], or remove 'legacy' from INSTALLED_APPS.\n"
+)
+UNOWNED_SETTINGS = """
+from config.settings import *
+from config.settings import SWITCHYARD
+SWITCHYARD = {**SWITCHYARD, "OWNERS": {app: alias for app, alias in SWITCHYARD["OWNERS"].items() if app != "legacy"}}
+"""
+COMMANDS = (
+    "check",
+    "check --database default",
+    "makemigrations --check",
+    "migrate",
+    "migrate_all",
+    "routes",
+    "runserver --noreload 0",
+    "wait_migrated",
+)
+# Run each command as `manage.py` does, in one process.
+EACH_COMMAND = """
+import sys
+from django.core.management import execute_from_command_line
+for command in sys.argv[1:]:
+    print("==", command, file=sys.stderr)
+    try:
+        execute_from_command_line(["manage.py", *command.split()])
+    except SystemExit as end:
+        print("exit", end.code, file=sys.stderr)
+"""
+
 OWNERS = {"*": "default"}
 REPLICAS = {"default": ["replica"]}
+ALIASES = ", ".join(sorted(connections))
 APP, REPLICA = "switchyard.routing.AppRouter", "switchyard.routing.PrimaryReplicaRouter"
+
+
+class Printed(NamedTuple):
+    """A check's message as the command prints it."""
+
+    id: str
+    msg: str
+    hint: str
+
+
+def printed() -> list[Printed]:
+    """Return the package's messages in the output of `manage.py check`."""
+    said = StringIO()
+    try:
+        call_command("check", no_color=True, stdout=said, stderr=said)
+    except SystemCheckError as error:
+        said.write(str(error))
+    assert said.getvalue().count("(switchyard.") == len(PRINTED.findall(said.getvalue())), said.getvalue()
+    return [Printed(*found) for found in PRINTED.findall(said.getvalue())]
+
 
 # id, SWITCHYARD, DATABASE_ROUTERS, parts of message and hint
 WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E001", {"OWNERS": {"accounts": "default"}}, [APP], "'legacy' has models and no owner", "Add 'legacy': '<alias>'"),
-    ("E002", {"OWNERS": {**OWNERS, "legacy": "lgacy"}}, [APP], "'legacy' to 'lgacy'", "one of: analytics, default"),
+    ("E002", {"OWNERS": {**OWNERS, "legacy": "lgacy"}}, [APP], "'legacy' to 'lgacy'", f"one of: {ALIASES}"),
     ("E003", {"OWNERS": OWNERS, "REPLICAS": {"default": ["no"]}}, [APP], "names 'no'", "Add 'no' to DATABASES"),
     ("E003", {"OWNERS": OWNERS, "REPLICAS": {"no": ["replica"]}}, [APP], "names 'no'", "Add 'no' to DATABASES"),
     ("E004", {"OWNERS": OWNERS, "REPLICAS": {**REPLICAS, "replica": ["legacy"]}}, [APP], "'replica' is", "List the"),
@@ -118,52 +184,54 @@ def test_check__a_wrong_setting(
 ) -> None:
     """The check with that id reports the mistake and the remedy."""
     with override_settings(SWITCHYARD=switchyard, DATABASE_ROUTERS=routers):
-        found = [each for each in check_routing() if each.id == f"switchyard.{check_id}"]
+        found = [each for each in printed() if each.id == f"switchyard.{check_id}"]
 
     assert found
-    assert any(message in each.msg and hint in str(each.hint) for each in found), found
+    assert any(message in each.msg and hint in each.hint for each in found), found
 
 
 ROUTING, SESSIONS = "switchyard.routing.RoutingMiddleware", "django.contrib.sessions.middleware.SessionMiddleware"
 
 
-@pytest.mark.parametrize(
-    ("check_id", "middleware", "message", "hint"),
-    [
-        ("W003", [SESSIONS, "no.such.Middleware"], "RoutingMiddleware is not in MIDDLEWARE", "first in MIDDLEWARE"),
-        ("W004", [SESSIONS, ROUTING], f"'{SESSIONS}' stands before", f"before '{SESSIONS}'"),
-    ],
-)
+# id, MIDDLEWARE, what message and hint say
+WRONG_MIDDLEWARE = [
+    ("W003", [SESSIONS, "no.such.Middleware"], "RoutingMiddleware is not in MIDDLEWARE", "first in MIDDLEWARE"),
+    ("W004", [SESSIONS, ROUTING], f"'{SESSIONS}' stands before", f"before '{SESSIONS}'"),
+]
+
+
+@pytest.mark.parametrize(("check_id", "middleware", "message", "hint"), WRONG_MIDDLEWARE)
 def test_check__middleware(check_id: str, middleware: list[str], message: str, hint: str) -> None:
     """With replicas, RoutingMiddleware must come before a middleware that writes; without replicas it is not needed."""
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, MIDDLEWARE=middleware):
-        (found,) = check_routing()
+        (found,) = printed()
     with override_settings(SWITCHYARD={"OWNERS": OWNERS}, MIDDLEWARE=middleware):
-        assert check_routing() == []
+        assert printed() == []
 
     assert found.id == f"switchyard.{check_id}"
     assert message in found.msg
-    assert hint in str(found.hint)
+    assert hint in found.hint
 
 
-@pytest.mark.parametrize(
-    ("check_id", "settings", "message", "hint"),
-    [
-        ("E010", {"ATOMIC_REQUESTS": True}, "opens a transaction on 'legacy'", "transaction.atomic(using='legacy')"),
-        (
-            "E013",
-            {"OPTIONS": {"pool": {"max_size": 9}}, "CONN_MAX_AGE": 60},
-            "a pool and CONN_MAX_AGE = 60",
-            "Leave CONN_MAX_AGE",
-        ),
-        ("E013", {"OPTIONS": {"pool": {"max_size": 8}}, "CONN_MAX_AGE": None}, "CONN_MAX_AGE = None", "Leave CONN"),
-        ("W002", {"OPTIONS": {"pool": True}}, "'legacy' has 4 connections for 8 threads", "['max_size'] to 8"),
-        ("W002", {"OPTIONS": {"pool": {"min_size": 6}}}, "has 6 connections for 8 threads", "to 8 or more"),
-        ("W002", {"OPTIONS": {"pool": {"min_size": 1, "max_size": 7}}}, "has 7 connections for 8", "to 8 or more"),
-        (None, {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8}}}, "", ""),
-        (None, {"CONN_MAX_AGE": 60}, "", ""),
-    ],
-)
+# id, what DATABASES["legacy"] has, what message and hint say
+WRONG_DATABASES: list[tuple[str | None, dict[str, Any], str, str]] = [
+    ("E010", {"ATOMIC_REQUESTS": True}, "opens a transaction on 'legacy'", "transaction.atomic(using='legacy')"),
+    (
+        "E013",
+        {"OPTIONS": {"pool": {"max_size": 9}}, "CONN_MAX_AGE": 60},
+        "a pool and CONN_MAX_AGE = 60",
+        "Leave CONN_MAX_AGE",
+    ),
+    ("E013", {"OPTIONS": {"pool": {"max_size": 8}}, "CONN_MAX_AGE": None}, "CONN_MAX_AGE = None", "Leave CONN"),
+    ("W002", {"OPTIONS": {"pool": True}}, "'legacy' has 4 connections for 8 threads", "['max_size'] to 8"),
+    ("W002", {"OPTIONS": {"pool": {"min_size": 6}}}, "has 6 connections for 8 threads", "to 8 or more"),
+    ("W002", {"OPTIONS": {"pool": {"min_size": 1, "max_size": 7}}}, "has 7 connections for 8", "to 8 or more"),
+    (None, {"OPTIONS": {"pool": {"min_size": 1, "max_size": 8}}}, "", ""),
+    (None, {"CONN_MAX_AGE": 60}, "", ""),
+]
+
+
+@pytest.mark.parametrize(("check_id", "settings", "message", "hint"), WRONG_DATABASES)
 def test_check__databases(
     check_id: str | None, settings: dict[str, Any], message: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,10 +239,29 @@ def test_check__databases(
     for key, value in settings.items():
         monkeypatch.setitem(connections.settings["legacy"], key, value)
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "THREADS": 8}):
-        found = check_routing()
+        found = printed()
 
     assert [each.id for each in found] == ([f"switchyard.{check_id}"] if check_id else [])
-    assert all(message in each.msg and hint in str(each.hint) for each in found), found
+    assert all(message in each.msg and hint in each.hint for each in found), found
+
+
+def test_check__an_untested_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another minor version of Django than the tested ones is named, with those."""
+    monkeypatch.setattr(django, "VERSION", (6, 2, 0, "final", 0))
+    (found,) = printed()
+
+    assert found.id == "switchyard.W006"
+    assert "not tested on Django 6.2," in found.msg
+    assert "Install one of: 5.2, 6.0, 6.1." in found.hint
+
+
+def test_check__every_id() -> None:
+    """Each id of docs/checks.md is in a table here, has a test of its own (E015, W006) or asks a server (W005)."""
+    tables = ([case[0] for case in table] for table in (WRONG, WRONG_MIDDLEWARE, WRONG_DATABASES))
+    shown = {f"switchyard.{check_id}" for table in tables for check_id in table if check_id}
+    named = set(re.findall(r"switchyard\.[EW]\d{3}", APP_DIRECTORY.parent.joinpath("docs/checks.md").read_text()))
+
+    assert named - shown == {"switchyard.E015", "switchyard.W005", "switchyard.W006"}
 
 
 def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +269,34 @@ def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
     monkeypatch.setitem(connections.settings["default"], "OPTIONS", {"pool": True})
     with override_settings(SWITCHYARD={"OWNERS": OWNERS}):
-        assert check_routing() == []
+        assert printed() == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "replica", "refused"),
+    [
+        ("/data/a.sqlite3", "/data/b.sqlite3", True),
+        ("/data/a.sqlite3", "file:///data/b.sqlite3?mode=ro", True),
+        ("/data/a.sqlite3", Path("/data/a.sqlite3"), False),
+        ("/data/a.sqlite3", "/data/../data/a.sqlite3", False),
+        ("/data/a b.sqlite3", "file:///data/a%20b.sqlite3?mode=ro", False),
+        ("file:/data/a.sqlite3", "file:/data/a.sqlite3?mode=ro", False),
+        ("file:a?mode=memory&cache=shared", "file:b?mode=memory&cache=shared", False),  # a test's: W001 is about them
+        (":memory:", "/data/a.sqlite3", False),
+    ],
+)
+def test_check__a_replica_in_another_file(
+    owner: str, replica: str | Path, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SQLite replica has to open its owner's file, by whatever name: nothing copies rows between files."""
+    monkeypatch.setitem(connections.settings["default"], "NAME", owner)
+    monkeypatch.setitem(connections.settings["replica"], "NAME", replica)
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}):
+        found = printed()
+
+    assert [each.id for each in found] == (["switchyard.E015"] if refused else [])
+    assert all("'replica' opens another file than its owner 'default'" in each.msg for each in found)
+    assert all("DATABASES['replica']['NAME'] to the file of 'default'" in each.hint for each in found)
 
 
 @isolate_apps("legacy")
@@ -223,21 +337,42 @@ def test_check_servers__tag() -> None:
 def test_check__right_settings(routers: list[str]) -> None:
     """Right settings give no message."""
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, DATABASE_ROUTERS=routers):
-        assert check_routing() == []
+        assert printed() == []
 
 
 def test_check__the_service_itself() -> None:
     """The settings of the service are right, and the checks run with those of Django."""
     assert [each for each in checks.run_checks() if str(each.id).startswith("switchyard.")] == []
     with override_settings(SWITCHYARD={"OWNERS": {}}):
-        assert "switchyard.E001" in {each.id for each in checks.run_checks(tags=["switchyard"])}
+        assert "switchyard.E001" in {each.id for each in checks.run_checks()}
+
+
+def test_check__an_unowned_app(tmp_path: Path) -> None:
+    """Each command ends with the check's message and its hint, without a traceback."""
+    tmp_path.joinpath("unowned.py").write_text(UNOWNED_SETTINGS)
+    paths = os.pathsep.join([str(APP_DIRECTORY), str(tmp_path)])
+    ended = subprocess.run(
+        [sys.executable, "-c", EACH_COMMAND, *COMMANDS],
+        env={**os.environ, "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "unowned", "DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    said = ended.stderr.split("== ")[1:]
+    assert [each.partition("\n")[0] for each in said] == list(COMMANDS), ended.stderr
+    for each in said:
+        assert UNOWNED in each
+        assert "Traceback" not in each
+        assert each.endswith("exit 1\n")
 
 
 def test_check__right_policies() -> None:
     """Policies may be set by key, and by model in any letter case."""
     policies = {"stale_save": {"accounts.user": "warn", "*": "allow"}, "early_on_commit": "warn"}
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "POLICIES": policies}):
-        assert check_routing() == []
+        assert printed() == []
 
 
 def test_check__touches_no_database() -> None:

@@ -420,7 +420,7 @@ def test_isolation__tasks(group: ReplicationSet) -> None:
         assert current() is before
 
     async def serve_all() -> None:
-        for numbers in batched(range(REQUESTS), 100, strict=True):
+        for numbers in batched(range(REQUESTS), 100):
             await asyncio.gather(*map(serve, numbers))
         assert is_process_context(current())
 
@@ -435,7 +435,7 @@ def test_isolation__streaming_bodies(group: ReplicationSet) -> None:
         for _ in own.through():
             yield b"."
 
-    for numbers in batched(range(REQUESTS), 50, strict=True):
+    for numbers in batched(range(REQUESTS), 50):
         responses = []
         for number in numbers:
             own = Own(number)
@@ -475,7 +475,7 @@ def test_isolation__async_streaming_bodies(group: ReplicationSet) -> None:
         assert is_process_context(current())
 
     async def serve_all() -> None:
-        for numbers in batched(range(REQUESTS), 50, strict=True):
+        for numbers in batched(range(REQUESTS), 50):
             await serve(numbers)
 
     asyncio.run(serve_all())

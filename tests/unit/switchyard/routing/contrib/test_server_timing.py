@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, router
+from django.db import connections, router
+from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from tests.support.decided import recorded
@@ -16,6 +17,7 @@ from accounts.models import User
 from legacy.models import Customer
 from switchyard.conf import conf
 from switchyard.routing import RoutingMiddleware
+from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.contrib.server_timing import HEADER, Timing, _clock
 
 ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["replica"]}, "SERVER_TIMING": True}
@@ -23,11 +25,13 @@ ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["
 
 @pytest.fixture(autouse=True)
 def own_counter() -> Iterator[None]:
-    """Give each test a decision counter of its own."""
+    """Give each test a decision counter of its own, and stop timing the queries of later tests."""
     with recorded():
         yield
-    if _clock in connection.execute_wrappers:
-        connection.execute_wrappers.remove(_clock)
+    connection_created.disconnect(dispatch_uid="switchyard.routing.contrib.server_timing")
+    for opened in connections.all(initialized_only=True):
+        if _clock in opened.execute_wrappers:
+            opened.execute_wrappers.remove(_clock)
 
 
 def queries(request: HttpRequest) -> HttpResponse:
@@ -72,6 +76,16 @@ def test_server_timing__by_alias() -> None:
         re.sub(r"\d+\.\d{3}", "0.1", header) == 'db-legacy;desc="1 owner";dur=0.1, db-replica;desc="2 replica";dur=0.1'
     )
     assert "dur=0.000" not in header
+
+
+@pytest.mark.django_db(databases=["default", "replica", "legacy"])
+def test_server_timing__behind_the_guard() -> None:
+    """The guard stays the outermost wrapper, also of a connection that is opened later."""
+    header_of(queries)
+    later = connections.create_connection("legacy")
+    connection_created.send(sender=type(later), connection=later)
+
+    assert [each.execute_wrappers[:2] for each in (connections["replica"], later)] == [[guard_statement, _clock]] * 2
 
 
 def test_server_timing__no_query() -> None:

@@ -28,7 +28,6 @@ from switchyard.testing import assert_queries
 
 BOTH = ("replica", "legacy")
 ALIASES = ("default", "replica", "legacy", "analytics")
-NOWHERE = "/nowhere/at/all.sqlite3"
 
 
 @pytest.fixture(autouse=True)
@@ -228,9 +227,9 @@ def test_read_only__stays_on_the_replica_read_last() -> None:
 
 
 @pytest.mark.parametrize("alias", [None, "replica"])
-def test_read_only__a_replica_that_cannot_be_opened(alias: str | None) -> None:
+def test_read_only__a_replica_that_cannot_be_opened(alias: str | None, tmp_path: Path) -> None:
     """The block is on the owner, later reads require its position, and no transaction stays open on the replica."""
-    connections["replica"].settings_dict["NAME"] = NOWHERE
+    connections["replica"].settings_dict["NAME"] = tmp_path / "absent" / "file"
     with read_only(alias) as found:
         assert found == "default"
         assert not connections["replica"].in_atomic_block
@@ -250,9 +249,9 @@ def test_read_only__an_unknown_server_behind_the_alias(monkeypatch: pytest.Monke
     assert (alias, inner, named) == ("default", "default", "replica")
 
 
-def test_read_only__an_owner_that_cannot_be_opened() -> None:
+def test_read_only__an_owner_that_cannot_be_opened(tmp_path: Path) -> None:
     """The error is raised, and no override is in force afterwards."""
-    connections["default"].settings_dict["NAME"] = NOWHERE
+    connections["default"].settings_dict["NAME"] = tmp_path / "absent" / "file"
     with pytest.raises(OperationalError), read_only("default"):
         pass
 

@@ -214,6 +214,13 @@ def test_routers__an_unowned_app(router: PrimaryReplicaRouter | AppRouter) -> No
             router.allow_migrate("default", "no_such_app")
 
 
+@pytest.mark.parametrize("router", [PrimaryReplicaRouter(), AppRouter()])
+def test_allow_migrate__an_installed_app_without_an_owner(router: PrimaryReplicaRouter | AppRouter) -> None:
+    """It migrates nowhere, and raises no error: Django's own checks ask, and E001 has to be shown."""
+    with override_settings(SWITCHYARD={"OWNERS": {"accounts": "default"}}):
+        assert [router.allow_migrate(alias, "legacy", model=Customer) for alias in connections] == [False] * 4
+
+
 def test_primary_replica_router__without_a_fit_replica() -> None:
     """It leaves the read to the next router where Django's own choice would be the owner, too."""
     router = PrimaryReplicaRouter()

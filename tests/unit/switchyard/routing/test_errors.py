@@ -1,0 +1,49 @@
+"""The messages of refusals, which must not depend on docstrings: `python -OO` removes those."""
+
+import subprocess
+import sys
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from switchyard.routing.errors import OwnerUnavailableError, RoutingError
+
+APP = Path(__file__).parents[4] / "app"
+
+
+def values_of(message: str) -> dict[str, str]:
+    """Return a value for each field of a message: its own name in capitals."""
+    return {field: field.upper() for _text, field, _spec, _conversion in Formatter().parse(message) if field}
+
+
+def all_messages() -> list[str]:
+    """Return the text of every refusal with all its values."""
+    refusals = [error(**values_of(error.message)) for error in RoutingError.__subclasses__()]
+    away = [OwnerUnavailableError(alias="ALIAS", reason=reason) for reason in OwnerUnavailableError.WHY]
+    return [str(error) for error in (*refusals, *away)]
+
+
+@pytest.mark.parametrize("error", RoutingError.__subclasses__())
+def test_error__message(error: type[RoutingError]) -> None:
+    """Each refusal says in a line what happened, on which alias, and what to do."""
+    message = str(error(**values_of(error.message)))
+
+    assert error.message is not RoutingError.message
+    assert message.count(". ") >= 1
+    assert "ALIAS" in message
+    assert "\n" not in message
+    assert "{" not in message
+
+
+def test_error__without_docstrings() -> None:
+    """`python -OO` gives each refusal the same message."""
+    printed = subprocess.run(
+        [sys.executable, "-OO", "-c", "import test_errors; print(*test_errors.all_messages(), sep='\\n')"],
+        env={"PYTHONPATH": f"{APP}:{Path(__file__).parent}", "DJANGO_SETTINGS_MODULE": "config.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert printed.stdout.splitlines() == all_messages()
