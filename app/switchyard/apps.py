@@ -1,21 +1,21 @@
-"""Bind the package's checks and connection hooks to Django. No queries here: start-up touches no database."""
+"""Register the checks of the package with Django, and install its hooks. No queries: the start needs no database."""
 
 from django.apps import AppConfig
 from django.core import checks
 
 
 class SwitchyardConfig(AppConfig):
-    """Install what the package hooks into Django: system checks, guards and query counters."""
+    """The app `switchyard`. Name it first in INSTALLED_APPS, because it extends commands of Django."""
 
     name = "switchyard"
     verbose_name = "Switchyard"
 
     def ready(self) -> None:
-        from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - as above
+        from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.connections import calls, guard, transactions, wrapper  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing.connections import calls, guard, wrapper  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.orm import cascades, stale_saves  # noqa: PLC0415 - needs the loaded apps
-        from switchyard.telemetry import decisions, queries, violations  # noqa: PLC0415 - as above
+        from switchyard.telemetry import call_counter, decisions, violations  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
         checks.register(check_servers, checks.Tags.database)
@@ -24,7 +24,6 @@ class SwitchyardConfig(AppConfig):
         guard.install()
         cascades.install()
         stale_saves.install()
-        transactions.install()
-        queries.install()
+        call_counter.install()
         violations.install()
         decisions.install()

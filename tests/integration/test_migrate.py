@@ -16,7 +16,8 @@ from tests.support.connected import connected
 from tests.support.servers import Servers
 
 from config.databases import topology
-from switchyard.migrations import alone, pending
+from switchyard.migrations import pending
+from switchyard.migrations._locks_and_waits import migration_lock
 from switchyard.routing import allow_writes
 
 pytestmark = pytest.mark.docker
@@ -99,7 +100,7 @@ def test_migrate_all__replica_of_a_server(servers: Servers) -> None:
 @pytest.mark.parametrize("alias", ["default", "legacy"])
 def test_migrate__two_at_once(servers: Servers, as_migrator: Connect, alias: str) -> None:
     """The second waits for the first to end, says so, and then runs."""
-    with as_migrator(), allow_writes(alias, reason="migrate"), alone(connections[alias], say=print):
+    with as_migrator(), allow_writes(alias, reason="migrate"), migration_lock(connections[alias], report=print):
         second = start("migrate", f"--database={alias}", **servers.environ("migrator"))
         assert second.stderr is not None
         assert second.stderr.readline() == f"Waiting for another migrate of '{alias}' to end.\n"

@@ -22,7 +22,7 @@ from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from switchyard.routing import allow_writes
 from switchyard.telemetry import snapshot
-from switchyard.telemetry.families import QUERIES
+from switchyard.telemetry.metrics import QUERIES
 
 ROWS = 7
 MOMENT = "2026-01-01 00:00:00"

@@ -13,7 +13,7 @@ from django.core.management import find_commands
 
 import switchyard
 from config.databases import _VARIABLE
-from switchyard.telemetry.families import layout
+from switchyard.telemetry.metrics import layout
 
 ROOT = Path(__file__).parents[2]
 CHECK_ID = re.compile(r"switchyard\.[EW]\d{3}")

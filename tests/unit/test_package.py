@@ -35,7 +35,7 @@ def test_wheel__contents(names):
 
 
 def test_wheel__templates_and_types(names):
-    """What is not Python travels too: the console's template and style, and the marker of types."""
+    """The wheel holds the files that are not Python: template and style of the console, and the marker of types."""
     assert {
         "switchyard/templates/switchyard/console.html",
         "switchyard/static/switchyard/console.css",

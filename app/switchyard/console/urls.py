@@ -1,4 +1,4 @@
-"""The console's one page; include it where your project wants it."""
+"""The path of the console, for `include()` at the place where a project wants the page."""
 
 from django.urls import path
 

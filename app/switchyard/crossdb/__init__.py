@@ -1,5 +1,5 @@
-"""Queries whose keys lie on one database and whose rows on another."""
+"""Queries whose keys are on one database and whose rows are on another database."""
 
-from switchyard.crossdb.queries import rows_by_key
+from switchyard.crossdb.rows import rows_by_key
 
 __all__ = ["rows_by_key"]

@@ -1,1 +1,1 @@
-"""Whether the process lives, and whether it should be sent requests. Metrics are telemetry's."""
+"""Liveness of the process, and its readiness for requests. Metrics belong to `switchyard.telemetry`."""

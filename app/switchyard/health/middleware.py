@@ -1,4 +1,4 @@
-"""/livez: the process serves. Asks no database, and no name that a probe calls it by is wrong."""
+"""/livez: the process serves requests. The answer needs no database, and every Host header is accepted."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,12 @@ PATH = "/livez"
 
 
 class LivezMiddleware:
-    """Answer /livez before anything else looks at the request: put it first in MIDDLEWARE."""
+    """Answer /livez before any other middleware handles the request.
+
+    Put this middleware first:
+
+        MIDDLEWARE = ["switchyard.health.middleware.LivezMiddleware", "switchyard.routing.RoutingMiddleware", ...]
+    """
 
     sync_capable = True
     async_capable = True
@@ -24,11 +29,11 @@ class LivezMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if request.path_info != PATH:
             return self._get_response(request)
-        return self._alive_async() if self._is_async else _alive()
+        return self._respond_async() if self._is_async else _respond()
 
-    async def _alive_async(self) -> HttpResponse:
-        return _alive()
+    async def _respond_async(self) -> HttpResponse:
+        return _respond()
 
 
-def _alive() -> HttpResponse:
+def _respond() -> HttpResponse:
     return HttpResponse("ok", content_type="text/plain", headers={"Cache-Control": "no-store"})

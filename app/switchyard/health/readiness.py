@@ -1,4 +1,4 @@
-"""Whether this process should be sent requests: a verdict over the states of all aliases."""
+"""Readiness of this process for requests: a verdict over the states of all aliases."""
 
 import threading
 import time
@@ -9,26 +9,26 @@ from enum import StrEnum
 from django.db import connections
 
 from switchyard.conf import conf
-from switchyard.health.checks import AliasCheck, states
-from switchyard.health.probes import AliasState
+from switchyard.health.alias_check import AliasCheck, states
+from switchyard.health.alias_probe import AliasState
 from switchyard.routing.topology.ownership import owner_and_replicas, replicated_by
 
-REMEMBERED = 1.5  # seconds
+VERDICT_TTL_SECONDS = 1.5
 
 
 class Status(StrEnum):
-    """What the verdict comes to."""
+    """The status of the service, with the word that /readyz shows."""
 
     OK = "ok"
     DEGRADED = "degraded"
     UNAVAILABLE = "unavailable"
 
 
-def judge(aliases: Mapping[str, AliasState], *, optional: frozenset[str], was_ready: bool) -> Status:
-    """Return the status that the states of the aliases come to.
+def status_of(aliases: Mapping[str, AliasState], *, optional: frozenset[str], was_ready: bool) -> Status:
+    """Return the status of the service for these states of its aliases.
 
-    Until it was ready once, every required owner must be up, its migrations applied. From then on an owner may be lost
-    while one of its replicas serves.
+    Before the service was ready for the first time, every required owner must be up and migrated. Afterwards a lost
+    owner counts as served if one of its replicas is up.
     """
     required = [alias for alias in aliases if replicated_by(alias) is None and alias not in optional]
     for owner in required:
@@ -40,7 +40,7 @@ def judge(aliases: Mapping[str, AliasState], *, optional: frozenset[str], was_re
 
 @dataclass(frozen=True)
 class Verdict:
-    """A status, and the states that it follows from."""
+    """A status, and the states of the aliases behind it."""
 
     status: Status
     aliases: Mapping[str, AliasState]
@@ -48,23 +48,23 @@ class Verdict:
 
 @dataclass
 class Readiness:
-    """The verdict of a process, asked for anew when it is older than REMEMBERED, by one request for all."""
+    """The verdict of this process. If it is older than VERDICT_TTL_SECONDS, one request renews it for all."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _was_ready: bool = False
     _verdict: Verdict | None = None
-    _until: float = 0.0
+    _valid_until: float = 0.0  # time.monotonic()
 
     def verdict(self) -> Verdict:
-        """Return the verdict; it takes no longer than the checks' deadline."""
+        """Return the verdict. Takes no longer than the timeout of the probes."""
         with self._lock:
-            if self._verdict is None or time.monotonic() >= self._until:
-                self._verdict = self._ask()
-                self._until = time.monotonic() + REMEMBERED
+            if self._verdict is None or time.monotonic() >= self._valid_until:
+                self._verdict = self._probe_aliases()
+                self._valid_until = time.monotonic() + VERDICT_TTL_SECONDS
             return self._verdict
 
-    def _ask(self) -> Verdict:
-        aliases = states([AliasCheck(alias=alias) for alias in connections])
-        status = judge(aliases, optional=conf.optional, was_ready=self._was_ready)
+    def _probe_aliases(self) -> Verdict:
+        aliases = states(AliasCheck(alias=alias) for alias in connections)
+        status = status_of(aliases, optional=conf.optional, was_ready=self._was_ready)
         self._was_ready = self._was_ready or status is not Status.UNAVAILABLE
         return Verdict(status, aliases)

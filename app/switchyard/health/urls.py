@@ -1,4 +1,4 @@
-"""Where readiness is asked; /livez is answered by the middleware, before any URL is looked at."""
+"""The path of readiness, for `include()`. LivezMiddleware answers /livez before Django resolves a URL."""
 
 from django.urls import path
 

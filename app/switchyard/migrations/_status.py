@@ -1,27 +1,38 @@
-"""What `migrate` still has to do on an alias, read from the alias itself. Changes nothing."""
+"""The migrations that an alias has not recorded, read from the alias itself. Changes nothing."""
 
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
-from switchyard.migrations._owned import OwnedLoader, owns
+from switchyard.migrations._per_alias import OwnedLoader, owns
 from switchyard.routing.topology.ownership import replicated_by
 
 
 def pending(alias: str) -> list[str]:
-    """Return the migrations that the alias owns and has not recorded, such as "analytics.0001_initial", in their order.
+    """Return the migrations that the alias owns and has not recorded, in the order in which `migrate` applies them.
 
-    A replica is asked for those of its owner. Rows that the code does not know are ignored: a database ahead of the
-    code is fine. A squash whose parts are all applied is pending until `migrate` has recorded it.
+    Of a replica, return the migrations of its owner that the replica has not replayed. Rows of migrations that the code
+    does not know are ignored, so a database may be ahead of the code. A squash whose parts are all applied is pending
+    until `migrate` has recorded it.
+
+    Reads `django_migrations` twice on the alias, or finds out that the table is not there. Raises DatabaseError if the
+    alias cannot be read.
+
+        >>> pending("analytics")
+        ["analytics.0001_initial", "reporting.0001_initial"]
     """
     loader = OwnedLoader(connections[alias])
-    rows = MigrationRecorder(connections[alias]).applied_migrations()
-    unrecorded = [key for key in loader.replacements if key in loader.applied_migrations and key not in rows]
-    keys = [key for leaf in sorted(loader.graph.leaf_nodes()) for key in loader.graph.forwards_plan(leaf)]
-    wanted = [key for key in keys if owns(alias, key[0]) and key not in loader.applied_migrations]
-    return [f"{app}.{name}" for app, name in dict.fromkeys([*wanted, *unrecorded])]
+    recorded = MigrationRecorder(connections[alias]).applied_migrations()
+    unrecorded = [key for key in loader.replacements if key in loader.applied_migrations and key not in recorded]
+    plan = [key for leaf in sorted(loader.graph.leaf_nodes()) for key in loader.graph.forwards_plan(leaf)]
+    unapplied = [key for key in plan if owns(alias, key[0]) and key not in loader.applied_migrations]
+    return [f"{app}.{name}" for app, name in dict.fromkeys([*unapplied, *unrecorded])]
 
 
 def migrating() -> list[str]:
-    """Return the aliases that own an app with migrations: those that `migrate` has work on, in DATABASES' order."""
+    """Return the aliases that own an app with migrations, in the order of DATABASES. No query.
+
+    >>> migrating()
+    ["default", "analytics", "legacy"]
+    """
     apps = {label for label, _ in OwnedLoader(None).disk_migrations}
     return [alias for alias in connections if not replicated_by(alias) and any(owns(alias, label) for label in apps)]

@@ -1,5 +1,5 @@
-"""How much work each alias does. Importing this needs no Django: the exporter runs without."""
+"""Counters of the work on each alias. Importing this package needs no Django: the exporter runs without."""
 
-from switchyard.telemetry.counters import snapshot
+from switchyard.telemetry.counters import count, snapshot
 
-__all__ = ["snapshot"]
+__all__ = ["count", "snapshot"]

@@ -1,7 +1,7 @@
-"""The counters of a process: each thread finds its own row here, and whoever shows the numbers finds the sums.
+"""The counters of this process: every thread adds to a row of its own, and readers see the sums.
 
-What is counted is said in families.py, where the rows lie in table.py and shared.py. Knows no Django, so that the
-exporter, a process without settings, stays small.
+The metrics are in metrics.py, the rows in storage.py and shared_storage.py. No Django here, so that the exporter, a
+process without settings, stays small.
 """
 
 import logging
@@ -9,10 +9,10 @@ import os
 import threading
 from collections.abc import Mapping
 
-from switchyard.telemetry.exposition import metrics
+from switchyard.telemetry.exposition import prometheus_metrics
 from switchyard.telemetry.layout import Layout
-from switchyard.telemetry.shared import LayoutInUseError, SharedTable
-from switchyard.telemetry.table import Cells, OwnTable
+from switchyard.telemetry.shared_storage import LayoutInUseError, SharedStorage
+from switchyard.telemetry.storage import Cells, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -20,76 +20,87 @@ type MetricSample = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Counters:
-    """The rows of this process's threads, in the directory's shared file, or in own memory without a directory."""
+    """The rows of this process's threads: in the shared file of a directory, or in own memory without a directory."""
 
     def __init__(self, layout: Layout, directory: str | None) -> None:
         self.layout = layout
         self._directory = directory
         self._opening = threading.Lock()
-        self.thread = threading.local()  # `.cells`: the calling thread's row, once it has one
-        self._table: OwnTable | None = None
-        # A forked child leaves its parent's rows alone and takes its own.
-        os.register_at_fork(after_in_child=self._forget)
+        self.thread_local = threading.local()  # `.cells`: the row of the calling thread, once it has one
+        self._storage: Storage | None = None
+        # A forked child takes rows of its own.
+        os.register_at_fork(after_in_child=self._discard)
 
-    def open(self) -> OwnTable:
-        """Return this process's table, opened where it was not yet."""
+    def open(self) -> Storage:
+        """Return the storage of this process; the first call opens it."""
         with self._opening:
-            if self._table is None:
-                self._table = self._open()
-            return self._table
+            if self._storage is None:
+                self._storage = self._open()
+            return self._storage
 
     def cells(self) -> Cells:
-        """Return the calling thread's row. Never keep it: it is another thread's once this one has ended."""
+        """Return the row of the calling thread. Do not keep it: after the thread ends, another thread writes it."""
         try:
-            cells: Cells = self.thread.cells
+            cells: Cells = self.thread_local.cells
         except AttributeError:
-            self.thread.lease = _Lease(self.open())
-            cells = self.thread.cells = self.thread.lease.cells
+            self.thread_local.lease = _Lease(self.open())
+            cells = self.thread_local.cells = self.thread_local.lease.cells
         return cells
 
+    def count(self, metric: str, *label_values: str, amount: float) -> None:
+        """Add the amount to one child of a counter, in the row of the calling thread."""
+        if self.layout.family(metric).buckets:
+            raise ValueError(f"{metric} is a histogram, and count() adds to counters only.")
+        if amount < 0:
+            raise ValueError(f"A counter never decreases, so count() cannot add {amount} to {metric}.")
+        self.cells()[self.layout.index_of(metric, *label_values)] += amount
+
     def samples(self) -> Mapping[MetricSample, float]:
-        """Return every sample that /metrics shows, summed over all processes that share the directory."""
+        """Return every sample that /metrics shows: the sums over all processes that share the directory."""
         return {
             (sample.name, tuple(sample.labels.items())): sample.value
-            for metric in metrics(self.layout, self.open().totals())
+            for metric in prometheus_metrics(self.layout, self.open().totals())
             for sample in metric.samples
         }
 
-    def _forget(self) -> None:
+    def _discard(self) -> None:
         self._opening = threading.Lock()
-        self.thread.__dict__.clear()
-        self._table = None
+        self.thread_local.__dict__.clear()
+        self._storage = None
 
-    def _open(self) -> OwnTable:
+    def _open(self) -> Storage:
         if self._directory is None:
-            return OwnTable(self.layout)
+            return Storage(self.layout)
         try:
-            return SharedTable(self.layout, self._directory)
+            return SharedStorage(self.layout, self._directory)
         except LayoutInUseError:
             logger.warning(
                 "Counting in this process only: running processes count in %s under other label sets (aliases, apps)."
-                " Give all processes that share METRICS_DIR the same settings, or stop the older ones first.",
+                " Give all processes that share METRICS_DIR the same settings, or stop the older processes first.",
                 self._directory,
             )
-            return OwnTable(self.layout)
+            return Storage(self.layout)
 
 
 class _Lease:
-    """Gives a thread's row back when the thread ends and takes its locals with it."""
+    """Gives the row of a thread back when the thread ends, which deletes its thread-local attributes."""
 
-    def __init__(self, table: OwnTable) -> None:
-        self._table = table
-        self.cells = table.claim()
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.cells = storage.claim()
 
     def __del__(self) -> None:
-        self._table.release(self.cells)
+        self._storage.release(self.cells)
 
 
 _current: Counters | None = None
 
 
 def start(layout: Layout, directory: str | None) -> Counters:
-    """Open the process's counters, or return those that are open. Raises OSError when the directory cannot be used."""
+    """Open the counters of this process; a later call returns the same counters.
+
+    Raises OSError if the directory cannot be used.
+    """
     global _current  # noqa: PLW0603 - a process has one set of counters, as it has one set of settings
     if _current is None:
         counters = Counters(layout, directory)
@@ -99,15 +110,41 @@ def start(layout: Layout, directory: str | None) -> Counters:
 
 
 def current() -> Counters:
-    """Return the process's counters."""
+    """Return the counters of this process. Raises RuntimeError before `start()`."""
     if _current is None:
-        raise RuntimeError("Nothing is counted yet: add 'switchyard' to INSTALLED_APPS and let Django set up.")
+        raise RuntimeError("The counters are not open: add 'switchyard' to INSTALLED_APPS and call django.setup().")
     return _current
 
 
-def snapshot() -> Mapping[MetricSample, float]:
-    """Return all that /metrics shows, as (name, ((label, value), ...)) -> number, labels in their documented order.
+def count(metric: str, *label_values: str, amount: float = 1.0) -> None:
+    """Add to a counter, where the counted event happens.
 
-    Sums over all processes that share METRICS_DIR, or of this process without one.
+    `metric` is the name of a Family in telemetry/metrics.py. `label_values` holds one value for each label of the
+    metric, in the order of docs/metrics.md; an unknown value counts as "other". No lock and no query.
+
+    Raises ValueError for an unknown metric, a histogram, a wrong number of label values, an unknown value of a label
+    without "other", and a negative amount; RuntimeError before Django is set up.
+
+    >>> from switchyard.telemetry import count
+    >>> count("switchyard_positions_rejected_total", "forged")
+    >>> count("switchyard_violations_total", "replica_write", "replica", amount=2)
+    """
+    current().count(metric, *label_values, amount=amount)
+
+
+def snapshot() -> Mapping[MetricSample, float]:
+    """Return every sample that /metrics shows, by its name and labels: (name, ((label, value), ...)) -> number.
+
+    The labels are in the order of docs/metrics.md. The numbers are sums over all processes that share METRICS_DIR;
+    without METRICS_DIR, the numbers of this process. No query.
+
+    Raises RuntimeError before Django is set up.
+
+    >>> from switchyard.telemetry import count, snapshot
+    >>> sample = "switchyard_positions_rejected_total", (("reason", "forged"),)
+    >>> before = snapshot()[sample]
+    >>> count("switchyard_positions_rejected_total", "forged")
+    >>> snapshot()[sample] - before
+    1.0
     """
     return current().samples()

@@ -1,6 +1,7 @@
 """Serve /metrics in a process of its own: `python -m switchyard.telemetry.exporter --dir DIR`.
 
-It reads the shared counters, which describe themselves: no settings, no database, and no worker that must answer.
+The exporter reads the shared counters, which describe their own layout. It needs no settings and no database, and no
+worker has to answer.
 """
 
 import argparse
@@ -15,27 +16,27 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from switchyard.telemetry.exposition import metrics
-from switchyard.telemetry.shared import read
+from switchyard.telemetry.exposition import prometheus_metrics
+from switchyard.telemetry.shared_storage import read
 
 
 class SharedCounters(Collector):
-    """Reads the directory's counters at each scrape."""
+    """Reads the counters of the directory at each scrape."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the file says, and who says it; the latter alone while there is no file."""
+        """Yield the version of the exporter, and the metrics of the file once the file exists."""
         build = GaugeMetricFamily("switchyard_build_info", "The running version.", labels=("version", "python"))
         build.add_metric((_version(), python_version()), 1)
         yield build
         counts = read(self._directory)
         if counts:
-            yield from metrics(counts.layout, counts.totals)
+            yield from prometheus_metrics(counts.layout, counts.totals)
 
     def describe(self) -> Iterator[Metric]:
-        """Name nothing beforehand: the names are in the file."""
+        """Yield no metric: the names are in the file, which may not exist yet."""
         return iter(())
 
 
@@ -51,27 +52,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     address = "0.0.0.0" if options.address == "::" and not socket.has_dualstack_ipv6() else options.address  # noqa: S104 - scraped from outside the pod
 
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    end_signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, end_signals)
     registry = CollectorRegistry()
     registry.register(SharedCounters(options.dir))
     try:
         start_http_server(options.port, address, registry)
     except OSError as error:
-        print(  # noqa: T201 - a command's own words
+        print(  # noqa: T201 - a command prints
             f"Cannot serve metrics on port {options.port} of {address}: {error.strerror}."
             " Stop what listens there, or choose another with --port.",
             file=sys.stderr,
         )
         return 1
-    signal.sigwait(ends)
+    signal.sigwait(end_signals)
     return 0
 
 
 def _version() -> str:
     try:
         return version("switchyard")
-    except PackageNotFoundError:  # run from a checkout that is not installed
+    except PackageNotFoundError:  # the package runs from a checkout, without metadata
         return "unknown"
 
 

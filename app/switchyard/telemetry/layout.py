@@ -1,7 +1,7 @@
-"""Which number stands where in a row of counters: pure arithmetic over closed label sets, no files and no Django.
+"""Which cell of a row holds which number: arithmetic over closed label sets. No files and no Django.
 
-A row holds every child of every family from the start, so a count is an addition at a known place, a scrape shows
-each child from zero on, and no label value that a request brings can make the row grow.
+A row holds every child of every family from the start. Therefore a count is one addition at a known cell, a scrape
+shows every child from zero on, and no label value of a request makes the row grow.
 """
 
 import json
@@ -9,73 +9,93 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain, product
+from itertools import accumulate, chain, islice, product
 from typing import Any
 
 type Child = tuple[tuple[str, ...], Sequence[float]]
 
-OTHER = "other"  # what a value outside a closed set is counted as
+OTHER = "other"  # counts the values outside a closed set
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Labels that go together (an alias has one vendor), and all the values they take."""
+    """Labels that belong together (an alias has one vendor), and all their combinations of values."""
 
     labels: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, label: str, values: Iterable[str]) -> "Axis":
-        """Return the axis of one label."""
+        """Return the axis of one label.
+
+        >>> Axis.of("operation", ("read", "write", OTHER)).values
+        (('read',), ('write',), ('other',))
+        """
         return cls((label,), tuple((value,) for value in values))
 
     @cached_property
-    def _places(self) -> Mapping[tuple[str, ...], int]:
-        return {values: place for place, values in enumerate(self.values)}
+    def _indexes(self) -> Mapping[tuple[str, ...], int]:
+        return {values: index for index, values in enumerate(self.values)}
 
-    def place(self, values: tuple[str, ...]) -> int:
-        """Return where the values stand; unknown ones stand where all of them are "other"."""
-        place = self._places.get(values, self._places.get((OTHER,) * len(self.labels)))
-        if place is None:
-            raise ValueError(f"Labels {self.labels} take {self.values}, not {values}, and have no {OTHER!r}.")
-        return place
+    def index_of(self, values: tuple[str, ...]) -> int:
+        """Return the index of the values; unknown values count as "other" in all labels of the axis.
+
+        Raises ValueError for unknown values if the axis has no "other".
+        """
+        index = self._indexes.get(values, self._indexes.get((OTHER,) * len(self.labels)))
+        if index is None:
+            raise ValueError(
+                f"Label {', '.join(self.labels)} does not take the value {', '.join(values)}."
+                f" Add the value to its Axis, or add {OTHER!r}."
+            )
+        return index
 
 
 @dataclass(frozen=True)
 class Family:
-    """One metric: a counter, or a histogram when it has buckets."""
+    """One metric: a counter, or a histogram if it has buckets."""
 
     name: str
     help: str
     axes: tuple[Axis, ...]
-    buckets: tuple[float, ...] = ()
+    buckets: tuple[float, ...] = ()  # upper bounds, ascending
 
     @property
-    def width(self) -> int:
-        """Cells of one child: a counter's value; a histogram's buckets, the rest above them, and the sum."""
+    def cells_per_child(self) -> int:
+        """A counter has its value; a histogram has its buckets, the calls above the last bucket, and the sum."""
         return len(self.buckets) + 2 if self.buckets else 1
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the labels of a child."""
+        """The names of the labels, in the order of the axes."""
         return tuple(chain.from_iterable(axis.labels for axis in self.axes))
 
     @property
-    def cells(self) -> int:
-        """Cells of all children."""
-        return self.width * math.prod(len(axis.values) for axis in self.axes)
+    def cell_count(self) -> int:
+        """The number of cells of all children."""
+        return self.cells_per_child * math.prod(len(axis.values) for axis in self.axes)
 
     def split(self, cells: Sequence[float]) -> Iterator[Child]:
-        """Yield the label values of each child with its cells."""
+        """Yield the label values and the cells of each child."""
+        width = self.cells_per_child
         for number, values in enumerate(product(*(axis.values for axis in self.axes))):
-            yield tuple(chain.from_iterable(values)), cells[number * self.width : (number + 1) * self.width]
+            yield tuple(chain.from_iterable(values)), cells[number * width : (number + 1) * width]
 
-    def offset(self, values: Sequence[tuple[str, ...]]) -> int:
-        """Return the first cell of the child with these values, one tuple per axis."""
-        place = 0
-        for axis, wanted in zip(self.axes, values, strict=True):
-            place = place * len(axis.values) + axis.place(wanted)
-        return place * self.width
+    def index_of(self, label_values: Sequence[str]) -> int:
+        """Return the first cell of a child, relative to the family's first cell: one value for each label.
+
+        Raises ValueError for another number of values, and where `Axis.index_of` does.
+        """
+        if len(label_values) != len(self.labels):
+            raise ValueError(
+                f"{self.name} takes {len(self.labels)} label values ({', '.join(self.labels) or 'it has no labels'}),"
+                f" not {len(label_values)}."
+            )
+        remaining = iter(label_values)
+        child = 0
+        for axis in self.axes:
+            child = child * len(axis.values) + axis.index_of(tuple(islice(remaining, len(axis.labels))))
+        return child * self.cells_per_child
 
 
 @dataclass(frozen=True)
@@ -86,31 +106,44 @@ class Layout:
 
     @cached_property
     def _starts(self) -> Mapping[str, int]:
-        ends = accumulate((family.cells for family in self.families), initial=0)
+        ends = accumulate((family.cell_count for family in self.families), initial=0)
         return {family.name: start for family, start in zip(self.families, ends, strict=False)}
 
-    @property
-    def cells(self) -> int:
-        """Cells of one row."""
-        return sum(family.cells for family in self.families)
+    @cached_property
+    def _by_name(self) -> Mapping[str, Family]:
+        return {family.name: family for family in self.families}
 
-    def column(self, name: str, *values: str | tuple[str, ...]) -> int:
-        """Return the first cell of a child: one value per axis, a tuple where an axis has several labels."""
-        family = next(family for family in self.families if family.name == name)
-        return self._starts[name] + family.offset([(v,) if isinstance(v, str) else v for v in values])
+    @property
+    def cell_count(self) -> int:
+        """The number of cells of one row."""
+        return sum(family.cell_count for family in self.families)
+
+    def family(self, name: str) -> Family:
+        """Return the family of this name. Raises ValueError without one."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise ValueError(
+                f"Unknown metric {name!r}. Add a Family for it to layout() in switchyard/telemetry/metrics.py."
+            ) from None
+
+    def index_of(self, name: str, *label_values: str) -> int:
+        """Return the first cell of a child: one value for each label of the family, in the order of its labels."""
+        family = self.family(name)
+        return self._starts[name] + family.index_of(label_values)
 
     def children(self, row: Sequence[float]) -> Iterator[tuple[Family, Iterator[Child]]]:
-        """Yield each family with its children's label values and cells."""
+        """Yield each family with the label values and the cells of its children."""
         for family in self.families:
             yield family, family.split(row[self._starts[family.name] :])
 
     def to_json(self) -> str:
-        """Return all that a reader without these classes' makers needs."""
+        """Return the layout as text for a process that does not know the settings."""
         return json.dumps([_plain(family) for family in self.families], separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Layout":
-        """Return the layout that `to_json` wrote; ValueError, KeyError or TypeError for anything else."""
+        """Return the layout that `to_json` wrote. Raises ValueError, KeyError or TypeError for any other text."""
         return cls(tuple(_family(plain) for plain in json.loads(text)))
 
 

@@ -1,8 +1,8 @@
-"""For the tests of those who use the package; imported by tests only."""
+"""Tools for the tests of projects that use the package. Import this package in tests only."""
 
-from switchyard.testing.lag import ReplicaLag, replica_lag
+from switchyard.testing.assertions import assert_queries
+from switchyard.testing.lag_control import ReplicaLag, replica_lag
 from switchyard.testing.mirrors import shared_mirrors
-from switchyard.testing.queries import assert_queries
 from switchyard.testing.runner import DiscoverRunner
 
 __all__ = ["DiscoverRunner", "ReplicaLag", "assert_queries", "replica_lag", "shared_mirrors"]

@@ -1,17 +1,17 @@
-"""Replicas in tests: an alias of its own on the driver connection of its owner.
+"""Mirrors: in tests, replicas that share the driver connection of their owner.
 
-Django points a `TEST: {"MIRROR": owner}` alias at the owner's test database by a connection of its own. That one sees
-nothing of what a `TestCase` has not committed, and on SQLite it finds the tables locked. Here the two aliases share
-the driver's connection, and everything that Django and Switchyard keep per alias stays apart.
+Django connects a `TEST: {"MIRROR": owner}` alias to the owner's test database by a second connection. The second
+connection does not see the uncommitted rows of a `TestCase`, and on SQLite it finds the tables locked. Here both
+aliases share one driver connection, and everything that Django and Switchyard keep for each alias stays apart.
 
-A replica has no part in its owner's transactions, so a mirror takes none either: its BEGIN, COMMIT, ROLLBACK and
-savepoints are not sent. As real savepoints they would go wrong: one alias that rolls back would undo what the other
-wrote meanwhile, and two aliases that count for themselves give the same name twice, of which MySQL forgets the first.
-What is left is that an error breaks a transaction of PostgreSQL, which is then the owner's: there each statement of a
-mirror runs in a savepoint of its own.
+A replica takes no part in the transactions of its owner. Therefore a mirror does not send BEGIN, COMMIT, ROLLBACK and
+savepoints. Sent as savepoints they would do harm: a rollback on one alias would undo writes of the other alias, and two
+aliases that number their savepoints independently give one name twice, of which MySQL forgets the first. On PostgreSQL
+an error breaks the open transaction, which is the owner's; there each statement of a mirror runs in a savepoint of its
+own.
 
-What a mirror cannot show: `OPTIONS` of the replica, a snapshot of its own, and that its server refuses writes; the
-guard does. A test names the owner in its `databases` as well.
+A mirror has no `OPTIONS` and no snapshot of its own, and its server accepts writes; the guard refuses them. A test
+names the owner in its `databases` as well.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,10 +34,20 @@ from switchyard.sql.classifier import classify, statement_text
 
 @contextmanager
 def shared_mirrors() -> Iterator[None]:
-    """Let the replicas whose test databases are set up in this block share their owner's connection, in all threads.
+    """Let the mirrors that are set up inside the block share the connection of their owner, in all threads.
 
-    Nobody judges the servers any more: a test module that makes the application when it is imported, before there are
-    test databases, has started that.
+    `DiscoverRunner` and the pytest fixtures use this block; a runner of your own puts it around the set-up and the
+    tear-down of the test databases. Blocks may be nested. No query.
+
+    Stops the monitor: a test module that makes the application at import time has started it on the databases outside
+    the tests.
+
+    In a runner of your own:
+
+        with shared_mirrors():
+            old_config = setup_databases(verbosity=1, interactive=False)
+            ...
+            teardown_databases(old_config, verbosity=1)
     """
     monitor.stop()
     create_connection = connections.create_connection
@@ -45,7 +55,7 @@ def shared_mirrors() -> Iterator[None]:
 
     def create(alias: str) -> Any:
         wrapper = create_connection(alias)
-        # Shared already where blocks are nested: a forked worker of tests has its parent's block around its own.
+        # In nested blocks the wrapper is a mirror already: a forked test worker runs inside the block of its parent.
         return (
             _shared(wrapper)
             if SHARES_CONNECTION_OF in wrapper.settings_dict and not isinstance(wrapper, Mirror)
@@ -66,7 +76,7 @@ def shared_mirrors() -> Iterator[None]:
         yield
     finally:
         BaseDatabaseCreation.set_as_test_mirror = set_as_test_mirror  # type: ignore[method-assign]
-        if connections.create_connection is create:  # else it is called by what came later, and does nothing more
+        if connections.create_connection is create:  # otherwise a later replacement still calls `create`
             connections.create_connection = create_connection  # type: ignore[method-assign]
         for alias in connections:
             if (owner := connections.settings[alias].pop(SHARES_CONNECTION_OF, None)) is not None:
@@ -75,7 +85,7 @@ def shared_mirrors() -> Iterator[None]:
 
 
 def is_mirror(alias: str) -> bool:
-    """Tell whether the alias is a replica that tests are to read from its owner's database."""
+    """Return True if the alias is a replica that tests read from the database of its owner."""
     return replicated_by(alias) is not None and bool(connections.settings[alias]["TEST"]["MIRROR"])
 
 
@@ -86,7 +96,7 @@ def _make_anew(alias: str) -> None:
 
 def _shared(wrapper: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     wrapper.__class__ = _mirror_class(type(wrapper))  # type: ignore[arg-type]
-    # Made just now, so ahead of what a test adds, and behind the guard, which puts itself first.
+    # The wrapper is new: wrappers of a test come after this one, and the guard puts itself first.
     wrapper.execute_wrappers.append(_apart)
     return wrapper
 
@@ -97,11 +107,11 @@ def _mirror_class(backend: type[BaseDatabaseWrapper]) -> type[BaseDatabaseWrappe
 
 
 class Mirror(BaseDatabaseWrapper):
-    """What a backend's wrapper does differently when the driver's connection belongs to another alias."""
+    """The part of a backend's wrapper that differs when the driver connection belongs to another alias."""
 
     @property
     def shares_connection_of(self) -> str:
-        """The alias whose driver connection this one uses."""
+        """The alias whose driver connection this alias uses."""
         alias: str = self.settings_dict[SHARES_CONNECTION_OF]
         return alias
 
@@ -118,22 +128,22 @@ class Mirror(BaseDatabaseWrapper):
         return connections[self.shares_connection_of].connection
 
     def init_connection_state(self) -> None:
-        """Leave the session as the owner has set it up."""
+        """Do nothing: the owner has set up the session."""
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Leave the judgement to the owner: looking at a connection that it closed would open another one."""
+        """Do nothing: the owner decides, and a check of a connection that the owner closed would open a new one."""
 
     def close_if_health_check_failed(self) -> None:
         connections[self.shares_connection_of].close_if_health_check_failed()
 
     def _close(self) -> None:
-        """Leave the connection open: it is the owner's."""
+        """Leave the connection of the owner open."""
 
     def _set_autocommit(self, autocommit: bool) -> None:
         """Begin no transaction."""
 
     def _commit(self) -> None:
-        with debug_transaction(self, "COMMIT"):  # logged as Django does, not sent
+        with debug_transaction(self, "COMMIT"):  # logged as Django logs it, and not sent
             pass
 
     def _rollback(self) -> None:
@@ -141,23 +151,23 @@ class Mirror(BaseDatabaseWrapper):
             pass
 
     def copy(self, alias: str | None = None) -> Any:
-        """Return a wrapper with a connection of its own: nothing else is a copy made for."""
+        """Return a wrapper with a connection of its own, which is the purpose of a copy."""
         backend: Any = next(cls for cls in type(self).__mro__ if not issubclass(cls, Mirror))
         return backend(deepcopy(self.settings_dict), alias or self.alias)
 
     def _cursor(self, name: str | None = None) -> Any:
-        # Each alias counts its server-side cursors for itself; on one connection their names must differ.
+        # Each alias numbers its server-side cursors independently; on one connection their names must differ.
         return super()._cursor(name and f"{name}_{self.alias}")  # type: ignore[misc]
 
 
 def _apart(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run a mirror's statement so that its owner's transaction does not notice (an execute wrapper)."""
+    """Run a statement of a mirror without an effect on the owner's transaction (an execute wrapper)."""
     mirror = context["connection"]
     if classify(statement_text(sql, mirror), mirror.vendor).operation == "tx":
         return None
     if mirror.vendor != "postgresql" or _is_idle(mirror.connection):
         return execute(sql, params, many, context)
-    with mirror.connection.cursor() as cursor:  # the driver's own: counted nowhere
+    with mirror.connection.cursor() as cursor:  # a cursor of the driver, which is not counted
         with mirror.wrap_database_errors:
             cursor.execute("SAVEPOINT switchyard_mirror")
         try:
@@ -170,5 +180,5 @@ def _apart(execute: Callable[..., Any], sql: Any, params: Any, many: bool, conte
 
 
 def _is_idle(connection: Any) -> bool:
-    # Without autocommit the driver begins a transaction at the next statement, and it would be the owner's.
+    # Without autocommit the next statement begins a transaction, which would be the owner's.
     return bool(connection.autocommit) and connection.info.transaction_status == 0

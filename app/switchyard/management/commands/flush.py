@@ -1,4 +1,7 @@
-"""`flush`, which may empty a read-only owner, too: it names its database and asks first. Tests' clean-up calls it."""
+"""`flush` that may empty a read-only owner as well.
+
+The command names its database and asks first, and Django's test cases call it after each test.
+"""
 
 from typing import Any
 
@@ -8,7 +11,7 @@ from switchyard.routing import allow_writes
 
 
 class Command(flush.Command):
-    """Django's command, let through where READ_ONLY refuses what a request would write."""
+    """Django's command, with the right to write to an owner that READ_ONLY names."""
 
     def handle(self, **options: Any) -> None:
         with allow_writes(options["database"], reason="flush"):

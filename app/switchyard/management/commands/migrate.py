@@ -1,4 +1,4 @@
-"""`migrate`, per alias: what the alias owns is made and recorded, nothing else is."""
+"""`migrate` per alias: it makes and records the migrations that the alias owns, and no other migrations."""
 
 from typing import Any
 
@@ -7,15 +7,18 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
-from switchyard.migrations import OwnedExecutor, alone, make_room, owns, swapped, wait_for_server, without_time_limits
+from switchyard.migrations._locks_and_waits import migration_lock, wait_for_server, without_time_limits
+from switchyard.migrations._patching import patched
+from switchyard.migrations._per_alias import OwnedExecutor, owns
+from switchyard.migrations._sqlite_directory import make_sqlite_directory
 from switchyard.routing import allow_writes
 from switchyard.routing.topology.ownership import owner_of_app, replicated_by
 
 
 class Command(migrate.Command):
-    """Django's command with the alias' own migrations, its lock, and time for its server to start."""
+    """Django's command with the alias' own migrations, a lock for the alias, and a wait for its server to start."""
 
-    help = "Migrates what a database owns, as SWITCHYARD['OWNERS'] says, and records nothing else there."
+    help = "Migrates the apps that SWITCHYARD['OWNERS'] gives to the database, and records no other migrations there."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -24,18 +27,18 @@ class Command(migrate.Command):
             type=float,
             default=0,
             metavar="SECONDS",
-            help="How long to wait for a server that is not there yet; a wrong password is not waited for.",
+            help="Longest wait for a server that does not answer yet (0). A wrong password fails at once.",
         )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Wait for the server before Django's checks, because those of a database connect to it."""
+        """Wait for the server before the system checks run, because some of them connect to it."""
         alias = options["database"]
-        refuse(alias, options["app_label"])
+        check_alias(alias, options["app_label"])
         connection = connections[alias]
         with without_time_limits(connection):
             try:
-                make_room(connection)
-                wait_for_server(connection, seconds=options["wait"], say=self.stderr.write)
+                make_sqlite_directory(connection)
+                wait_for_server(connection, seconds=options["wait"], report=self.stderr.write)
             except OperationalError as error:
                 raise CommandError(f"The server of '{alias}' cannot be used: {str(error).strip()}") from error
             return super().execute(*args, **options)
@@ -44,14 +47,14 @@ class Command(migrate.Command):
         alias = options["database"]
         with (
             allow_writes(alias, reason="migrate"),
-            alone(connections[alias], say=self.stderr.write),
-            swapped(migrate, MigrationExecutor=OwnedExecutor),
+            migration_lock(connections[alias], report=self.stderr.write),
+            patched(migrate, MigrationExecutor=OwnedExecutor),
         ):
             super().handle(*args, **options)
 
 
-def refuse(alias: str, app_label: str | None) -> None:
-    """Raise CommandError for a replica, and for an app that another alias owns."""
+def check_alias(alias: str, app_label: str | None) -> None:
+    """Raise CommandError if the alias is a replica, or if another alias owns the app."""
     if owner := replicated_by(alias):
         raise CommandError(
             f"'{alias}' is a replica of '{owner}' and gets its tables from there. Run: migrate --database={owner}"

@@ -1,4 +1,4 @@
-"""`migrate_all`: every alias that migrates, at once. What one `migrate` does is migrate.py's."""
+"""`migrate_all`: migrate all owners at once. The work on one alias is in `migrate.py`."""
 
 import json
 import os
@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from switchyard.migrations import make_room, migrating, pending
+from switchyard.migrations import migrating, pending
+from switchyard.migrations._sqlite_directory import make_sqlite_directory
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one alias; `error` is the last line of what its migrate said."""
+    """The result of one alias. `error` is the last line that its `migrate` printed; empty if it succeeded."""
 
     alias: str
     applied: list[str] = field(default_factory=list)
@@ -30,10 +31,10 @@ class Result:
 
 
 class Command(BaseCommand):
-    """Migrate each alias in a process of its own; one without anything pending costs no process."""
+    """Migrate each alias in a process of its own. An alias without pending migrations starts no process."""
 
     help = "Migrates every database that owns tables, in parallel; a failure of one does not stop the others."
-    requires_system_checks = ("switchyard",)  # each migrate runs all for its own database
+    requires_system_checks = ("switchyard",)  # each `migrate` runs all checks for its own database
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print the results as JSON.")
@@ -50,9 +51,9 @@ class Command(BaseCommand):
             raise CommandError(f"Not migrated: {', '.join(failed)}. The reasons are above.")
 
     def _start(self, alias: str, threads: ThreadPoolExecutor) -> Callable[[], Result]:
-        """Start the alias' migrate where something is pending; return what waits for its end."""
+        """Start `migrate` on the alias if a migration is pending. Return a function that waits for the result."""
         try:
-            make_room(connections[alias])
+            make_sqlite_directory(connections[alias])
             before = pending(alias)
         except DatabaseError as error:
             result = Result(alias, error=_last_line(str(error)))
@@ -86,7 +87,7 @@ def _migrate(alias: str) -> tuple[subprocess.CompletedProcess[str], float]:
 
 
 def _pending_or(before: list[str], alias: str) -> list[str]:
-    """Return what is pending now; what was before, where the alias does not answer any more."""
+    """Return the pending migrations; those of before if the alias no longer answers."""
     try:
         return pending(alias)
     except DatabaseError:

@@ -1,4 +1,4 @@
-"""`replicas`: the owners and their replicas as they are now: fit or why not, position, lag."""
+"""`replicas`: print the owners and their replicas as they are now: state, position and lag."""
 
 import json
 import sys
@@ -17,39 +17,41 @@ from rich.table import Table
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.server_status import ServerReport, server_reports
 
-_ANSWERS = 3.0  # seconds for the first answers; who has given none by then is down
-_AGAIN = 0.5  # seconds from one table to the next
+_FIRST_ANSWERS_SECONDS = 3.0  # a server without an answer by then is down
+_REFRESH_SECONDS = 0.5
 _COLUMNS = ("alias", "replica of", "state", "lag", "behind", "age", "position")
 
 
 class Command(BaseCommand):
-    """Print a table of servers, once or again and again, for people or as JSON."""
+    """Print a table of servers, once or repeatedly, or the same as JSON."""
 
     help = (
-        "Asks every owner that has replicas, and each of these, and shows whether the replica is fit to be read, how "
-        "far it has come and how far it is behind. The process asks for itself, as a worker does: what a worker "
-        "knows may be a moment older, or a failed query's."
+        "Probes every owner that has replicas, and each replica, and shows the state, the position and the lag. This "
+        "process probes for itself. A worker may know an older answer, or a failure that one of its queries reported."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = (
-            "state: 'fit'; 'lagging': behind by more than MAX_LAG_SECONDS; 'down': refuses, fails or does not answer; "
-            "'conflict': ended a query for replay's sake; 'new': in the place of another server, and not known to have "
-            "what that one showed; 'promoted': follows nobody any more; 'foreign', "
-            "'superseded', 'empty', 'unmigrated': its rows are not its owner's; of an owner 'down', 'standby', "
-            "'read_only', 'superseded': it must not be written. lag: age of the oldest write that it has not "
-            "replayed; behind: the same in bytes, on PostgreSQL; age: of its newest answer. "
-            "Exit code: 0 all fit, 1 a replica is not, 2 an owner must not be written."
+            "States of a replica: 'fit'; 'no lag': shares the database of its owner; 'lagging': behind by more than "
+            "MAX_LAG_SECONDS; 'down': refuses connections, fails or does not answer; 'conflict': cancelled a query "
+            "that blocked replay; 'unverified': a new server behind the alias that has not caught up yet; 'promoted': "
+            "takes writes itself; 'other_system', 'superseded', 'empty', 'unmigrated': its rows are not the owner's "
+            "rows. States of an owner that must not be written: 'down', 'standby', 'read_only', 'superseded'. "
+            "lag: age of the oldest write that the replica has not replayed; behind: the same in bytes, on PostgreSQL; "
+            "age: age of the newest answer. Exit code: 0 if all servers are fit, 1 if a replica is unfit, 2 if an "
+            "owner must not be written."
         )
-        parser.add_argument("--watch", action="store_true", help="Show it again every 0.5 s, until Ctrl-C.")
+        parser.add_argument("--watch", action="store_true", help="Print again every 0.5 s, until Ctrl-C.")
         parser.add_argument(
-            "--json", action="store_true", help="Print a list of objects, one a server; with --watch, one line a time."
+            "--json",
+            action="store_true",
+            help="Print a JSON list with an object for each server; one line with --watch.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(
-            file=self.stdout,  # type: ignore[arg-type]  # it writes, which is all that rich asks for
+            file=self.stdout,  # type: ignore[arg-type]  # rich calls only `write()` and `flush()`
             no_color=options["no_color"],
             width=None if self.stdout.isatty() else 200,
         )
@@ -78,7 +80,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _watching() -> Iterator[None]:
-    """Ask the servers in this block. What changes is in the table, and said nowhere else."""
+    """Probe the servers in this block. The table shows each change, so the monitor logs none."""
     monitor.logger.disabled = True
     monitor.start()
     try:
@@ -89,17 +91,17 @@ def _watching() -> Iterator[None]:
 
 
 def _first() -> list[ServerReport]:
-    """Return the servers as soon as all are known."""
-    deadline = time.monotonic() + _ANSWERS
+    """Return the reports as soon as all servers have answered, or after `_FIRST_ANSWERS_SECONDS`."""
+    deadline = time.monotonic() + _FIRST_ANSWERS_SECONDS
     while not all(server.known for server in server_reports()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(2 * monitor.EVALUATION_INTERVAL_SECONDS)  # so that the last answer is judged with all others
+    time.sleep(2 * monitor.EVALUATION_INTERVAL_SECONDS)  # until the monitor has evaluated the last answer
     return server_reports()
 
 
 def _later(*, watch: bool) -> Iterator[list[ServerReport]]:
     while watch:
-        time.sleep(_AGAIN)
+        time.sleep(_REFRESH_SECONDS)
         yield server_reports()
 
 

@@ -1,4 +1,4 @@
-"""`routes`: where every model is read, written and migrated, and the rule that decided."""
+"""`routes`: print where each model is read, written and migrated, and the rule that decided."""
 
 import json
 from dataclasses import asdict
@@ -14,28 +14,27 @@ from switchyard.routing.selection.explain import ModelRoute, explain_route, rout
 from switchyard.routing.selection.rules import RULES
 from switchyard.routing.topology.ownership import replicated_by
 
-# Wide enough for any name: a pipe or a file has no width to fit in.
+# Columns of a pipe or a file, which have no width of their own: enough for any name.
 _UNLIMITED = 10_000
 _COLUMNS = ("model", "read", "write", "migrate", "rule")
 
 
 class Command(BaseCommand):
-    """Print the table of routes, for people or as JSON."""
+    """Print the table of routes, or explain one model."""
 
     help = (
-        "Shows, for every model, the alias that it is read from, written to and migrated on, and the rule that chose "
-        "where it is read. Asks the installed routers and no database: a replica counts as fit, as no command watches."
+        "Shows for every model the alias that it is read from, written to and migrated on, and the rule that chose the "
+        "alias of the read. Asks the installed routers and no database. Every replica counts as fit, because no "
+        "monitor runs in this process."
     )
     requires_system_checks = ("switchyard",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.epilog = (
-            "Rules, in the order they are asked: " + "; ".join(f"{r.name}: {r.description}" for r in RULES) + "."
-        )
+        parser.epilog = "Rules, in their order: " + "; ".join(f"{r.name}: {r.description}" for r in RULES) + "."
         parser.add_argument(
-            "model", nargs="?", help="Explain one model instead, app_label.ModelName: each rule asked, each replica."
+            "model", nargs="?", help="Explain this model, app_label.ModelName: each rule that was tried, each replica."
         )
-        parser.add_argument("--json", action="store_true", help="Print a list of objects, one a model, for programs.")
+        parser.add_argument("--json", action="store_true", help="Print a JSON list with an object for each model.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["model"] and not options["json"]:
@@ -59,7 +58,7 @@ class Command(BaseCommand):
     def _show(self, routes: list[ModelRoute], *, no_color: bool, force_color: bool) -> None:
         terminal = self.stdout.isatty()
         console = Console(
-            file=self.stdout,  # type: ignore[arg-type]  # it writes, which is all that rich asks for
+            file=self.stdout,  # type: ignore[arg-type]  # rich calls only `write()` and `flush()`
             no_color=no_color,
             force_terminal=(terminal or force_color) and not no_color,
             width=None if terminal else _UNLIMITED,
@@ -78,4 +77,4 @@ def _model(label: str) -> type[Model]:
     try:
         return apps.get_model(label)
     except (LookupError, ValueError) as error:
-        raise CommandError(f"'{label}' is no model: give app_label.ModelName, as the table has it.") from error
+        raise CommandError(f"'{label}' is no model: give app_label.ModelName, as in the table of `routes`.") from error

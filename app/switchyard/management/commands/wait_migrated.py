@@ -1,4 +1,4 @@
-"""`wait_migrated`: return when the databases are ready for this code. A gate for start-up; it asks nobody but them."""
+"""`wait_migrated`: end when the databases have the migrations of this code. A gate before the service starts."""
 
 import time
 from typing import Any
@@ -12,13 +12,13 @@ from switchyard.routing.topology.ownership import replicas_of
 
 
 class Command(BaseCommand):
-    """Wait for owners without limit, and for their replicas as long as is asked for.
+    """Wait for the owners without limit, and then for their replicas for `--replica-timeout` seconds.
 
-    A replica that is late is no reason to stay down: the router leaves it alone until it has caught up.
+    A late replica does not keep the service down, because the router reads no replica before it has caught up.
     """
 
     help = "Waits until no required database has a pending migration, then for the replicas to have replayed them."
-    requires_system_checks = ("switchyard",)  # a check of a database would fail where this waits
+    requires_system_checks = ("switchyard",)  # a check that connects would fail where this command waits
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -30,32 +30,35 @@ class Command(BaseCommand):
         self._wait(owners, deadline=None)
         replicas = [replica for owner in owners for replica in replicas_of(owner)]
         for replica in replicas:
-            connections[replica] = connections[replica].copy()  # which asks that server, and none in its place
+            connections[replica] = connections[replica].copy()  # a copy reads this server only: it has no failover
         late = self._wait(replicas, deadline=time.monotonic() + options["replica_timeout"])
         self.stdout.write(f"Not waiting any longer for {', '.join(late)}." if late else "Every database is migrated.")
 
     def _wait(self, aliases: list[str], *, deadline: float | None) -> list[str]:
-        """Poll until none has anything left; return those that have at the deadline. Print one line per change."""
-        said: dict[str, str] = {}
+        """Poll until no alias has a pending migration; return the aliases that still have one at the deadline.
+
+        Print a line for each change of an alias.
+        """
+        printed: dict[str, str] = {}
         while aliases:
             left = {alias: reason for alias in aliases if (reason := _reason(alias))}
             for alias in aliases:
-                if left.get(alias) != said.get(alias):
+                if left.get(alias) != printed.get(alias):
                     self.stdout.write(f"{alias}: {left.get(alias) or 'migrated'}")
                     self.stdout.flush()
             if not left or (deadline is not None and time.monotonic() > deadline):
                 return list(left)
-            aliases, said = list(left), left
+            aliases, printed = list(left), left
             time.sleep(1)
         return []
 
 
 def _reason(alias: str) -> str:
-    """Say why the alias is not ready; nothing when it is."""
+    """Return why the alias is not ready; empty if it is ready."""
     try:
         names = pending(alias)
     except DatabaseError as error:
         return f"cannot be read ({type(error).__name__})"
     finally:
-        connections[alias].close()  # its next state may be another server's
+        connections[alias].close()  # the next connection may lead to another server
     return f"{len(names)} to migrate, first {names[0]}" if names else ""

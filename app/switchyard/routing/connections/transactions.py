@@ -1,24 +1,23 @@
-"""Transactions on several databases in one thread, where code reads as if there were one.
+"""Transactions on several owners in one thread. The policies about them, and the override that allows the second write.
 
-No transaction reaches across databases. Two mistakes follow, each with its policy: a function that should wait for a
-commit and runs at once because it waits on the wrong alias, and rows of two owners that are written inside one block
-and do not roll back together. What `TestCase` opened is no transaction of the program. What is written while
-autocommit is off is not followed: nothing tells where such a transaction ends.
+A transaction covers one database. Two mistakes follow, and each has a policy: `on_commit()` names an alias without a
+transaction and runs its function at once, and one block writes rows of two owners, which do not roll back together.
+
+Transactions that a `TestCase` opened do not count. Writes while autocommit is off do not count either, because no event
+marks the end of such a transaction.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from copy import copy
 from functools import wraps
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
-from switchyard.routing.connection_state import in_program_transaction
+from switchyard.routing.connection_state import in_program_transaction, outermost_program_block
 from switchyard.routing.errors import CrossOwnerTransactionError, EarlyOnCommitError
 from switchyard.routing.policies import enforce, policy_of
 from switchyard.routing.topology.ownership import replicated_by
@@ -26,20 +25,23 @@ from switchyard.routing.topology.ownership import replicated_by
 logger = logging.getLogger(__name__)
 
 _reasons: ContextVar[tuple[str, ...]] = ContextVar("switchyard.cross_owner_writes", default=())
-_on_commit = BaseDatabaseWrapper.on_commit
-
-
-def install() -> None:
-    """Judge `on_commit()` before it runs or keeps its function."""
-    BaseDatabaseWrapper.on_commit = _judged_on_commit  # type: ignore[method-assign]
 
 
 class allow_cross_owner_writes:  # noqa: N801 - used as a function, like the other overrides
-    """Let this be written beside another owner's transaction, in a block or in a function, plain or async."""
+    """Allow writes beside an open transaction of another owner, in a block or in a function, plain or async.
+
+    `reason` says why it is acceptable that one of the writes may be lost. It is logged at level DEBUG.
+    Raises ValueError for an empty reason.
+
+        with transaction.atomic():
+            order.save()
+            with allow_cross_owner_writes(reason="an event more or less does no harm"):
+                Event.objects.create(kind="order")
+    """
 
     def __init__(self, *, reason: str) -> None:
         if not reason.strip():
-            raise ValueError("allow_cross_owner_writes() needs a reason: say why half of it may be lost.")
+            raise ValueError("allow_cross_owner_writes() needs a reason: say why one of the writes may be lost.")
         self._reason = reason
 
     def __enter__(self) -> Self:
@@ -69,57 +71,58 @@ class allow_cross_owner_writes:  # noqa: N801 - used as a function, like the oth
         return cast(F, in_block)
 
 
-def check_on_commit(connection: BaseDatabaseWrapper) -> None:
-    """Apply the policy where a function would not wait: no transaction here, but one on another owner."""
+class ProgramTransaction(NamedTuple):
+    """A transaction of the program on one connection, and the owners that were written inside."""
+
+    block: Any  # the outermost `atomic()` block of the program
+    savepoint: str | None  # the savepoint of that block; only inside a TestCase, or while autocommit is off
+    written: set[str]
+
+
+def check_on_commit(connection: Any) -> None:
+    """Apply the policy if `on_commit()` does not wait here, and a transaction is open on another owner."""
     if in_program_transaction(connection):
         return
-    other = next((each.alias for each in _open_owners() if each.alias != connection.alias), None)
+    other = next((each.alias for each in _connections_in_transaction() if each.alias != connection.alias), None)
     if other is not None:
         enforce(EarlyOnCommitError(alias=connection.alias, other=other))
 
 
-def check_cross_owner_write(connection: BaseDatabaseWrapper) -> None:
-    """Note which owner is about to be written in each open transaction, and apply the policy to a second one."""
+def check_cross_owner_write(connection: Any) -> None:
+    """Record a write on the connection in each open transaction; apply the policy if one has another owner's write."""
     if _reasons.get() or policy_of("cross_owner_transaction") == "allow":
         return
     alias = connection.alias
-    new_to = [written for written in map(_written, _open_owners()) if alias not in written]
-    if others := sorted(set().union(*new_to)):
+    joined = [written for written in map(_written, _connections_in_transaction()) if alias not in written]
+    if others := sorted(set().union(*joined)):
         enforce(CrossOwnerTransactionError(alias=alias, others=" and ".join(f"'{other}'" for other in others)))
-    for written in new_to:
+    for written in joined:
         written.add(alias)
 
 
-def _judged_on_commit(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> None:
-    check_on_commit(self)
-    _on_commit(self, *args, **kwargs)
-
-
-def _open_owners() -> Iterator[BaseDatabaseWrapper]:
+def _connections_in_transaction() -> Iterator[Any]:
     """Yield this thread's connections to owners on which the program has a transaction open."""
     for connection in connections.all(initialized_only=True):
         if in_program_transaction(connection) and replicated_by(connection.alias) is None:
             yield connection
 
 
-def _outermost(connection: BaseDatabaseWrapper) -> int | None:
-    """Return where the program's own outermost block stands among the connection's."""
-    blocks = connection.atomic_blocks
-    return next((at for at, block in enumerate(blocks) if not getattr(block, "_from_testcase", False)), None)
+def _written(connection: Any) -> set[str]:
+    """Return the owners that were written in the connection's transaction. The caller adds to the set.
 
-
-def _written(connection: BaseDatabaseWrapper) -> set[str]:
-    """Return the owners that were written in the connection's transaction, to be added to.
-
-    The set hangs on the outermost block, which Django drops however the transaction ends. A decorator's block is one
-    object for all threads and calls, so a copy that is this transaction's alone takes its place on the connection.
+    `RoutedConnection` drops the record where Django turns autocommit on again. Inside a TestCase autocommit stays off:
+    there another block, or another savepoint of the same block, shows that a new transaction of the program began. A
+    function with one decorator `@atomic(savepoint=False)` has neither, so its calls in one test count as one
+    transaction.
     """
-    at = _outermost(connection)
-    if at is None:  # autocommit is off
+    index = outermost_program_block(connection)
+    if index is None:  # autocommit is off
         return set()
-    block = connection.atomic_blocks[at]
-    written: set[str] | None = vars(block).get("_switchyard_written")
-    if written is None:
-        connection.atomic_blocks[at] = block = copy(block)
-        written = vars(block)["_switchyard_written"] = set()
-    return written
+    block = connection.atomic_blocks[index]
+    # The block that began the transaction has no savepoint, so the list of savepoints may lack the first entry.
+    place = index + len(connection.savepoint_ids) - len(connection.atomic_blocks)
+    savepoint = connection.savepoint_ids[place] if place >= 0 else None
+    known: ProgramTransaction | None = getattr(connection, "program_transaction", None)  # a copy has no record yet
+    if known is None or known.block is not block or known.savepoint != savepoint:
+        known = connection.program_transaction = ProgramTransaction(block, savepoint, set())
+    return known.written

@@ -18,6 +18,7 @@ from switchyard.routing.connections.failover import FailedCursor, report_failure
 from switchyard.routing.connections.fencing import detect_read_only
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
 from switchyard.routing.connections.server_identity import identify
+from switchyard.routing.connections.transactions import ProgramTransaction, check_on_commit
 from switchyard.routing.monitor import monitor, sockets
 from switchyard.routing.topology.ownership import replicas_of, replicated_by
 from switchyard.routing.topology.replication import replication_set
@@ -59,6 +60,8 @@ def _routed_class(backend: Any) -> type[BaseDatabaseWrapper]:
 class RoutedConnection(BaseDatabaseWrapper):
     """The methods that Switchyard overrides on the wrapper of each backend."""
 
+    program_transaction: ProgramTransaction | None = None  # the last one in which an owner was written
+
     def ensure_connection(self) -> None:
         """Open the connection if it is closed; raise at once if its server is known to be down."""
         if self.connection is None and (error := _down_error(self.alias)) is not None:
@@ -71,9 +74,15 @@ class RoutedConnection(BaseDatabaseWrapper):
             raise error
         if not autocommit:
             transaction_begins(self)
+        else:
+            self.program_transaction = None  # before Django runs the functions that waited for the commit
         super().set_autocommit(autocommit, *arguments, **options)
         if autocommit:
             transaction_ended(self)
+
+    def on_commit(self, *arguments: Any, **options: Any) -> None:
+        check_on_commit(self)
+        super().on_commit(*arguments, **options)
 
     def get_new_connection(self, conn_params: Any) -> Any:
         """Return a new driver connection whose socket and server are known to the monitor."""

@@ -1,1 +1,1 @@
-"""Mistakes of the ORM that no connection can see: stale saves, and deletions that reach another owner's rows."""
+"""Mistakes of the ORM that no connection sees: stale saves, and deletions that reach the rows of another owner."""

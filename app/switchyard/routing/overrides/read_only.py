@@ -6,6 +6,7 @@ in the way of replay.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
@@ -70,21 +71,24 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
     def __enter__(self) -> str:
         owner = self._owner
-        alias = _begin(self._where(owner), owner)
+        alias, block = _begin(self._where(owner), owner)
         state = current()
         push(
             state.derive(
-                read_only_aliases={**state.read_only_aliases, owner: alias}, write_blocked=state.write_blocked | {owner}
+                read_only_aliases={**state.read_only_aliases, owner: alias},
+                read_only_block=block,
+                write_blocked=state.write_blocked | {owner},
             )
         )
         return alias
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        alias = current().read_only_aliases[self._owner]
+        state = current()
+        connection = connections[state.read_only_aliases[self._owner]]
+        block = cast(AbstractContextManager[Any], state.read_only_block)
         pop()
-        connection = connections[alias]
         try:
-            atomic(using=alias).__exit__(kind, error, at)
+            block.__exit__(kind, error, at)
         finally:
             if not has_open_transaction(connection) and connection.connection is not None:
                 _run(connection, _statements(connection).after)
@@ -125,23 +129,21 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
         return owner
 
 
-def _begin(alias: str, owner: str) -> str:
-    """Begin the transaction; on the owner if the replica cannot. Return where."""
+def _begin(alias: str, owner: str) -> tuple[str, AbstractContextManager[Any]]:
+    """Begin the transaction; on the owner if the replica cannot. Return where, and the block to leave."""
     connection = connections[alias]
     nested = has_open_transaction(connection)
     try:
-        _begin_on(connection)
+        return alias, _begin_on(connection)
     except (OperationalError, InterfaceError) as error:
         if alias == owner or nested:
             raise
         report_failure(connection, error)
         record_fallback(owner, current(), "down")
-        _begin_on(connections[owner])
-        return owner
-    return alias
+        return owner, _begin_on(connections[owner])
 
 
-def _begin_on(connection: BaseDatabaseWrapper) -> None:
+def _begin_on(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
     statements = Statements() if has_open_transaction(connection) else _statements(connection)
     _run(connection, statements.before)
     block = atomic(using=connection.alias)
@@ -151,6 +153,7 @@ def _begin_on(connection: BaseDatabaseWrapper) -> None:
     except BaseException as error:
         block.__exit__(type(error), error, error.__traceback__)
         raise
+    return block
 
 
 def _statements(connection: BaseDatabaseWrapper) -> Statements:

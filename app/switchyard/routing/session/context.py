@@ -6,6 +6,7 @@ requests and tasks shares one context of the process.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Literal
@@ -27,6 +28,7 @@ class RoutingContext:
         "parent",
         "preference",
         "read_only_aliases",
+        "read_only_block",
         "sticky",
         "unsafe_method",
         "write_allowed",
@@ -43,6 +45,7 @@ class RoutingContext:
         sticky: bool = True,
         write_allowed: frozenset[str] = frozenset(),
         read_only_aliases: Mapping[str, str] = _NO_ALIASES,
+        read_only_block: AbstractContextManager[Any] | None = None,
         write_blocked: frozenset[str] = frozenset(),
         parent: "RoutingContext | None" = None,
     ) -> None:
@@ -54,6 +57,7 @@ class RoutingContext:
         self.sticky = sticky  # writes require their position of the next reads
         self.write_allowed = write_allowed  # read-only owners inside `allow_writes()`
         self.read_only_aliases = read_only_aliases  # owner -> alias of its open read-only transaction
+        self.read_only_block = read_only_block  # the `atomic()` block of the innermost `read_only()`
         self.write_blocked = write_blocked  # owners inside `read_only()`
         self.is_default = not (unsafe_method or preference or read_only_aliases)
 
@@ -66,6 +70,7 @@ class RoutingContext:
             "sticky": self.sticky,
             "write_allowed": self.write_allowed,
             "read_only_aliases": self.read_only_aliases,
+            "read_only_block": self.read_only_block,
             "write_blocked": self.write_blocked,
         }
         return RoutingContext(**{"consistency": self.consistency, **kept, **changes}, parent=self)

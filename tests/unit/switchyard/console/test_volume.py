@@ -1,9 +1,10 @@
-"""The console's figures are the counters' own, per alias and operation."""
+"""The console shows the numbers of the counters, by alias and operation."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.console.volume import OPERATIONS, volumes
+from switchyard.console.volume import volumes
+from switchyard.telemetry.metrics import OPERATIONS
 
 ALIASES = ("default", "replica")
 counts = st.dictionaries(
@@ -21,7 +22,7 @@ def samples(values):
 
 @given(counts)
 def test_volumes__any_counts(values):
-    """Each alias's queries are the sum of its counters over operations and apps."""
+    """The queries of an alias are the sum of its counters over operations and apps."""
     actual = {volume.alias: volume.queries for volume in volumes(ALIASES, samples(values))}
 
     assert actual == {alias: sum(v for key, v in values.items() if key[0] == alias) for alias in ALIASES}
@@ -29,7 +30,7 @@ def test_volumes__any_counts(values):
 
 @given(counts)
 def test_volumes__bars(values):
-    """No bar is wider than the page: the busiest alias fills it."""
+    """No bar is wider than the bar of the busiest alias, which fills the column."""
     widths = [sum(share.percent for share in volume.shares) for volume in volumes(ALIASES, samples(values))]
 
     assert max(widths) < 100.1

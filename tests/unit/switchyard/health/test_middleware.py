@@ -1,4 +1,4 @@
-"""/livez: the process serves, whatever its databases do."""
+"""/livez: the process serves requests, whatever the state of its databases."""
 
 import asyncio
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from switchyard.health.middleware import LivezMiddleware
 
 @pytest.mark.parametrize("host", ["localhost", "10.1.2.3:8000", "no host at all"])
 def test_livez__by_any_name(client: Client, host: str) -> None:
-    """Whatever name a probe calls the service by, it is told that the process lives. No database is allowed here."""
+    """A probe may send any Host header. The test may not use a database."""
     response = client.get("/livez", headers={"host": host})
 
     assert response.status_code == HTTPStatus.OK
@@ -21,15 +21,15 @@ def test_livez__by_any_name(client: Client, host: str) -> None:
 
 
 def test_livez__under_asgi() -> None:
-    """It is the same where requests are served asynchronously."""
+    """An asynchronous server gives the same answer."""
     response = asyncio.run(AsyncClient().get("/livez"))
 
     assert response.status_code == HTTPStatus.OK
 
 
 @pytest.mark.parametrize("path", ["/", "/livez/", "/api/livez", "/readyz"])
-def test_livez__not_asked(path: str) -> None:
-    """Every other path goes on as it came."""
+def test_middleware__other_path(path: str) -> None:
+    """Requests for other paths reach the view unchanged."""
     middleware = LivezMiddleware(lambda request: HttpResponse(request.path))
 
     response = middleware(RequestFactory().get(path))
@@ -38,18 +38,18 @@ def test_livez__not_asked(path: str) -> None:
     assert response.content == path.encode()
 
 
-def test_livez__not_asked_under_asgi() -> None:
+def test_middleware__other_path_under_asgi() -> None:
     """An asynchronous view is awaited."""
 
     async def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(request.path)
 
-    async def ask() -> object:
+    async def respond() -> object:
         answer = LivezMiddleware(view)(RequestFactory().get("/readyz"))
         assert not isinstance(answer, HttpResponse)
         return await answer  # type: ignore[misc]
 
-    response = asyncio.run(ask())
+    response = asyncio.run(respond())
 
     assert isinstance(response, HttpResponse)
     assert response.content == b"/readyz"

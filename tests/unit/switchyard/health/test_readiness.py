@@ -1,4 +1,4 @@
-"""What the states of the aliases come to, and how /readyz says it."""
+"""The status for the states of the aliases, and the answer of /readyz."""
 
 import asyncio
 import logging
@@ -23,22 +23,22 @@ from tests.support.connected import connected
 
 from config.databases import topology
 from switchyard.health import readiness, views
-from switchyard.health.checks import AliasCheck
-from switchyard.health.probes import DEADLINE, AliasState, probe_of
-from switchyard.health.readiness import Readiness, Status, judge
+from switchyard.health.alias_check import AliasCheck
+from switchyard.health.alias_probe import PROBE_TIMEOUT_SECONDS, AliasState, probe_of
+from switchyard.health.readiness import Readiness, Status, status_of
 from switchyard.migrations import migrating
 from switchyard.telemetry import snapshot
-from switchyard.telemetry.families import QUERIES
+from switchyard.telemetry.metrics import QUERIES
 
 UP, DOWN, UNMIGRATED = AliasState.UP, AliasState.DOWN, AliasState.UNMIGRATED
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let no test see what another one's probes found."""
+    """Give each test new probes and a new verdict."""
     probe_of.cache_clear()
     monkeypatch.setattr(views, "_readiness", Readiness())
-    monkeypatch.setattr(readiness, "REMEMBERED", 0.0)
+    monkeypatch.setattr(readiness, "VERDICT_TTL_SECONDS", 0.0)
     yield
     probe_of.cache_clear()
 
@@ -55,7 +55,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Django
 
 @pytest.fixture
 def service(migrated: Path, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """The service on a copy of those files: a database in memory has no connections to close."""
+    """The service on a copy of the migrated files. A database in memory would share one connection."""
     files = copytree(migrated, tmp_path / "databases")
     with django_db_blocker.unblock(), connected(topology({}, data_dir=files).databases):
         yield
@@ -74,24 +74,24 @@ def service(migrated: Path, tmp_path: Path, django_db_blocker: DjangoDbBlocker) 
         (UP, DOWN, DOWN, Status.DEGRADED, Status.DEGRADED),
     ],
 )
-def test_judge__of_states(
+def test_status_of__states(
     default: AliasState, replica: AliasState, legacy: AliasState, before: Status, after: Status
 ) -> None:
-    """An optional owner never makes the service unready, nor does a required one whose replica serves, once ready."""
+    """The service stays ready without an optional owner; once ready, also without an owner whose replica is up."""
     aliases = {"default": default, "replica": replica, "legacy": legacy}
 
-    assert judge(aliases, optional=frozenset({"legacy"}), was_ready=False) is before
-    assert judge(aliases, optional=frozenset({"legacy"}), was_ready=True) is after
+    assert status_of(aliases, optional=frozenset({"legacy"}), was_ready=False) is before
+    assert status_of(aliases, optional=frozenset({"legacy"}), was_ready=True) is after
 
 
-def test_judge__of_a_required_owner_without_replica() -> None:
-    """Its loss makes the service unready at any time."""
-    assert judge({"default": UP, "legacy": DOWN}, optional=frozenset(), was_ready=True) is Status.UNAVAILABLE
+def test_status_of__required_owner_without_replica() -> None:
+    """The loss of such an owner makes the service unready at any time."""
+    assert status_of({"default": UP, "legacy": DOWN}, optional=frozenset(), was_ready=True) is Status.UNAVAILABLE
 
 
 @pytest.mark.usefixtures("service")
 def test_readyz__of_the_migrated_service(client: Client) -> None:
-    """All aliases are up, and nothing else is said."""
+    """The answer shows that all aliases are up, and nothing else."""
     response = client.get("/readyz")
 
     assert response.status_code == HTTPStatus.OK
@@ -100,8 +100,8 @@ def test_readyz__of_the_migrated_service(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("service")
-def test_readyz__in_the_counters(client: Client) -> None:
-    """A probe is no volume: the counters stay as they were."""
+def test_readyz__counters(client: Client) -> None:
+    """Probes do not change the counters of queries."""
     before = queries()
 
     client.get("/readyz")
@@ -111,7 +111,7 @@ def test_readyz__in_the_counters(client: Client) -> None:
 
 @pytest.mark.usefixtures("service")
 def test_readyz__with_migrations_to_apply(client: Client) -> None:
-    """The service is not ready until they are applied."""
+    """The service is not ready until the migrations are applied."""
     with unrecorded("analytics", "reporting"):
         before = client.get("/readyz")
     after = client.get("/readyz")
@@ -123,8 +123,8 @@ def test_readyz__with_migrations_to_apply(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("service")
-def test_readyz__after_it_was_ready_once(client: Client) -> None:
-    """Later migrations, of a newer release, do not take the running one out of service."""
+def test_readyz__new_migrations_after_it_was_ready(client: Client) -> None:
+    """Migrations of a newer release do not make the running release unready."""
     client.get("/readyz")
     with unrecorded("analytics", "reporting"):
         response = client.get("/readyz")
@@ -134,7 +134,7 @@ def test_readyz__after_it_was_ready_once(client: Client) -> None:
 
 @pytest.mark.usefixtures("service")
 def test_readyz__while_a_server_hangs(client: Client) -> None:
-    """The answer comes within the deadline though the server takes connections and never says a word."""
+    """The answer comes within the timeout although the server accepts connections and never answers."""
     with hanging("analytics"):
         started = time.monotonic()
         response = client.get("/readyz")
@@ -142,23 +142,23 @@ def test_readyz__while_a_server_hangs(client: Client) -> None:
 
     assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert response.json()["aliases"]["analytics"] == "down"
-    assert elapsed < DEADLINE + 0.5
+    assert elapsed < PROBE_TIMEOUT_SECONDS + 0.5
 
 
 @pytest.mark.usefixtures("service")
-def test_ask__again_and_again_while_a_server_hangs() -> None:
-    """One thread waits for it, however often it is asked."""
+def test_probe__repeated_while_a_server_hangs() -> None:
+    """One thread waits for the server, however many probes are requested."""
     with hanging("analytics"):
-        answers = {id(AliasCheck(alias="analytics").ask()) for _ in range(20)}
+        results = {id(AliasCheck(alias="analytics").probe()) for _ in range(20)}
         waiting = [thread for thread in threading.enumerate() if thread.name == "switchyard-health-analytics"]
 
-    assert len(answers) == 1
+    assert len(results) == 1
     assert len(waiting) == 1
 
 
 @pytest.mark.usefixtures("service")
 def test_check__while_a_server_hangs(caplog: pytest.LogCaptureFixture) -> None:
-    """The library's own views and commands have an answer in time, too, which names the alias and no host."""
+    """The views and commands of django-health-check get an answer in time, with the alias and without the host."""
     with hanging("analytics"), caplog.at_level(logging.CRITICAL):
         started = time.monotonic()
         result = asyncio.run(AliasCheck(alias="analytics").get_result())
@@ -166,12 +166,12 @@ def test_check__while_a_server_hangs(caplog: pytest.LogCaptureFixture) -> None:
 
     assert isinstance(result.error, ServiceUnavailable)
     assert str(result.error) == "Unavailable: analytics is down"
-    assert elapsed < DEADLINE + 0.5
+    assert elapsed < PROBE_TIMEOUT_SECONDS + 0.5
 
 
 @pytest.mark.usefixtures("service")
 def test_check__of_an_alias_that_is_up() -> None:
-    """The library sees no error, and the alias as the check's label."""
+    """django-health-check gets no error, and the alias as a label."""
     check = AliasCheck(alias="default")
 
     result = asyncio.run(check.get_result())
@@ -182,7 +182,7 @@ def test_check__of_an_alias_that_is_up() -> None:
 
 @pytest.mark.usefixtures("service")
 def test_readyz__of_a_server_that_refuses(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """The body says that the alias is down; the log says with which error; neither names the host."""
+    """The body shows that the alias is down, the log names the class of the error, and the body names no host."""
     with closed_port() as port, connected(elsewhere("legacy", port)), caplog.at_level(logging.INFO):
         response = client.get("/readyz")
 
@@ -192,9 +192,9 @@ def test_readyz__of_a_server_that_refuses(client: Client, caplog: pytest.LogCapt
 
 
 @pytest.mark.usefixtures("service")
-def test_verdict__for_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One request asks, and all others get what it found."""
-    monkeypatch.setattr(readiness, "REMEMBERED", 60.0)
+def test_verdict__concurrent_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request probes the aliases, and all other requests get its verdict."""
+    monkeypatch.setattr(readiness, "VERDICT_TTL_SECONDS", 60.0)
     state, barrier, verdicts = Readiness(), threading.Barrier(8), []
 
     def ask() -> None:
@@ -218,7 +218,7 @@ def queries() -> dict[Any, float]:
 
 @contextmanager
 def unrecorded(alias: str, app: str) -> Iterator[None]:
-    """Let the app's first migration be one that was not applied yet, in this block."""
+    """Make the first migration of the app unapplied inside this block."""
     with connections[alias].cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = %s", [app])
     try:
@@ -232,19 +232,19 @@ def unrecorded(alias: str, app: str) -> Iterator[None]:
 
 
 def elsewhere(alias: str, port: int) -> dict[str, dict[str, Any]]:
-    """Return the databases of the tests, one of them a PostgreSQL behind this port."""
+    """Return the databases of the tests, with the alias on a PostgreSQL server behind this port."""
     server = {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": port}
     return {name: connections[name].settings_dict for name in connections} | {alias: server}
 
 
 @contextmanager
 def hanging(alias: str) -> Iterator[None]:
-    """Put the alias on a server that takes connections and never answers, in this block."""
+    """Put the alias on a server that accepts connections and never answers, inside this block."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with connected(elsewhere(alias, listener.getsockname()[1])):
             yield
-        taken, _address = listener.accept()
-        taken.close()  # lets the waiting thread go
+        accepted, _address = listener.accept()
+        accepted.close()  # ends the waiting thread
     for thread in threading.enumerate():
         if thread.name.startswith("switchyard-health-"):
             thread.join(timeout=10)
@@ -252,7 +252,7 @@ def hanging(alias: str) -> Iterator[None]:
 
 @contextmanager
 def closed_port() -> Iterator[int]:
-    """Yield a port that nobody listens on."""
+    """Yield a port on which no process listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield unused.getsockname()[1]

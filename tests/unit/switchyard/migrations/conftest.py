@@ -1,4 +1,4 @@
-"""Empty SQLite files behind the four aliases, and migrations written for one test."""
+"""Fixtures: empty SQLite files behind the four aliases, and migrations that a test writes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,14 +16,14 @@ __all__ = ["write_migrations"]  # a fixture
 
 @pytest.fixture
 def empty_databases(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Path]:
-    """The aliases of the embedded default, on files of this test only; yields their directory."""
+    """Point the aliases at empty files of this test, and yield their directory."""
     with django_db_blocker.unblock(), connected(topology({}, data_dir=tmp_path).databases):
         yield tmp_path
 
 
 @pytest.fixture
 def tables() -> Callable[[str], set[str]]:
-    """Return what makes the set of an alias' tables."""
+    """Return a function that returns the tables of an alias."""
 
     def names(alias: str) -> set[str]:
         return set(connections[alias].introspection.table_names())
@@ -33,7 +33,7 @@ def tables() -> Callable[[str], set[str]]:
 
 @pytest.fixture
 def recorded() -> Callable[[str], set[str]]:
-    """Return what makes the set of the rows of an alias' django_migrations."""
+    """Return a function that returns the migrations that an alias has recorded."""
 
     def rows(alias: str) -> set[str]:
         with connections[alias].cursor() as cursor:

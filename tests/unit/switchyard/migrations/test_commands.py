@@ -1,4 +1,4 @@
-"""The commands as their users run them: a process, an exit code, what is printed."""
+"""The commands as users run them: a process, its exit code and its output."""
 
 import json
 import os
@@ -17,7 +17,7 @@ APP = Path(__file__).resolve().parents[4] / "app"
 
 
 def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run manage.py with these variables in place of the caller's DATABASE_* ones."""
+    """Run `manage.py` with these variables, and without the caller's `DATABASE_*` variables."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
     return subprocess.run(
         [sys.executable, str(APP / "manage.py"), *arguments],
@@ -40,7 +40,7 @@ type FirstRun = tuple[Path, subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
-    """A data directory that `migrate_all` found empty, and what it said; tests change copies of its files."""
+    """Run `migrate_all` in an empty directory; return both. Tests change copies of the files only."""
     directory = tmp_path_factory.mktemp("first")
     return directory, manage("migrate_all", "--json", DATA_DIR=str(directory))
 
@@ -58,7 +58,7 @@ def test_migrate_all__twice(first_run: FirstRun) -> None:
 
 
 def test_migrate_all__one_alias_broken(tmp_path: Path, first_run: FirstRun) -> None:
-    """The others are migrated, the broken one is told with its error, and the exit code says so."""
+    """The other aliases are migrated, the result names the error of the broken alias, and the exit code is 1."""
     copy(first_run[0] / "default.sqlite3", tmp_path)
     (tmp_path / "analytics.sqlite3").write_text("this is no database, and long enough to be read as one" * 10)
 
@@ -73,7 +73,7 @@ def test_migrate_all__one_alias_broken(tmp_path: Path, first_run: FirstRun) -> N
 
 
 def test_migrate_all__a_migration_fails(tmp_path: Path, first_run: FirstRun) -> None:
-    """A migration that the server refuses fails its alias alone; what was applied before it is counted."""
+    """A migration that the server refuses fails its alias only; the migrations before it count as applied."""
     copy(first_run[0] / "default.sqlite3", tmp_path)
     manage("migrate", "analytics", "--database=analytics", DATA_DIR=str(tmp_path))
     sqlite(tmp_path / "analytics.sqlite3", "CREATE TABLE reporting_analyticsreport (id integer)")
@@ -86,7 +86,7 @@ def test_migrate_all__a_migration_fails(tmp_path: Path, first_run: FirstRun) -> 
 
 
 def test_migrate__replica_as_a_process(tmp_path: Path) -> None:
-    """A replica ends the command with a non-zero code and one line that names the owner."""
+    """On a replica the command fails with one line that names the owner."""
     process = manage("migrate", "--database=replica", DATA_DIR=str(tmp_path))
 
     assert process.returncode == 1
@@ -97,15 +97,15 @@ def test_migrate__replica_as_a_process(tmp_path: Path) -> None:
 
 
 def test_migrate_all__no_data_directory(tmp_path: Path) -> None:
-    """The directory of the embedded databases is made by what makes their tables."""
+    """The command makes the directory of the embedded databases."""
     process = manage("migrate_all", DATA_DIR=str(tmp_path / "not" / "there"))
 
     assert process.returncode == 0, process.stdout
     assert (tmp_path / "not" / "there" / "legacy.sqlite3").exists()
 
 
-def test_migrate__directory_that_cannot_be_made(tmp_path: Path) -> None:
-    """The error names the directory and why it cannot be made."""
+def test_migrate__without_the_right_to_make_the_directory(tmp_path: Path) -> None:
+    """The error names the directory and the reason."""
     (tmp_path / "file").touch()
 
     process = manage("migrate", DATA_DIR=str(tmp_path / "file" / "data"))
@@ -116,7 +116,7 @@ def test_migrate__directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def not_managed(tmp_path_factory: pytest.TempPathFactory, first_run: FirstRun) -> dict[str, str]:
-    """The environment of databases that `migrate_all` migrated with LEGACY_MANAGED=false."""
+    """Run `migrate_all` with LEGACY_MANAGED=false, and return the environment of its databases."""
     environ = {"DATA_DIR": str(tmp_path_factory.mktemp("data")), "LEGACY_MANAGED": "false"}
     copy(first_run[0] / "default.sqlite3", environ["DATA_DIR"])
     manage("migrate_all", **environ)
@@ -133,7 +133,7 @@ def test_migrate_all__legacy_not_managed(not_managed: dict[str, str]) -> None:
 
 
 def test_migrate__legacy_not_managed(not_managed: dict[str, str]) -> None:
-    """Asked for by name, its alias has nothing to apply, and gets no table, not even one to record it in."""
+    """`migrate` on its alias applies nothing and makes no table, not even `django_migrations`."""
     process = manage("migrate", "--database=legacy", **not_managed)
 
     assert process.returncode == 0, process.stderr
@@ -142,14 +142,14 @@ def test_migrate__legacy_not_managed(not_managed: dict[str, str]) -> None:
 
 
 def test_wait_migrated__legacy_not_managed(not_managed: dict[str, str]) -> None:
-    """Nobody waits for the alias."""
+    """The command does not wait for the alias."""
     process = manage("wait_migrated", **not_managed)
 
     assert process.stdout == "Every database is migrated.\n"
 
 
 def test_readyz__legacy_not_managed(not_managed: dict[str, str]) -> None:
-    """The service is ready though nothing is recorded on the alias."""
+    """The service is ready, though the alias has recorded no migration."""
     ask = "from django.test import Client; print(Client(headers={'host': 'localhost'}).get('/readyz').json())"
 
     process = manage("shell", "--no-imports", "--command", ask, **not_managed)
@@ -159,14 +159,14 @@ def test_readyz__legacy_not_managed(not_managed: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("managed", ["true", "false"])
 def test_makemigrations__legacy_managed_or_not(tmp_path: Path, managed: str) -> None:
-    """The migrations fit the models either way."""
+    """The migrations fit the models in both cases."""
     process = manage("makemigrations", "--check", "--dry-run", DATA_DIR=str(tmp_path), LEGACY_MANAGED=managed)
 
     assert (process.returncode, process.stdout) == (0, "No changes detected\n"), process.stderr
 
 
 def test_wait_migrated__until_the_owners_are(tmp_path: Path, first_run: FirstRun) -> None:
-    """It waits while owners have migrations pending, says for what, and ends once they are applied."""
+    """The command prints the pending migrations of each owner, and ends when all are applied."""
     copy(first_run[0] / "legacy.sqlite3", tmp_path)
     waiting = subprocess.Popen(
         [sys.executable, str(APP / "manage.py"), "wait_migrated", "--replica-timeout", "30"],
@@ -186,7 +186,7 @@ def test_wait_migrated__until_the_owners_are(tmp_path: Path, first_run: FirstRun
 
 
 def test_wait_migrated__replica_late(tmp_path: Path, first_run: FirstRun) -> None:
-    """A replica that cannot be read ends the wait after its time-out, with success."""
+    """A replica that cannot be read ends the wait after `--replica-timeout` seconds, with exit code 0."""
     copy(first_run[0] / "default.sqlite3", tmp_path / "owner.sqlite3")
     url = f"sqlite:///{tmp_path}/owner.sqlite3"
     (tmp_path / "no_file.py").write_text(
@@ -207,7 +207,7 @@ def test_wait_migrated__replica_late(tmp_path: Path, first_run: FirstRun) -> Non
 
 
 def test_migrate_all__table(empty_databases: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line per alias tells what became of it."""
+    """The table has a line for each owner, with its result."""
     for alias in ("default", "analytics", "legacy"):
         call_command("migrate", database=alias, verbosity=0)
 

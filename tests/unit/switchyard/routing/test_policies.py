@@ -11,7 +11,7 @@ from legacy.models import Customer
 from switchyard.conf import POLICIES
 from switchyard.routing import CrossOwnerTransactionError, policies
 from switchyard.routing.policies import policy_of
-from switchyard.telemetry.families import VIOLATION_KINDS
+from switchyard.telemetry.metrics import VIOLATION_KINDS
 
 
 def given(**chosen: Any) -> override_settings:

@@ -17,7 +17,8 @@ from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
 from switchyard.routing.session.context import activate
 from switchyard.routing.topology.replication import Replica, replication_set
-from switchyard.telemetry import counters, decisions, families, snapshot
+from switchyard.telemetry import metrics, snapshot
+from switchyard.telemetry.decisions import count_decision
 
 STACKED = ConnectionRouter(("switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"))
 
@@ -26,18 +27,18 @@ type Counts = dict[tuple[str, ...], float]
 
 @contextmanager
 def counting() -> Iterator[Counts]:
-    """Fill a dictionary with what the block added: (alias, operation, reason) -> number."""
+    """Yield a dictionary that holds the increases after the block: (alias, operation, reason) -> number."""
     counts: Counts = {}
     before = snapshot()
     yield counts
     for (name, labels), value in snapshot().items():
-        if name == families.DECISIONS and (added := value - before.get((name, labels), 0.0)):
+        if name == metrics.DECISIONS and (added := value - before.get((name, labels), 0.0)):
             counts[tuple(label for _, label in labels)] = added
 
 
 @contextmanager
 def down() -> Iterator[None]:
-    """Judge the replica down."""
+    """Publish that the replica is down."""
     group = replication_set("default")
     group.replace_snapshot([Replica("replica", "down")])
     try:
@@ -55,7 +56,7 @@ def down() -> Iterator[None]:
     ],
 )
 def test_decisions__stacked_routers(model: type[Model], read: tuple[str, ...]) -> None:
-    """A read is one decision, though two routers are asked; a write is another."""
+    """A read is one decision, although Django asks two routers; a write is another decision."""
     with counting() as counts, activate(context.request_context()):
         STACKED.db_for_read(model)
         STACKED.db_for_read(model)
@@ -66,7 +67,7 @@ def test_decisions__stacked_routers(model: type[Model], read: tuple[str, ...]) -
 
 
 def test_decisions__no_fit_replica() -> None:
-    """The read that the first router leaves to the second one is counted once, with its reason."""
+    """A read that the first router leaves to the second router is counted once, with its reason."""
     with counting() as counts, activate(context.request_context()), down():
         STACKED.db_for_read(User)
         STACKED.db_for_read(User, instance=User(pk=1))
@@ -75,7 +76,7 @@ def test_decisions__no_fit_replica() -> None:
 
 
 def test_decisions__overrides() -> None:
-    """The alias tells which one it was."""
+    """The alias tells which override decided."""
     with counting() as counts:
         with use_primary():
             STACKED.db_for_read(User)
@@ -85,8 +86,8 @@ def test_decisions__overrides() -> None:
     assert counts == {("default", "read", "override"): 1.0, ("replica", "read", "override"): 1.0}
 
 
-def test_decisions__relations_and_looks() -> None:
-    """What sends no query nowhere is not counted: relations, migrations, and who only looks."""
+def test_decisions__without_a_query() -> None:
+    """Relations, migrations and explanations send no query, so they are not counted."""
     with counting() as counts:
         STACKED.allow_relation(User(), User())
         STACKED.allow_migrate("default", "accounts")
@@ -95,12 +96,11 @@ def test_decisions__relations_and_looks() -> None:
     assert counts == {}
 
 
-def test_counter__every_rule() -> None:
-    """Each has a column of its own."""
+def test_count_decision__every_rule() -> None:
+    """Each rule has a cell of its own."""
     with counting() as counts:
-        count = decisions.counter(counters.current())
         for rule in RULES:
-            count(decision("default", rule.name))
-            count(decision("default", rule.name))
+            count_decision(decision("default", rule.name))
+            count_decision(decision("default", rule.name))
 
     assert counts == {("default", "read", rule.name): 2.0 for rule in RULES}

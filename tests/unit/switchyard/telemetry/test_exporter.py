@@ -29,7 +29,7 @@ Serve = Callable[..., "subprocess.Popen[str]"]
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port on which no process listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Start exporters that end with the test."""
+    """Start exporters; they end with the test."""
     started = []
 
     def start(port: int, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
@@ -60,7 +60,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 def scrape(port: int, *, host: str = "127.0.0.1", accept: str = "text/plain") -> tuple[int, str]:
-    """Return status and body of /metrics, once the exporter listens."""
+    """Wait until the exporter listens; return the status and the body of /metrics."""
     request = urllib.request.Request(f"http://{host}:{port}/metrics", headers={"Accept": accept})
     deadline = time.monotonic() + 20
     while True:
@@ -74,7 +74,7 @@ def scrape(port: int, *, host: str = "127.0.0.1", accept: str = "text/plain") ->
 
 
 def samples(body: str) -> dict[str, float]:
-    """Return the number of each alias's calls in a body."""
+    """Return the number of calls on each alias from a body."""
     return {
         sample.labels["alias"]: sample.value
         for family in parse_text(body)
@@ -83,8 +83,8 @@ def samples(body: str) -> dict[str, float]:
     }
 
 
-def test_metrics__before_the_service_came(serve: Serve) -> None:
-    """An exporter that starts first answers 200, with its own version and nothing else."""
+def test_metrics__before_the_service_counts(serve: Serve) -> None:
+    """An exporter that starts before the service answers 200 with its own version only."""
     port = free_port()
     serve(port)
 
@@ -95,7 +95,7 @@ def test_metrics__before_the_service_came(serve: Serve) -> None:
 
 
 def test_metrics__while_the_service_counts(serve: Serve, tmp_path: Path) -> None:
-    """Each scrape shows what has been counted until then."""
+    """Each scrape shows the counts of its moment."""
     port = free_port()
     serve(port)
     scrape(port)
@@ -115,7 +115,7 @@ def test_metrics__as_openmetrics(serve: Serve, tmp_path: Path) -> None:
     port = free_port()
     serve(port)
     counters = Counters(LAYOUT, str(tmp_path))
-    counters.cells()[LAYOUT.column("seconds", "default") + 1] += 4.0
+    counters.cells()[LAYOUT.index_of("seconds", "default") + 1] += 4.0
 
     status, body = scrape(port, accept="application/openmetrics-text; version=1.0.0")
 
@@ -126,7 +126,7 @@ def test_metrics__as_openmetrics(serve: Serve, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_address__by_default(serve: Serve, host: str) -> None:
-    """IPv4 and IPv6 are both answered, as far as the machine has them."""
+    """The exporter answers on IPv4 and on IPv6, if the machine has them."""
     if host == "[::1]" and not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
     port = free_port()
@@ -137,7 +137,7 @@ def test_address__by_default(serve: Serve, host: str) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_signal__to_end(serve: Serve, ending: signal.Signals) -> None:
-    """It ends at once and well, without a word."""
+    """The exporter ends with exit status 0 and without output."""
     port = free_port()
     process = serve(port)
     scrape(port)
@@ -150,7 +150,7 @@ def test_signal__to_end(serve: Serve, ending: signal.Signals) -> None:
 
 
 def test_port__in_use(serve: Serve) -> None:
-    """One line says which port, why, and what to do."""
+    """One line names the port, the cause and the remedy."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         process = serve(port, "--address", "127.0.0.1")
@@ -164,7 +164,7 @@ def test_port__in_use(serve: Serve) -> None:
 
 
 def test_memory__of_the_process(serve: Serve, tmp_path: Path) -> None:
-    """It stays small, because it loads neither Django nor a driver."""
+    """The process stays small, because it loads neither Django nor a driver."""
     Counters(LAYOUT, str(tmp_path)).open()
     port = free_port()
     process = serve(port, COVERAGE_PROCESS_CONFIG="", COVERAGE_PROCESS_START="")

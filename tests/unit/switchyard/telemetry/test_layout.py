@@ -1,4 +1,4 @@
-"""Where each number stands in a row."""
+"""The cell of each number in a row."""
 
 import string
 
@@ -30,34 +30,36 @@ PAIRS = Layout(
 
 
 @given(layouts)
-def test_column__of_every_child(layout: Layout) -> None:
-    """Each child has cells of its own, side by side, and together they fill the row."""
+def test_index_of__of_every_child(layout: Layout) -> None:
+    """Each child has cells of its own, and all children together fill the row without gaps."""
     starts = [
-        layout.column(family.name, *values)
-        for family, children in layout.children([0.0] * layout.cells)
+        layout.index_of(family.name, *values)
+        for family, children in layout.children([0.0] * layout.cell_count)
         for values, _cells in children
     ]
-    widths = [family.width for family, children in layout.children([0.0] * layout.cells) for _child in children]
+    widths = [
+        family.cells_per_child for family, children in layout.children([0.0] * layout.cell_count) for _child in children
+    ]
 
     assert starts == [sum(widths[:number]) for number in range(len(widths))]
-    assert sum(widths) == layout.cells
+    assert sum(widths) == layout.cell_count
 
 
 @given(layouts)
 def test_json__round_trip(layout: Layout) -> None:
-    """A reader knows from the JSON alone what the writer knew."""
+    """The layout read from the JSON equals the written layout."""
     assert Layout.from_json(layout.to_json()) == layout
 
 
 @given(layouts, st.data())
 def test_children__of_a_row(layout: Layout, data: st.DataObject) -> None:
-    """What was written at a child's column is read as that child's, and nobody else's."""
-    everyone = [
-        (family.name, child) for family, children in layout.children([0.0] * layout.cells) for child, _ in children
+    """A number written at the index of a child is read as that child's number, and as no other child's."""
+    every_child = [
+        (family.name, child) for family, children in layout.children([0.0] * layout.cell_count) for child, _ in children
     ]
-    name, child = data.draw(st.sampled_from(everyone))
-    row = [0.0] * layout.cells
-    row[layout.column(name, *child)] = 7.0
+    name, child = data.draw(st.sampled_from(every_child))
+    row = [0.0] * layout.cell_count
+    row[layout.index_of(name, *child)] = 7.0
 
     found = [
         (family.name, values) for family, children in layout.children(row) for values, cells in children if sum(cells)
@@ -67,18 +69,31 @@ def test_children__of_a_row(layout: Layout, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "same_as"),
+    ("child", "same_as"),
     [
         (("before", "never heard of"), ("before", "other")),
-        (("pairs", ("new", "postgresql"), "w"), ("pairs", ("other", "other"), "w")),
+        (("pairs", "new", "postgresql", "w"), ("pairs", "other", "other", "w")),
     ],
 )
-def test_column__of_a_value_outside_the_closed_set(column: tuple[str, ...], same_as: tuple[str, ...]) -> None:
-    """Unknown values are counted as "other", all labels of their axis together."""
-    assert PAIRS.column(*column) == PAIRS.column(*same_as)
+def test_index_of__of_a_value_outside_the_closed_set(child: tuple[str, ...], same_as: tuple[str, ...]) -> None:
+    """Unknown values count as "other" in all labels of their axis."""
+    assert PAIRS.index_of(*child) == PAIRS.index_of(*same_as)
 
 
-def test_column__where_there_is_no_other() -> None:
-    """An axis without "other" refuses a value it does not know: nothing is counted under a wrong name."""
+def test_index_of__unknown_value_without_other() -> None:
+    """An axis without "other" refuses an unknown value: nothing is counted under a wrong name."""
     with pytest.raises(ValueError, match=r"operation.*rename"):
-        PAIRS.column("pairs", ("x", "postgresql"), "rename")
+        PAIRS.index_of("pairs", "x", "postgresql", "rename")
+
+
+@pytest.mark.parametrize("label_values", [(), ("x", "postgresql"), ("x", "postgresql", "r", "r")])
+def test_index_of__wrong_number_of_values(label_values: tuple[str, ...]) -> None:
+    """The error names the metric, its labels and the number of values."""
+    with pytest.raises(ValueError, match=rf"^pairs takes 3 .*alias, vendor, operation.* not {len(label_values)}\."):
+        PAIRS.index_of("pairs", *label_values)
+
+
+def test_index_of__unknown_metric() -> None:
+    """The error names the metric, and the file in which a metric is added."""
+    with pytest.raises(ValueError, match=r"^Unknown metric 'after'.*Family.*switchyard/telemetry/metrics\.py"):
+        PAIRS.index_of("after")

@@ -1,4 +1,4 @@
-"""Runs the tests of the small project in `project/`, as its developers would: each run is a process of its own."""
+"""Run the tests of the small project in `project/`, as its developers would: each run is a process of its own."""
 
 import json
 import os
@@ -16,14 +16,14 @@ ORDERS = (("default", "replica"), ("replica", "default"))
 
 
 def databases(entry: Mapping[str, Any], order: tuple[str, ...]) -> str:
-    """Return DATABASES as JSON: the entry as `default`, and again as its mirror `replica`, in this order."""
+    """Return DATABASES as JSON, in this order: `default` with the entry, and `replica` as its mirror."""
     mirror = {**entry, "TEST": {"MIRROR": "default"}}
     entries = {"default": entry, "replica": mirror}
     return json.dumps({alias: entries[alias] for alias in order})
 
 
-def passed(directory: Path, given: str, *command: str) -> str:
-    """Run Python's command on a copy of the project in the directory; return what it says when its tests pass."""
+def passed(directory: Path, databases_json: str, *command: str) -> str:
+    """Run the Python command on a copy of the project in the directory; return its output if its tests pass."""
     shutil.copytree(Path(__file__).with_name("project"), directory, dirs_exist_ok=True)
     (directory / "conftest.py").write_text('pytest_plugins = ["switchyard.testing.fixtures"]\n')
     (directory / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
@@ -32,7 +32,7 @@ def passed(directory: Path, given: str, *command: str) -> str:
         cwd=directory,
         env={
             **os.environ,
-            "DATABASES": given,
+            "DATABASES": databases_json,
             "DJANGO_SETTINGS_MODULE": "settings",
             "PYTHONPATH": os.pathsep.join([str(ROOT / "app"), str(directory)]),
         },
@@ -41,8 +41,8 @@ def passed(directory: Path, given: str, *command: str) -> str:
         check=False,
         timeout=120,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert "accessed by other users" not in said, said
-    assert "Exception ignored" not in said, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "accessed by other users" not in output, output
+    assert "Exception ignored" not in output, output
+    return output

@@ -1,4 +1,4 @@
-"""Mirrors that share their owner's connection, on SQLite. What they must do is said by project/shop/tests.py."""
+"""Mirrors that share the connection of their owner, on SQLite. project/shop/tests.py holds the expectations."""
 
 from pathlib import Path
 
@@ -18,30 +18,30 @@ PAIR = {"default": MEMORY, "replica": {**MEMORY, "TEST": {"MIRROR": "default"}}}
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("entry", [MEMORY, FILE], ids=["memory", "file"])
 @pytest.mark.parametrize("command", [DJANGO, PYTEST], ids=["django", "pytest"])
-def test_mirrors__either_runner(
+def test_shared_mirrors__runners(
     tmp_path: Path, command: tuple[str, ...], entry: dict[str, str], order: tuple[str, ...]
 ) -> None:
-    """Every expectation holds by Django's runner and by pytest, whichever alias DATABASES names first."""
+    """The expectations hold with Django's runner and with pytest, whichever alias DATABASES names first."""
     assert "FAILED" not in passed(tmp_path, databases(entry, order), *command)
 
 
 @pytest.mark.parametrize(("method", "order"), [("fork", ORDERS[0]), ("spawn", ORDERS[1])])
-def test_mirrors__parallel_workers(tmp_path: Path, method: str, order: tuple[str, ...]) -> None:
-    """In a worker the mirror follows its owner to the worker's clone."""
-    said = passed(tmp_path, databases(MEMORY, order), "start.py", method, "test", "shop", "--parallel", "2")
+def test_runner__parallel_workers(tmp_path: Path, method: str, order: tuple[str, ...]) -> None:
+    """In a worker the mirror uses the clone of its owner."""
+    output = passed(tmp_path, databases(MEMORY, order), "start.py", method, "test", "shop", "--parallel", "2")
 
-    assert said.count("Cloning") == 2
+    assert output.count("Cloning") == 2
 
 
-def test_mirrors__plain_django(tmp_path: Path) -> None:
-    """Without the runner the same tests fail: they could tell."""
+def test_runner__plain_django(tmp_path: Path) -> None:
+    """With Django's own runner the same tests fail, so they test the mirrors."""
     plain = (*DJANGO, "--testrunner", "django.test.runner.DiscoverRunner")
     with pytest.raises(AssertionError, match="table is locked"):
         passed(tmp_path, databases(MEMORY, ORDERS[0]), *plain)
 
 
 def test_shared_mirrors__undone_afterwards() -> None:
-    """A mirror is one inside the block, also when blocks are nested, and Django's own connection after it."""
+    """The alias is a mirror inside the block, also in nested blocks, and has Django's own connection afterwards."""
     create_connection = connections.create_connection
     with connected(PAIR), shared_mirrors():
         with shared_mirrors():
@@ -56,17 +56,17 @@ def test_shared_mirrors__undone_afterwards() -> None:
     assert connections.create_connection == create_connection
 
 
-def test_shared_mirrors__judged_before() -> None:
-    """What was started before there were test databases ends: it judges other servers than the tests use."""
+def test_shared_mirrors__running_monitor() -> None:
+    """The block stops a monitor that was started before, because it watches other databases than the tests use."""
     monitor.start()
     with connected(PAIR), shared_mirrors():
-        judged = monitor.running()
+        running = monitor.running()
 
-    assert not judged
+    assert not running
 
 
-def test_shared_mirrors__a_copy() -> None:
-    """A copy of a mirror's wrapper is one with a connection of its own."""
+def test_mirror__copy() -> None:
+    """A copy of a mirror has a connection of its own."""
     with connected(PAIR), shared_mirrors():
         connections["replica"].creation.set_as_test_mirror(connections.settings["default"])
         copied = connections["replica"].copy()

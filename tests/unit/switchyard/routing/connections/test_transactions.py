@@ -1,9 +1,10 @@
-"""Transactions of two owners in one thread, on real SQLite connections, with those that TestCase opens and without."""
+"""Transactions of two owners in one thread, on real SQLite connections, inside a TestCase and outside."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -11,6 +12,8 @@ from django.db import connections, transaction
 from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django.plugin import DjangoDbBlocker
+from tests.support.connected import connected
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -36,19 +39,19 @@ def policy(**chosen: str) -> override_settings:
 
 @pytest.fixture
 def strict() -> Iterator[None]:
-    """Raise where two owners are written."""
+    """Raise an error for the write of a second owner."""
     with policy(cross_owner_transaction="raise"):
         yield
 
 
 def write(alias: str) -> None:
-    """Write to the owner, whatever row: a statement that changes nothing."""
+    """Send a write to the owner. The statement changes no row."""
     with allow_writes("legacy", reason="a test"), connections[alias].cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE id < 0")
 
 
 def crosses(block: Callable[[], object]) -> bool:
-    """Tell whether the block is refused."""
+    """Return True if the block is refused."""
     try:
         block()
     except CrossOwnerTransactionError:
@@ -62,7 +65,7 @@ def crosses(block: Callable[[], object]) -> bool:
 def test_on_commit__while_another_owners_transaction_is_open(
     using: str | None, robust: bool, seen: list[tuple[str, str]]
 ) -> None:
-    """It would run at once: refused and counted, with the alias that is meant, and not run."""
+    """The function would run at once: the call is refused and counted, the error names the open alias."""
     ran: list[int] = []
     refused = rf"on '{using or 'default'}' runs at once.*a transaction is open on 'analytics'.*using=\"analytics\""
     with transaction.atomic(using="analytics"), pytest.raises(EarlyOnCommitError, match=refused):
@@ -72,8 +75,8 @@ def test_on_commit__while_another_owners_transaction_is_open(
 
 
 @plain
-def test_on_commit__where_it_waits_or_nothing_is_open(seen: list[tuple[str, str]]) -> None:
-    """In a transaction of its own alias, on none, and beside one on a replica, it does what Django says."""
+def test_on_commit__in_its_own_transaction_or_without_any(seen: list[tuple[str, str]]) -> None:
+    """In a transaction of its own alias, without a transaction, and beside one on a replica, Django decides."""
     ran: list[int] = []
     with transaction.atomic(using="analytics"), transaction.atomic():
         transaction.on_commit(lambda: ran.append(1))
@@ -88,8 +91,8 @@ def test_on_commit__where_it_waits_or_nothing_is_open(seen: list[tuple[str, str]
 
 @pytest.mark.parametrize(("chosen", "counted"), [("warn", 1), ("allow", 0)])
 @plain
-def test_on_commit__where_the_policy_lets_it_run(chosen: str, counted: int, seen: list[tuple[str, str]]) -> None:
-    """It runs at once."""
+def test_on_commit__with_a_policy_that_allows_it(chosen: str, counted: int, seen: list[tuple[str, str]]) -> None:
+    """The function runs at once."""
     ran: list[int] = []
     with policy(early_on_commit=chosen), transaction.atomic(using="analytics"):
         transaction.on_commit(lambda: ran.append(1))
@@ -100,7 +103,7 @@ def test_on_commit__where_the_policy_lets_it_run(chosen: str, counted: int, seen
 
 @in_testcase
 def test_on_commit__inside_a_testcase() -> None:
-    """What TestCase opened is no transaction, on either side."""
+    """A transaction that TestCase opened does not count, on either alias."""
     transaction.on_commit(lambda: None)
     with transaction.atomic(using="analytics"), pytest.raises(EarlyOnCommitError):
         transaction.on_commit(lambda: None)
@@ -110,7 +113,7 @@ WRITES: dict[str, tuple[Callable[[], object], bool]] = {}
 
 
 def case(*, refused: bool) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Take down a block and whether it is refused."""
+    """Add the block to WRITES."""
 
     def named(block: Callable[[], object]) -> Callable[[], object]:
         WRITES[block.__name__] = block, refused
@@ -212,6 +215,24 @@ def one_decorator_for_both_calls() -> None:
 
 
 @case(refused=False)
+def one_decorator_again_after_the_commit() -> None:
+    @transaction.atomic
+    def decorated(alias: str) -> None:
+        write(alias)
+        if alias == "default":
+            transaction.on_commit(lambda: decorated("analytics"))
+
+    decorated("default")
+
+
+@case(refused=False)
+def without_savepoints() -> None:
+    for alias in ("default", "analytics"):
+        with transaction.atomic(savepoint=False):
+            write(alias)
+
+
+@case(refused=False)
 def reads() -> None:
     with transaction.atomic():
         write("default")
@@ -219,7 +240,7 @@ def reads() -> None:
 
 
 @case(refused=False)
-def waived() -> None:
+def allowed() -> None:
     with transaction.atomic():
         write("default")
         with allow_cross_owner_writes(reason="a test"):
@@ -228,7 +249,7 @@ def waived() -> None:
 
 
 @case(refused=True)
-def after_the_waiver() -> None:
+def after_the_override() -> None:
     with transaction.atomic():
         write("default")
         with allow_cross_owner_writes(reason="a test"), allow_cross_owner_writes(reason="another"):
@@ -239,21 +260,21 @@ def after_the_waiver() -> None:
 @pytest.mark.parametrize(("block", "refused"), WRITES.values(), ids=WRITES)
 @plain
 def test_write__to_two_owners(block: Callable[[], object], refused: bool, strict: None) -> None:
-    """It is refused where one would stay when the other is rolled back."""
+    """A write is refused if one owner would keep its rows when the other rolls back."""
     assert crosses(block) == refused
-    assert not crosses(one_after_the_other)  # nothing is left behind
+    assert not crosses(one_after_the_other)  # the block left no record
 
 
 @pytest.mark.parametrize(("block", "refused"), WRITES.values(), ids=WRITES)
 @in_testcase
 def test_write__inside_a_testcase(block: Callable[[], object], refused: bool, strict: None) -> None:
-    """The same holds where a TestCase has transactions open on all of them."""
+    """The same writes are refused while a TestCase has transactions open on all aliases."""
     assert crosses(block) == refused
 
 
 @plain
 def test_write__before_its_sql(strict: None, seen: list[tuple[str, str]]) -> None:
-    """The second owner's write never reaches it; the error names both and the way out."""
+    """The write never reaches the second owner; the error names both owners and the override."""
     said = r"A write on 'analytics' inside a transaction in which 'default' was written.*allow_cross_owner_writes\("
     with transaction.atomic():
         User.objects.create(username="a")
@@ -263,9 +284,23 @@ def test_write__before_its_sql(strict: None, seen: list[tuple[str, str]]) -> Non
     assert seen == [("cross_owner_transaction", "analytics")]
 
 
+def test_write__after_a_lost_connection(strict: None, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
+    """A connection that was closed inside its transaction leaves no written owner to the next call."""
+
+    @transaction.atomic
+    def decorated(alias: str) -> None:
+        check_cross_owner_write(connections[alias])
+        connections["default"].close()
+
+    files = {alias: {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / alias} for alias in DATABASES}
+    with django_db_blocker.unblock(), connected(files):
+        decorated("default")
+        assert not crosses(lambda: decorated("analytics"))
+
+
 @plain
-def test_write__where_the_policy_warns(seen: list[tuple[str, str]]) -> None:
-    """It goes on, and is counted once for each owner that joins a transaction."""
+def test_write__with_the_policy_warn(seen: list[tuple[str, str]]) -> None:
+    """The write goes on, and is counted once for each owner that joins a transaction."""
     with transaction.atomic():
         for alias in ("default", "analytics", "default", "analytics", "legacy"):
             write(alias)
@@ -276,8 +311,8 @@ def test_write__where_the_policy_warns(seen: list[tuple[str, str]]) -> None:
 
 
 @plain
-def test_write__where_the_policy_allows(seen: list[tuple[str, str]]) -> None:
-    """Nothing is noted."""
+def test_write__with_the_policy_allow(seen: list[tuple[str, str]]) -> None:
+    """Nothing is counted."""
     with policy(cross_owner_transaction="allow"):
         two_owners_in_one_transaction()
 
@@ -285,11 +320,11 @@ def test_write__where_the_policy_allows(seen: list[tuple[str, str]]) -> None:
 
 
 @plain
-def test_waiver__as_a_decorator(strict: None, caplog: pytest.LogCaptureFixture) -> None:
-    """Of a function, plain or async; its reason is logged."""
+def test_allow_cross_owner_writes__as_a_decorator(strict: None, caplog: pytest.LogCaptureFixture) -> None:
+    """The decorator allows the writes of a plain and of an async function, and logs its reason."""
     caplog.set_level(logging.DEBUG, "switchyard.routing.connections.transactions")
-    waiver = allow_cross_owner_writes(reason="only a test")
-    waived_writes = waiver(two_owners_in_one_transaction)
+    override = allow_cross_owner_writes(reason="only a test")
+    allowed_writes = override(two_owners_in_one_transaction)
 
     async def crosses_in_a_thread() -> bool:
         try:
@@ -297,17 +332,17 @@ def test_waiver__as_a_decorator(strict: None, caplog: pytest.LogCaptureFixture) 
         finally:
             await sync_to_async(connections.close_all)()
 
-    waived_writes()
-    assert waived_writes.__name__ == "two_owners_in_one_transaction"
+    allowed_writes()
+    assert allowed_writes.__name__ == "two_owners_in_one_transaction"
     assert caplog.messages == ["Writes across owners are allowed: only a test"]
 
-    assert asyncio.run(waiver(crosses_in_a_thread)()) is False
+    assert asyncio.run(override(crosses_in_a_thread)()) is False
     assert asyncio.run(crosses_in_a_thread()) is True
 
 
 @pytest.mark.parametrize("reason", ["", "  "])
-def test_waiver__without_a_reason(reason: str) -> None:
-    """It is refused."""
+def test_allow_cross_owner_writes__without_a_reason(reason: str) -> None:
+    """An empty reason is refused."""
     with pytest.raises(ValueError, match="needs a reason"):
         allow_cross_owner_writes(reason=reason)
 
@@ -320,7 +355,7 @@ def test_waiver__without_a_reason(reason: str) -> None:
 )
 @in_testcase
 def test_write__any_order(steps: list[str]) -> None:
-    """Refused is a write exactly where some open transaction has seen a write of another owner and none of this one."""
+    """A write is refused exactly if an open transaction has a write of another owner and none of this owner."""
     open_blocks: list[str] = []
     written: dict[str, set[str]] = {}
     with policy(cross_owner_transaction="raise"), ExitStack() as all_blocks:

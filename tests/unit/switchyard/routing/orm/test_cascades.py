@@ -1,4 +1,4 @@
-"""What a deletion may reach: rows of the parent's owner, and no one else's."""
+"""A deletion may reach rows of the parent's owner, and no rows of another owner."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,12 +29,12 @@ REACHES = (
 
 
 def family(on_delete: Any) -> tuple[Any, Any]:
-    """Make a parent in one owner's app and a child in another's: in apps of their own, for the checks refuse them."""
-    parted = Apps(["accounts", "analytics"])
+    """Make a parent in one owner's app and a child in another's. A registry of their own hides them from the checks."""
+    registry = Apps(["accounts", "analytics"])
 
     class Parent(models.Model):
         class Meta:
-            apps = parted
+            apps = registry
             app_label = "accounts"
             db_table = "accounts_user"
 
@@ -45,7 +45,7 @@ def family(on_delete: Any) -> tuple[Any, Any]:
         parent = models.ForeignKey(Parent, on_delete, null=True, db_constraint=False)
 
         class Meta:
-            apps = parted
+            apps = registry
             app_label = "analytics"
 
         def __str__(self) -> str:
@@ -56,10 +56,10 @@ def family(on_delete: Any) -> tuple[Any, Any]:
 
 @pytest.fixture
 def listening() -> Iterator[None]:
-    """Somebody listens to every deletion, so that Django loads what it deletes."""
+    """Connect a receiver to every deletion, so that Django loads the rows before it deletes them."""
 
     def listen(**_signal: object) -> None:
-        """Do nothing about it."""
+        """Do nothing."""
 
     pre_delete.connect(listen)
     yield
@@ -68,7 +68,7 @@ def listening() -> Iterator[None]:
 
 @pytest.mark.parametrize("on_delete", ACTIONS)
 def test_cascade__across_owners(on_delete: Any, seen: list[tuple[str, str]]) -> None:
-    """Whatever would become of the children: it is refused before SQL, named with what to do, and counted."""
+    """With each `on_delete` the deletion is refused before SQL and counted, and the error names the remedy."""
     parent, _ = family(on_delete)
 
     with assert_queries(), pytest.raises(CrossOwnerCascadeError, match=REACHES):
@@ -79,7 +79,7 @@ def test_cascade__across_owners(on_delete: Any, seen: list[tuple[str, str]]) -> 
 
 @pytest.mark.usefixtures("listening")
 def test_cascade__that_loads_the_children() -> None:
-    """So it is where Django would begin with a SELECT on the parent's database, for a set of parents too."""
+    """The deletion is refused before the SELECT on the parent's database, for a queryset of parents as well."""
     parent, _ = family(models.CASCADE)
     user = User.objects.create(username="ada")
 
@@ -90,7 +90,7 @@ def test_cascade__that_loads_the_children() -> None:
 
 
 def test_cascade__of_children_of_children() -> None:
-    """What hangs on rows of the parent's own database is judged when they are found there."""
+    """Relations of the children are checked when Django has loaded the children."""
     user = User.objects.create(username="ada")
     LogEntry.objects.create(user=user, action_flag=1)
     parent, _ = family(models.DO_NOTHING)
@@ -123,8 +123,8 @@ def test_cascade__of_children_of_children() -> None:
 
 
 def test_cascade__by_a_generic_relation() -> None:
-    """A generic relation takes a deletion with it as a foreign key does."""
-    parted = Apps(["accounts", "analytics"])
+    """A deletion over a generic relation is refused as over a foreign key."""
+    registry = Apps(["accounts", "analytics"])
 
     class Mark(models.Model):
         content_type = models.ForeignKey(ContentType, models.CASCADE, related_name="+")
@@ -132,7 +132,7 @@ def test_cascade__by_a_generic_relation() -> None:
         marked = GenericForeignKey()
 
         class Meta:
-            apps = parted
+            apps = registry
             app_label = "analytics"
 
         def __str__(self) -> str:
@@ -142,7 +142,7 @@ def test_cascade__by_a_generic_relation() -> None:
         marks = GenericRelation(Mark)
 
         class Meta:
-            apps = parted
+            apps = registry
             app_label = "accounts"
 
         def __str__(self) -> str:
@@ -156,15 +156,15 @@ def test_cascade__by_a_generic_relation() -> None:
 
 
 def test_cascade__that_the_admin_would_show() -> None:
-    """The admin's page that asks whether to delete looks for the children as a deletion does."""
+    """The admin's confirmation page looks for the children as a deletion does, and is refused."""
     parent, _ = family(models.CASCADE)
 
     with assert_queries(), pytest.raises(CrossOwnerCascadeError, match=REACHES):
         NestedObjects(using="default", origin=None).collect([parent(pk=1)])
 
 
-def test_cascade__left_alone() -> None:
-    """With DO_NOTHING the parent goes, and the children's database is not asked."""
+def test_cascade__do_nothing() -> None:
+    """With DO_NOTHING the parent is deleted, and no query goes to the children's database."""
     parent, _ = family(models.DO_NOTHING)
     user = User.objects.create(username="ada")
 
@@ -183,16 +183,16 @@ def test_cascade__inside_one_owner() -> None:
     assert user.delete() == (2, {"accounts.User": 1, "admin.LogEntry": 1})
 
 
-def test_cascade__of_a_parent_where_it_is_not(seen: list[tuple[str, str]]) -> None:
-    """A parent on another owner's alias is the mistake that is named, not its children there."""
+def test_cascade__of_a_parent_on_another_owners_alias(seen: list[tuple[str, str]]) -> None:
+    """The error names the parent on the wrong alias, not its children there."""
     with assert_queries(), pytest.raises(MisplacedWriteError, match=r"accounts\.User was refused on 'analytics'"):
         User(pk=1).delete(using="analytics")
 
     assert seen == [("misplaced_write", "analytics")]
 
 
-def test_cascade__to_a_model_that_nobody_owns() -> None:
-    """Where its rows are is not known, so nothing is refused."""
+def test_cascade__to_a_model_without_owner() -> None:
+    """The place of its rows is unknown, so the deletion is allowed."""
     parent, child = family(models.CASCADE)
 
     with override_settings(SWITCHYARD={**settings.SWITCHYARD, "OWNERS": {"accounts": "default"}}):

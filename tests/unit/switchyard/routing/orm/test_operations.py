@@ -1,4 +1,4 @@
-"""RunPython and RunSQL ask the routers: on an alias that does not own the app they do not run."""
+"""RunPython and RunSQL ask the routers. They do not run on an alias that does not own the app."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ DATABASES = ["default", "replica", "analytics", "legacy"]
 
 
 def apply(alias: str, operation: Operation) -> None:
-    """Apply a migration of the app `accounts` that holds this one operation."""
+    """Apply a migration of the app `accounts` with this operation."""
     migration = Migration("0002_by_hand", "accounts")
     migration.operations = [operation]
     with connections[alias].schema_editor(atomic=False) as editor:
@@ -23,7 +23,7 @@ def apply(alias: str, operation: Operation) -> None:
 @pytest.mark.parametrize(("alias", "expected"), [("default", ["default"]), ("analytics", []), ("replica", [])])
 @pytest.mark.django_db(databases=DATABASES, transaction=True)
 def test_run_python__on_each_alias(alias: str, expected: list[str]) -> None:
-    """It runs on the owner, whose alias it sees, and nowhere else."""
+    """The function runs on the owner only, and sees the alias of the owner."""
     seen: list[str] = []
 
     def note(_apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -36,7 +36,7 @@ def test_run_python__on_each_alias(alias: str, expected: list[str]) -> None:
 
 @pytest.mark.django_db(databases=DATABASES, transaction=True)
 def test_run_sql__on_each_alias() -> None:
-    """Its SQL reaches the owner's server, and no other."""
+    """The SQL reaches the server of the owner only."""
     operation = RunSQL("DELETE FROM no_such_table")
     apply("analytics", operation)
     apply("replica", operation)

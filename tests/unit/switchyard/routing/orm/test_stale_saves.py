@@ -1,4 +1,4 @@
-"""Full saves of what a replica gave, on real SQLite connections. A replica that lags is in the integration tests."""
+"""Full saves of instances from a replica, on real SQLite connections. The integration tests have a lagging replica."""
 
 import copy
 import pickle
@@ -23,27 +23,27 @@ pytestmark = pytest.mark.django_db(databases=["default", "replica"], transaction
 
 @pytest.fixture
 def ada() -> User:
-    """A user as the replica gave it."""
+    """Return a user that was read from the replica."""
     User.objects.create(username="ada", email="old@example.org")
     return User.objects.using("replica").get()
 
 
 @pytest.fixture
 def kind() -> Iterator[Kind]:
-    """A row with a field of each kind, as the replica gave it."""
+    """Yield a row with a field of each kind that was read from the replica."""
     with made("default"):
         Kind.objects.create()
         yield Kind.objects.using("replica").get()
 
 
 def change(instance: Model, **values: Any) -> None:
-    """Change the row on the owner behind the instance's back."""
+    """Change the owner's row; the instance does not see it."""
     type(instance)._base_manager.using("default").filter(pk=instance.pk).update(**values)
 
 
-def kept(instance: Model) -> dict[str, Any]:
-    """Return what is kept of the replica's values."""
-    return stale_saves._read(instance)
+def recorded(instance: Model) -> dict[str, Any]:
+    """Return the recorded values of the replica."""
+    return stale_saves._recorded(instance)
 
 
 def policy(**stale_save: Any) -> override_settings:
@@ -52,7 +52,7 @@ def policy(**stale_save: Any) -> override_settings:
 
 
 def test_save__of_a_stale_instance(ada: User) -> None:
-    """It is refused: model, key, the fields that differ, and what to do; nothing is written."""
+    """The error names the model, the key, the changed fields and the remedies; nothing is written."""
     change(ada, email="new@example.org", last_name="Lovelace")
     ada.first_name = "Ada"
 
@@ -68,17 +68,17 @@ def test_save__of_a_stale_instance(ada: User) -> None:
 
 
 def test_save__of_an_instance_that_is_not_stale(ada: User) -> None:
-    """It costs the UPDATE alone, and the instance is the owner's afterwards."""
+    """The save is one UPDATE, and the instance belongs to the owner afterwards."""
     ada.email = "new@example.org"
     with assert_queries(default=1):
         ada.save()
 
-    assert (ada._state.db, kept(ada)) == ("default", {})
+    assert (ada._state.db, recorded(ada)) == ("default", {})
     assert User.objects.using("default").get().email == "new@example.org"
 
 
 def test_save__again(ada: User) -> None:
-    """After the first one nothing is compared: the instance has the owner's values."""
+    """The second save compares nothing, because the instance has the owner's values."""
     ada.save()
     change(ada, email="new@example.org")
     ada.save()
@@ -87,7 +87,7 @@ def test_save__again(ada: User) -> None:
 
 
 def test_save__after_the_row_was_deleted(ada: User) -> None:
-    """It is refused; the row does not come back."""
+    """The save is refused, and the row does not come back."""
     User.objects.using("default").all().delete()
 
     with pytest.raises(StaleSaveError, match="the row was deleted"):
@@ -96,7 +96,7 @@ def test_save__after_the_row_was_deleted(ada: User) -> None:
 
 
 def test_save__of_some_fields(ada: User) -> None:
-    """The named fields are written without a look at others, which a full save still looks at."""
+    """save(update_fields) compares nothing; a later full save compares the other fields."""
     change(ada, email="new@example.org")
     ada.first_name = "Ada"
     ada.save(update_fields=["first_name"])
@@ -107,7 +107,7 @@ def test_save__of_some_fields(ada: User) -> None:
 
 
 def test_save__of_an_instance_from_the_owner() -> None:
-    """The last one wins, as Django has it."""
+    """The last save wins, as in Django."""
     User.objects.create(username="ada")
     ada = User.objects.using("default").get()
     change(ada, email="new@example.org")
@@ -116,8 +116,8 @@ def test_save__of_an_instance_from_the_owner() -> None:
     assert User.objects.using("default").get().email == ""
 
 
-def test_save__where_the_policy_warns(ada: User, caplog: pytest.LogCaptureFixture) -> None:
-    """It says so and goes on; a deleted row comes back."""
+def test_save__with_the_policy_warn(ada: User, caplog: pytest.LogCaptureFixture) -> None:
+    """The save logs a warning and goes on; a deleted row comes back."""
     change(ada, email="new@example.org")
     with policy(stale_save="warn"):
         ada.save()
@@ -131,19 +131,19 @@ def test_save__where_the_policy_warns(ada: User, caplog: pytest.LogCaptureFixtur
     assert [("changed: email" in text, "deleted" in text) for text in caplog.messages] == [(True, False), (False, True)]
 
 
-def test_save__where_the_policy_allows(ada: User) -> None:
-    """Nothing is kept, by model label or for all, and the save is one query without a condition."""
+def test_save__with_the_policy_allow(ada: User) -> None:
+    """Nothing is recorded, by model label or for all models, and the save is one query without a condition."""
     for value in ("allow", {"accounts.User": "allow"}, {"*": "allow"}):
         with policy(stale_save=value):
             ada = User.objects.using("replica").get()
-            assert kept(ada) == {}
+            assert recorded(ada) == {}
             change(ada, email="new@example.org")
             with assert_queries(default=1):
                 ada.save()
 
 
 def test_refresh__from_the_owner(ada: User) -> None:
-    """The instance is the owner's, and nothing is kept."""
+    """The instance belongs to the owner, and nothing is recorded."""
     change(ada, email="new@example.org")
     ada.refresh_from_db(using="default")
     change(ada, email="newer@example.org")
@@ -153,7 +153,7 @@ def test_refresh__from_the_owner(ada: User) -> None:
 
 
 def test_refresh__from_the_replica(ada: User) -> None:
-    """What is kept is what was read last, also for an instance that was the owner's before."""
+    """The values of the last read are recorded, also for an instance that was read from the owner before."""
     change(ada, email="new@example.org")
     ada.refresh_from_db(using="replica")
     ada.save()
@@ -165,38 +165,38 @@ def test_refresh__from_the_replica(ada: User) -> None:
 
 
 def test_refresh__of_some_fields_from_the_owner(ada: User) -> None:
-    """These are not compared any more, the others are."""
+    """The refreshed fields are not compared any more, the other fields are."""
     ada.refresh_from_db(using="default", fields=["email"])
     change(ada, email="new@example.org")
-    assert "email" not in kept(ada)
+    assert "email" not in recorded(ada)
 
     change(ada, last_name="Lovelace")
     with pytest.raises(StaleSaveError, match="changed: last_name"):
         ada.save()
 
 
-def test_refresh__of_what_was_prefetched() -> None:
-    """It changes nothing, also where nothing is kept."""
+def test_refresh__of_a_prefetched_relation() -> None:
+    """Nothing is recorded, also with the policy `allow`."""
     User.objects.create(username="ada")
     with policy(stale_save="allow"):
         ada = User.objects.using("replica").prefetch_related("groups").get()
     ada.refresh_from_db(fields=["groups"])
 
-    assert kept(ada) == {}
+    assert recorded(ada) == {}
 
 
 def test_save__with_deferred_fields() -> None:
-    """What was not loaded is not compared; once loaded from a replica it is."""
+    """A deferred field is compared only after it was loaded from a replica."""
     User.objects.create(username="ada")
     ada = User.objects.using("replica").only("username").get()
-    assert kept(ada).keys() == {"id", "username"}
+    assert recorded(ada).keys() == {"id", "username"}
 
     assert ada.email == ""
-    assert kept(ada).keys() == {"id", "username", "email"}
+    assert recorded(ada).keys() == {"id", "username", "email"}
 
 
 def test_save__of_a_new_row_from_a_copy(ada: User) -> None:
-    """Without its key, or under another one, an instance is another row."""
+    """An instance without its primary key, or with another one, is another row."""
     change(ada, email="new@example.org")
     other = copy.copy(ada)
     other.pk, other.username = None, "bob"
@@ -207,12 +207,12 @@ def test_save__of_a_new_row_from_a_copy(ada: User) -> None:
     third.save()
 
     assert sorted(User.objects.using("default").values_list("username", flat=True)) == ["ada", "bob", "eve"]
-    assert (kept(other), kept(third)) == ({}, {})
+    assert (recorded(other), recorded(third)) == ({}, {})
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda ada: pickle.loads(pickle.dumps(ada))])
 def test_save__of_a_copy(ada: User, copied: Any) -> None:
-    """A copied or pickled instance is as stale as the one it was made from."""
+    """A copied or pickled instance is as stale as the original."""
     change(ada, email="new@example.org")
 
     with pytest.raises(StaleSaveError):
@@ -220,7 +220,7 @@ def test_save__of_a_copy(ada: User, copied: Any) -> None:
 
 
 def test_save__inside_atomic(ada: User) -> None:
-    """As any error of a save it ends the block; in a block of its own the outer one goes on."""
+    """The error ends its block, as any error of a save does; an outer block goes on."""
     change(ada, email="new@example.org")
     with transaction.atomic():
         with pytest.raises(StaleSaveError), transaction.atomic():
@@ -232,7 +232,7 @@ def test_save__inside_atomic(ada: User) -> None:
 
 
 def test_save__that_fails(ada: User) -> None:
-    """It leaves the guard as it was."""
+    """A failed save keeps the recorded values, so the next save compares them."""
     User.objects.create(username="bob")
     ada.username = "bob"
     with pytest.raises(IntegrityError):
@@ -244,7 +244,7 @@ def test_save__that_fails(ada: User) -> None:
 
 
 def test_save__of_an_expression(kind: Kind) -> None:
-    """F() is computed from the owner's newest row and not compared; the other fields are."""
+    """A field with F() is not compared, because the owner computes it; the other fields are."""
     change(kind, nothing=5)
     kind.nothing = F("nothing") + 1
     kind.save()
@@ -259,7 +259,7 @@ def test_save__of_an_expression(kind: Kind) -> None:
 
 @pytest.mark.parametrize("field", OTHER)
 def test_save__of_each_kind_of_field(kind: Kind, field: str) -> None:
-    """A changed value is seen, whatever the field's type, and its change back is none."""
+    """A changed value of each type of field is seen, and a value that changed back counts as unchanged."""
     before = getattr(kind, f"{field}_id" if field == "parent" else field)
     change(kind, **{field: OTHER[field]})
     with pytest.raises(StaleSaveError, match=f"changed: {field}\\."):
@@ -274,7 +274,7 @@ def test_save__of_each_kind_of_field(kind: Kind, field: str) -> None:
 
 
 def test_save__of_all_kinds_of_fields(kind: Kind) -> None:
-    """Not stale, they cost no query, with these values and with others."""
+    """A save of an instance that is not stale costs one query, with these values and with others."""
     with assert_queries(default=1):
         kind.save()
     change(kind, **OTHER)
@@ -284,7 +284,7 @@ def test_save__of_all_kinds_of_fields(kind: Kind) -> None:
 
 
 def test_save__of_a_value_changed_in_place(kind: Kind) -> None:
-    """The change is the program's own; one on the owner is still seen."""
+    """The change belongs to the program; a change on the owner is still seen."""
     kind.data["b"] = 1
     kind.save()
     assert Kind.objects.using("default").get().data == {"b": 1}
@@ -296,8 +296,8 @@ def test_save__of_a_value_changed_in_place(kind: Kind) -> None:
         kind.save()
 
 
-def test_save__of_what_sql_compares_otherwise(kind: Kind) -> None:
-    """A value that SQL does not find again but Python takes for the same is not stale."""
+def test_save__of_a_value_that_sql_compares_otherwise(kind: Kind) -> None:
+    """A value that SQL does not find again, but that is equal in Python, is not stale."""
     with connections["default"].cursor() as cursor:
         cursor.execute("UPDATE test_kind SET missing = 'null', data = '{\"b\" :1.0, \"a\":2}'")
     kind = Kind.objects.using("replica").get()
@@ -308,7 +308,7 @@ def test_save__of_what_sql_compares_otherwise(kind: Kind) -> None:
 
 
 def test_save__of_several_tables() -> None:
-    """A change in either table is seen, nothing of it is written, and a save without one goes through."""
+    """A change in either table is seen and nothing is written; a save of an unchanged instance goes through."""
     with made("default"):
         Special.objects.create()
         for table, field in ((Kind, "text"), (Special, "extra")):
@@ -321,11 +321,11 @@ def test_save__of_several_tables() -> None:
         with assert_queries(default=2):
             special.save()
 
-        assert (special.flag, kept(special)) == (True, {})
+        assert (special.flag, recorded(special)) == (True, {})
 
 
 def test_save__with_select_on_save(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models that look before they write are guarded, too."""
+    """Models with `select_on_save` are compared as well."""
     monkeypatch.setattr(Kind._meta, "select_on_save", True)
     change(kind, text="b")
     with pytest.raises(StaleSaveError):
@@ -339,7 +339,7 @@ def test_save__with_select_on_save(kind: Kind, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_save__with_a_save_in_its_signal(ada: User) -> None:
-    """A receiver of post_save may save the same instance again."""
+    """A receiver of `post_save` may save the same instance again."""
 
     def again(instance: User, **_signal: Any) -> None:
         post_save.disconnect(again, sender=User)
@@ -353,7 +353,7 @@ def test_save__with_a_save_in_its_signal(ada: User) -> None:
 
 
 def test_save__of_a_refreshed_file(kind: Kind) -> None:
-    """A file's name is compared, not the object, which changes in place."""
+    """The name of a file is compared, because the file object changes in place."""
     kind.refresh_from_db(using="replica")
     kind.file.name = "c.txt"
     kind.save()

@@ -158,6 +158,22 @@ def test_read_only__inner_block() -> None:
         assert refuses_writes("replica")
 
 
+def test_read_only__leaves_the_block_that_it_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nested blocks leave Django's own `atomic()` objects, each the object that it entered."""
+    left: list[object] = []
+    leave = transaction.Atomic.__exit__
+
+    def noted(block: transaction.Atomic, *error: Any) -> None:
+        left.append(block)
+        leave(block, *error)
+
+    monkeypatch.setattr(transaction.Atomic, "__exit__", noted)
+    with read_only("replica"), read_only("replica"):
+        outer, inner = connections["replica"].atomic_blocks
+
+    assert left == [inner, outer]
+
+
 def test_read_only__inside_a_transaction_there() -> None:
     """Inside an open transaction, the guard refuses writes on the owner until the block ends."""
     with transaction.atomic(), connections["default"].cursor() as cursor:

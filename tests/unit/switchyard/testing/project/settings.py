@@ -1,4 +1,4 @@
-"""Settings of a small project that tests itself. DATABASES says, as JSON, on which servers."""
+"""Settings of a small project with tests. The environment variable DATABASES holds its databases as JSON."""
 
 import json
 import os

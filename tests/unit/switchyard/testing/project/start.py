@@ -1,4 +1,4 @@
-"""Django's commands with workers that are started in a certain way: `start.py spawn test --parallel 2`."""
+"""Run a command of Django with a start method for its workers: `start.py spawn test --parallel 2`."""
 
 import multiprocessing
 import sys

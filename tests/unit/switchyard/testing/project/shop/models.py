@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Item(models.Model):
-    """Something with a name that nothing else has."""
+    """A product with a unique name."""
 
     name = models.CharField(max_length=20, unique=True)
 

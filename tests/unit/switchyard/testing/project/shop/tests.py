@@ -1,4 +1,4 @@
-"""Tests that a project could write. Run on every vendor, by Django's runner and by pytest."""
+"""Tests that a project could write. They run on every vendor, with Django's runner and with pytest."""
 # ruff: noqa: PT009, PT027 - assertions of unittest, as in most projects with Django's test cases
 
 import threading
@@ -17,12 +17,12 @@ BOTH = frozenset({"default", "replica"})
 
 
 def names() -> list[str]:
-    """Return the names that the replica has."""
+    """Return the names of the items on the replica."""
     return sorted(Item.objects.using("replica").values_list("name", flat=True))
 
 
 def counted() -> dict[str, float]:
-    """Return how many reads telemetry has counted per alias."""
+    """Return the number of reads that telemetry has counted on each alias."""
     reads = dict.fromkeys(BOTH, 0.0)
     for (name, labels), value in snapshot().items():
         found = dict(labels)
@@ -43,10 +43,10 @@ class InTestCase(TestCase):
         Item.objects.create(name="of the test")
         self.assertEqual(names(), ["of the class", "of the test"])
 
-    def test_nothing_is_left_of_another_test(self) -> None:
+    def test_rows_of_another_test_are_gone(self) -> None:
         self.assertEqual(names(), ["of the class"])
 
-    def test_the_class_data_were_seen_and_are_the_replicas(self) -> None:
+    def test_class_data_are_read_from_the_replica(self) -> None:
         self.assertEqual(self.seen, self.item)
         self.assertEqual(self.seen._state.db, "replica")
 
@@ -56,11 +56,11 @@ class InTestCase(TestCase):
             self.assertEqual(Item.objects.get(name="new")._state.db, "replica")
             Item.objects.count()
 
-    def test_queries_are_counted_apart(self) -> None:
+    def test_django_counts_each_alias_apart(self) -> None:
         with self.assertNumQueries(0), self.assertNumQueries(1, using="replica"):
             names()
 
-    def test_telemetry_counts_apart(self) -> None:
+    def test_telemetry_counts_each_alias_apart(self) -> None:
         before = counted()
         names()
         Item.objects.using("default").count()
@@ -83,7 +83,7 @@ class InTestCase(TestCase):
         with transaction.atomic(using="replica"), self.assertRaisesMessage(RoutingError, "a replica of"):
             list(Item.objects.using("replica").select_for_update())
 
-    def test_nested_atomics_are_seen_through(self) -> None:
+    def test_rows_are_seen_through_nested_atomics(self) -> None:
         with transaction.atomic(), transaction.atomic(using="replica"):
             Item.objects.create(name="outer")
             with transaction.atomic(using="replica"), transaction.atomic():
@@ -91,7 +91,7 @@ class InTestCase(TestCase):
             self.assertEqual(names(), ["inner", "of the class", "outer"])
         self.assertEqual(names(), ["inner", "of the class", "outer"])
 
-    def test_a_read_only_block_sees_them_and_leaves_the_owners_session_as_it_is(self) -> None:
+    def test_a_read_only_block_sees_the_rows_and_does_not_change_the_owners_session(self) -> None:
         for alias in ("replica", "default"):
             with self.subTest(alias=alias):
                 with assert_queries(**{alias: 1}), read_only(alias):
@@ -100,7 +100,7 @@ class InTestCase(TestCase):
                         Item.objects.create(name="refused")
                 Item.objects.create(name=f"after {alias}").delete()
 
-    def test_the_owners_rollback_is_seen(self) -> None:
+    def test_a_rollback_on_the_owner_is_seen_on_the_replica(self) -> None:
         with self.assertRaises(ZeroDivisionError), transaction.atomic():
             Item.objects.create(name="undone")
             with transaction.atomic(using="replica"):
@@ -108,7 +108,7 @@ class InTestCase(TestCase):
             raise ZeroDivisionError
         self.assertEqual(names(), ["of the class"])
 
-    def test_the_replicas_rollback_undoes_nothing(self) -> None:
+    def test_a_rollback_on_the_replica_undoes_nothing(self) -> None:
         with self.assertRaises(ZeroDivisionError), transaction.atomic(using="replica"):
             with transaction.atomic(using="replica"):
                 Item.objects.create(name="kept")
@@ -121,7 +121,7 @@ class InTestCase(TestCase):
             transaction.set_rollback(True, using="replica")
         self.assertEqual(names(), ["kept", "of the class"])
 
-    def test_savepoints_of_both_do_not_get_in_each_others_way(self) -> None:
+    def test_savepoints_of_both_aliases_are_independent(self) -> None:
         with transaction.atomic():
             Item.objects.create(name="first")
             with transaction.atomic(using="replica"), self.assertRaises(DatabaseError), transaction.atomic():
@@ -154,13 +154,13 @@ class InTestCase(TestCase):
         pairs = zip(rows.using("replica").iterator(1), rows.using("default").iterator(1), strict=True)
         self.assertEqual([(a.name, b.name) for a, b in pairs], [(n, n) for n in ("of the class", "second")])
 
-    def test_subtests_see_what_the_others_wrote(self) -> None:
+    def test_subtests_see_rows_of_earlier_subtests(self) -> None:
         for number in range(2):
             with self.subTest(number=number):
                 Item.objects.create(name=f"sub {number}")
                 self.assertEqual(len(names()), 2 + number)
 
-    def test_closing_the_mirror_closes_nothing(self) -> None:
+    def test_closing_the_mirror_leaves_the_owner_connected(self) -> None:
         with self.captureOnCommitCallbacks() as callbacks:
             transaction.on_commit(lambda: None)
             Item.objects.create(name="kept")
@@ -168,7 +168,7 @@ class InTestCase(TestCase):
             self.assertEqual(names(), ["kept", "of the class"])
         self.assertEqual(len(callbacks), 1)
 
-    def test_it_says_whose_connection_it_shares(self) -> None:
+    def test_the_mirror_names_the_alias_whose_connection_it_shares(self) -> None:
         names()
         self.assertEqual(connections["replica"].shares_connection_of, "default")
         self.assertIs(connections["replica"].connection, connection.connection)
@@ -182,7 +182,7 @@ class Lagging(TestCase):
         with assert_queries(**{alias: 1}):
             self.assertEqual(Item.objects.get().name, "new")
 
-    def test_who_wrote_reads_the_owner_until_the_replica_has_caught_up(self) -> None:
+    def test_a_client_reads_the_owner_after_its_write_until_the_replica_has_caught_up(self) -> None:
         with replica_lag() as lag:
             lag.pause()
             Item.objects.create(name="new")
@@ -191,13 +191,13 @@ class Lagging(TestCase):
             lag.catch_up()
             self.read_from("replica")
 
-    def test_who_wrote_before_owes_nothing(self) -> None:
+    def test_a_write_before_the_lag_requires_no_position(self) -> None:
         Item.objects.create(name="new")
         with replica_lag() as lag:
             lag.pause()
             self.read_from("replica")
 
-    def test_a_second_pause_holds_back_what_is_written_in_it(self) -> None:
+    def test_a_second_pause_holds_back_its_own_writes(self) -> None:
         with replica_lag() as lag:
             lag.pause()
             item = Item.objects.create(name="old")
@@ -218,14 +218,14 @@ class Lagging(TestCase):
             time.sleep(0.002)
             self.read_from("replica")
 
-    def test_what_is_written_in_a_transaction_is_owed_after_it(self) -> None:
+    def test_a_write_in_a_transaction_requires_its_position_afterwards(self) -> None:
         with replica_lag() as lag:
             lag.pause()
             with transaction.atomic():
                 Item.objects.create(name="new")
             self.read_from("default")
 
-    def test_it_ends_with_the_block(self) -> None:
+    def test_the_lag_ends_with_the_block(self) -> None:
         with replica_lag() as lag:
             lag.pause()
             Item.objects.create(name="new")
@@ -252,14 +252,14 @@ class Lagging(TestCase):
 class WithoutClassData(TestCase):
     databases = BOTH
 
-    def test_nothing_is_left_of_another_class(self) -> None:
+    def test_rows_of_another_class_are_gone(self) -> None:
         self.assertEqual(names(), [])
 
 
 class InTransactionTestCase(TransactionTestCase):
     databases = BOTH
 
-    def test_committed_rows_are_seen_and_last(self) -> None:
+    def test_committed_rows_are_seen_and_kept(self) -> None:
         with transaction.atomic(using="replica"), transaction.atomic():
             Item.objects.create(name="committed")
         connection.close()
@@ -277,11 +277,11 @@ class InTransactionTestCase(TransactionTestCase):
         connection.close()
         self.assertEqual(names(), ["kept"])
 
-    def test_a_read_only_block_on_the_mirror_leaves_the_owners_session_as_it_is(self) -> None:
+    def test_a_read_only_block_on_the_mirror_does_not_change_the_owners_session(self) -> None:
         Item.objects.create(name="deleted")
         with read_only("replica"):
             self.assertEqual(Item.objects.count(), 1)
-            connection.connection.cursor().execute("DELETE FROM shop_item")  # no guard sees it
+            connection.connection.cursor().execute("DELETE FROM shop_item")  # unguarded
         connection.connection.commit()
         self.assertEqual(names(), [])
 
@@ -308,7 +308,7 @@ class InTransactionTestCase(TransactionTestCase):
             rows = Item.objects.using("replica").order_by("name").iterator(1)
             self.assertEqual([item.name for item in rows], ["a", "b"])
 
-    def test_a_closed_owner_is_not_opened_by_looking_at_its_mirror(self) -> None:
+    def test_a_check_of_the_mirror_does_not_open_a_closed_owner(self) -> None:
         names()
         connection.close()
         connections["replica"].close_if_unusable_or_obsolete()
@@ -335,7 +335,7 @@ class InTransactionTestCase(TransactionTestCase):
 class InLiveServer(LiveServerTestCase):
     databases = BOTH
 
-    def test_a_live_server_sees_what_was_committed(self) -> None:
+    def test_a_live_server_sees_committed_rows(self) -> None:
         Item.objects.create(name="committed")
         with urllib.request.urlopen(f"{self.live_server_url}/count", timeout=10) as response:
             self.assertEqual(response.read(), b"1")

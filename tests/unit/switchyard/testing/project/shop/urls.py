@@ -1,4 +1,4 @@
-"""Views: how many items a replica has, as seen from a live server; one that writes, and one that reads."""
+"""Views: the number of items on the replica, a write, and the alias of a read."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -16,7 +16,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 def where(request: HttpRequest) -> HttpResponse:
-    """Say where the item was read."""
+    """Return the alias from which the item was read."""
     return HttpResponse(Item.objects.get()._state.db)
 
 

@@ -1,4 +1,4 @@
-"""`migrate` on an alias makes and records what the alias owns, whatever the others' migrations look like."""
+"""`migrate` makes and records exactly the migrations that the alias owns."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def migrate(alias: str, *arguments: str, **options: object) -> None:
 
 @pytest.fixture
 def two_owners(empty_databases: Path, write_migrations: Write) -> None:
-    """Migrations of `analytics` that build on those of `accounts`, which `default` owns, and the other way round."""
+    """Write migrations of two owners that depend on each other: `accounts` on `default`, and `analytics`."""
     write_migrations("accounts", {
         "0001_user": USER,
         "0002_last": """
@@ -53,7 +53,7 @@ def two_owners(empty_databases: Path, write_migrations: Write) -> None:
     ],
 )
 def test_migrate__each_alias(empty_databases: Path, tables: Names, recorded: Names, alias: str, apps: set[str]) -> None:
-    """The alias has rows of its own apps only, and its neighbours have nothing."""
+    """The alias records the migrations of its own apps only, and the other aliases stay empty."""
     migrate(alias)
 
     assert {name.partition(".")[0] for name in recorded(alias)} == apps
@@ -62,31 +62,31 @@ def test_migrate__each_alias(empty_databases: Path, tables: Names, recorded: Nam
 
 
 def test_migrate__exactly_the_owned_tables(empty_databases: Path, tables: Names) -> None:
-    """No table of another owner is there, nor is one missing."""
+    """The alias has all tables of its apps and no other table."""
     migrate("analytics")
 
     assert tables("analytics") == {"analytics_analyticsevent", "reporting_analyticsreport", "django_migrations"}
 
 
 def test_migrate__replica(empty_databases: Path) -> None:
-    """A replica is refused, with the command to run instead."""
+    """The error for a replica names the command to run instead."""
     with pytest.raises(CommandError, match=r"replica of 'default'.*migrate --database=default"):
         migrate("replica")
 
 
 def test_migrate__app_of_another_owner(empty_databases: Path) -> None:
-    """An app named on an alias that does not own it is refused, with the command to run instead."""
+    """The error for an app of another alias names the command to run instead."""
     with pytest.raises(CommandError, match="migrate analytics --database=analytics"):
         migrate("default", "analytics")
 
 
 @pytest.mark.parametrize("alias", ["default", "analytics"])
 def test_migrate__dependencies_between_owners(two_owners: None, tables: Names, recorded: Names, alias: str) -> None:
-    """Each alias is migrated alone, from nothing, though its migrations build on another's and the other on them."""
+    """An empty alias is migrated without the other one, though the migrations of both depend on each other."""
     own = {"default": "accounts", "analytics": "analytics"}[alias]
 
     migrate(alias)
-    migrate(alias)  # and the history that it left is consistent
+    migrate(alias)  # reads the history that the first run left
 
     assert pending(alias) == []
     assert {name for name in recorded(alias) if name.startswith(own)} == {
@@ -97,7 +97,7 @@ def test_migrate__dependencies_between_owners(two_owners: None, tables: Names, r
 
 
 def test_migrate__backwards(two_owners: None, tables: Names, recorded: Names) -> None:
-    """What an alias owns is unapplied there, though another owner's migration builds on it."""
+    """An alias unapplies its migrations, though a migration of another owner depends on them."""
     migrate("analytics")
 
     migrate("analytics", "analytics", "zero")
@@ -108,7 +108,7 @@ def test_migrate__backwards(two_owners: None, tables: Names, recorded: Names) ->
 
 
 def test_migrate__fake(empty_databases: Path, tables: Names, recorded: Names) -> None:
-    """--fake records what the alias owns and makes nothing."""
+    """--fake records the migrations that the alias owns and makes no table."""
     migrate("legacy", fake=True)
 
     assert tables("legacy") == {"django_migrations"}
@@ -116,7 +116,7 @@ def test_migrate__fake(empty_databases: Path, tables: Names, recorded: Names) ->
 
 
 def test_migrate__check(empty_databases: Path) -> None:
-    """--check fails while an owned migration is pending, and not for those of others."""
+    """--check fails while an owned migration is pending, and ignores the migrations of other owners."""
     with pytest.raises(SystemExit, match="1"):
         migrate("legacy", check_unapplied=True)
 
@@ -125,7 +125,7 @@ def test_migrate__check(empty_databases: Path) -> None:
 
 
 def test_migrate__plan(empty_databases: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--plan names what the alias owns, changes nothing and mentions no other app."""
+    """--plan names the migrations that the alias owns and no other, and changes nothing."""
     call_command("migrate", database="legacy", plan=True)
 
     plan = capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_migrate__squash_after_its_parts(empty_databases: Path, write_migrations
 
 
 def test_migrate__owned_history_out_of_order(two_owners: None) -> None:
-    """A row whose own predecessor is missing is still refused."""
+    """A recorded migration without its recorded dependency is an error, if the alias owns both."""
     migrate("analytics")
     with connections["analytics"].cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE name = '0001_event'")
@@ -161,8 +161,8 @@ def test_migrate__owned_history_out_of_order(two_owners: None) -> None:
         migrate("analytics")
 
 
-def test_migrate__rows_that_django_left(two_owners: None, recorded: Names) -> None:
-    """A database that Django's own migrate filled with rows of every app is taken over as it is."""
+def test_migrate__rows_of_djangos_own_migrate(two_owners: None, recorded: Names) -> None:
+    """Rows that Django's own `migrate` recorded for other apps stay, and do no harm."""
     migrate("analytics")
     with connections["analytics"].cursor() as cursor:
         cursor.execute(
@@ -176,7 +176,7 @@ def test_migrate__rows_that_django_left(two_owners: None, recorded: Names) -> No
 
 
 def test_migrate__state_of_other_apps(empty_databases: Path, write_migrations: Write) -> None:
-    """An operation of one owner sees the models of the others as their migrations left them."""
+    """An operation sees the models of other owners in the state that their migrations define."""
     write_migrations("analytics", {"0001_look": """
 dependencies = [('accounts', '0001_initial')]
 def look(apps, schema_editor):
@@ -210,7 +210,7 @@ operations = [migrations.RunPython(boom), migrations.RunSQL('CREATE TABLE bang (
 
 
 def test_makemigrations__dependencies_between_owners(two_owners: None) -> None:
-    """Django's makemigrations reads the histories of all aliases and finds them consistent."""
+    """`makemigrations` finds the history of each alias consistent."""
     migrate("default")
     migrate("analytics")
 
@@ -218,7 +218,7 @@ def test_makemigrations__dependencies_between_owners(two_owners: None) -> None:
 
 
 def test_showmigrations__one_alias(empty_databases: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Django's showmigrations tells what is recorded on the alias."""
+    """Django's `showmigrations` shows the migrations that the alias has recorded."""
     migrate("legacy")
 
     call_command("showmigrations", "legacy", database="legacy", no_color=True)

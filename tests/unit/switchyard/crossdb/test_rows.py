@@ -1,4 +1,4 @@
-"""Rows of one database by keys of another."""
+"""Rows of one database by keys of another database."""
 
 import datetime as dt
 
@@ -10,7 +10,7 @@ from tests.support.joins import cases, check_same_as_join
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer, Order
-from switchyard.crossdb import queries, rows_by_key
+from switchyard.crossdb import rows, rows_by_key
 from switchyard.testing import assert_queries
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
@@ -31,13 +31,13 @@ def active(*, after=0, limit=10):
 @settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(case=cases)
 def test_rows_by_key__any_rows(case):
-    """The same users as one SQL join over the same rows in a single database, page by page."""
+    """Page by page, the result is the same as that of one SQL join over the same rows in a single database."""
     check_same_as_join(**case)
 
 
 @databases
-def test_rows_by_key__all_alive():
-    """One query on either alias, and each row once."""
+def test_rows_by_key__every_key_has_a_row():
+    """One query on each alias returns each row once."""
     store(users=[1, 2, 3], events=[3, 1, 3])
 
     with assert_queries(analytics=1, replica=1):
@@ -48,7 +48,7 @@ def test_rows_by_key__all_alive():
 
 @databases
 def test_rows_by_key__no_keys():
-    """The rows' alias is not asked."""
+    """Without keys the alias of the rows gets no query."""
     store(users=[1], events=[])
 
     with assert_queries(analytics=1):
@@ -56,8 +56,8 @@ def test_rows_by_key__no_keys():
 
 
 @databases
-def test_rows_by_key__dead_keys():
-    """Keys without a row are passed over by further chunks, until enough rows are found."""
+def test_rows_by_key__keys_without_a_row():
+    """Further chunks are read until enough rows are found."""
     store(users=[50, 51], events=range(1, 52))
 
     with assert_queries(analytics=2, replica=2):
@@ -68,8 +68,8 @@ def test_rows_by_key__dead_keys():
 
 @databases
 def test_rows_by_key__more_than_a_chunk(monkeypatch):
-    """A limit beyond one chunk costs a query on either alias for each chunk."""
-    monkeypatch.setattr(queries, "CHUNK", 4)
+    """A limit above the size of a chunk costs one query on each alias for each chunk."""
+    monkeypatch.setattr(rows, "CHUNK_SIZE", 4)
     store(users=range(1, 11), events=range(1, 11))
 
     with assert_queries(analytics=3, replica=3):
@@ -80,7 +80,7 @@ def test_rows_by_key__more_than_a_chunk(monkeypatch):
 
 @databases
 def test_rows_by_key__after():
-    """What lies at or below `after` is left out."""
+    """Rows with a key of `after` or less are left out."""
     store(users=[1, 2, 3], events=[1, 2, 3])
 
     assert active(after=1, limit=1) == [2]
@@ -88,7 +88,7 @@ def test_rows_by_key__after():
 
 @databases
 def test_rows_by_key__using():
-    """An alias that the querysets name is the one that is read."""
+    """The aliases that the querysets name are read."""
     store(users=[1], events=[1])
 
     with assert_queries(analytics=1, default=1):
@@ -96,23 +96,23 @@ def test_rows_by_key__using():
 
 
 @pytest.mark.parametrize(
-    ("rows", "keys", "field", "told"),
+    ("queryset", "keys", "field", "message"),
     [
         (User.objects.all(), AnalyticsEvent.objects.all(), "id", "has 0 columns"),
         (User.objects.all(), AnalyticsEvent.objects.values("id", "user_id"), "id", "has 2 columns"),
-        (User.objects.all(), AnalyticsEvent.objects.values("kind"), "id", "no column of integers"),
-        (User.objects.all(), AnalyticsEvent.objects.values("user_id"), "username", "no column of integers"),
+        (User.objects.all(), AnalyticsEvent.objects.values("kind"), "id", "not a column of integers"),
+        (User.objects.all(), AnalyticsEvent.objects.values("user_id"), "username", "not a column of integers"),
         (Order.objects.all(), AnalyticsEvent.objects.values("user_id"), "total_cents", "not unique"),
     ],
     ids=["no column", "two columns", "text keys", "text rows", "not unique"],
 )
-def test_rows_by_key__wrong_columns(rows, keys, field, told):
-    """A FieldError that says what is wrong, before any query."""
-    with pytest.raises(FieldError, match=told):
-        rows_by_key(rows, keys, field=field, after=0, limit=1)
+def test_rows_by_key__wrong_columns(queryset, keys, field, message):
+    """A FieldError names the mistake before any query."""
+    with pytest.raises(FieldError, match=message):
+        rows_by_key(queryset, keys, field=field, after=0, limit=1)
 
 
 @pytest.mark.django_db(databases=["legacy"])
 def test_rows_by_key__foreign_key_as_keys():
-    """A foreign key's column counts as the integers that it holds."""
+    """The column of a foreign key to an integer key is a column of integers."""
     assert rows_by_key(Customer.objects.all(), Order.objects.values("customer_id"), after=0, limit=1) == []

@@ -1,4 +1,4 @@
-"""Queries counted per alias, by the fixture that users' tests take."""
+"""`assert_queries`, through the fixture that users' tests take."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ type AssertQueries = Callable[..., AbstractContextManager[None]]
 
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
 def test_assert_queries__the_right_numbers(assert_queries: AssertQueries) -> None:  # noqa: F811 - the fixture
-    """Reads and writes are counted where they ran; BEGIN and COMMIT are not."""
+    """Reads and writes are counted on their alias; BEGIN and COMMIT are not counted."""
     with assert_queries(default=1, replica=2, analytics=0):
         with transaction.atomic():
             User.objects.create(username="a")
@@ -23,8 +23,8 @@ def test_assert_queries__the_right_numbers(assert_queries: AssertQueries) -> Non
 
 
 @pytest.mark.django_db(databases=["default", "replica"], transaction=True)
-def test_assert_queries__a_stray_query(assert_queries: AssertQueries) -> None:  # noqa: F811 - the fixture
-    """A query on an alias that was not named fails the test, and its SQL is shown."""
+def test_assert_queries__unexpected_query(assert_queries: AssertQueries) -> None:  # noqa: F811 - the fixture
+    """A query on an alias that is not named fails the test, and the message shows its SQL."""
     with (
         pytest.raises(AssertionError, match=r"got \{'replica': 1\}(.|\n)*replica: SELECT COUNT"),
         assert_queries(default=0),
@@ -32,7 +32,7 @@ def test_assert_queries__a_stray_query(assert_queries: AssertQueries) -> None:  
         User.objects.count()
 
 
-def test_assert_queries__a_name_that_is_no_alias(assert_queries: AssertQueries) -> None:  # noqa: F811 - the fixture
+def test_assert_queries__unknown_alias(assert_queries: AssertQueries) -> None:  # noqa: F811 - the fixture
     """A misspelled alias is an error, and not an alias without queries."""
-    with pytest.raises(ValueError, match="names no alias: replicas"), assert_queries(replicas=1):
+    with pytest.raises(ValueError, match="unknown alias: replicas"), assert_queries(replicas=1):
         pass

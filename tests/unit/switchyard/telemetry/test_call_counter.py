@@ -1,4 +1,4 @@
-"""Every call into the driver is counted once, and nothing else is. The servers' own view is in tests/integration."""
+"""Every call into the driver is counted once, and nothing else. tests/integration compares with the servers' counts."""
 
 import asyncio
 import threading
@@ -26,9 +26,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from switchyard.routing import RoutingError
 from switchyard.routing.connections.calls import exempt
 from switchyard.telemetry import counters, snapshot
+from switchyard.telemetry.call_counter import CallCounter, install
 from switchyard.telemetry.counters import current
-from switchyard.telemetry.families import DURATION, ERRORS, QUERIES, VIOLATIONS
-from switchyard.telemetry.queries import CallCounter, install
+from switchyard.telemetry.metrics import DURATION, ERRORS, QUERIES, VIOLATIONS
 
 Counts = dict[tuple[str, ...], int]
 
@@ -42,7 +42,7 @@ def connect(path: Path, alias: str = "analytics") -> BaseDatabaseWrapper:
 
 @pytest.fixture
 def connection(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[BaseDatabaseWrapper]:
-    """A connection of the alias that owns the app `analytics`, with a table of that app's."""
+    """A connection of the alias that owns the app `analytics`, with a table of the app."""
     with django_db_blocker.unblock():
         connection = connect(tmp_path)
         with connection.cursor() as cursor:
@@ -53,7 +53,7 @@ def connection(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[B
 
 @contextmanager
 def counting(*families: str) -> Iterator[Counts]:
-    """Fill a dictionary with what the block added to the families: label values -> number."""
+    """Yield a dictionary that holds the increases of the families after the block: label values -> number."""
     counts: Counts = {}
     before = snapshot()
     yield counts
@@ -90,7 +90,7 @@ def insert_many(connection: BaseDatabaseWrapper) -> Counts:
 
 
 def read_in_pieces(connection: BaseDatabaseWrapper) -> Counts:
-    """Read, and fetch in several ways."""
+    """Read, and fetch rows in several ways."""
     with connection.chunked_cursor() as cursor:
         cursor.execute("SELECT id FROM analytics_analyticsevent")
         cursor.fetchone()
@@ -108,36 +108,36 @@ def read_debugged(connection: BaseDatabaseWrapper) -> Counts:
 
 
 def read_wrapped(connection: BaseDatabaseWrapper) -> Counts:
-    """Read through wrappers inside each other."""
+    """Read through nested execute wrappers."""
 
-    def passes_on(execute: Callable[..., Any], *arguments: Any) -> Any:
+    def pass_on(execute: Callable[..., Any], *arguments: Any) -> Any:
         return execute(*arguments)
 
-    with connection.execute_wrapper(passes_on), connection.execute_wrapper(passes_on):
+    with connection.execute_wrapper(pass_on), connection.execute_wrapper(pass_on):
         select(connection)
     return {READ: 1}
 
 
 def refused_by_a_wrapper(connection: BaseDatabaseWrapper) -> Counts:
-    """Try to read where a wrapper refuses."""
+    """Try to read while an execute wrapper refuses."""
 
-    def refuses(*_arguments: Any) -> Any:
+    def refuse(*_arguments: Any) -> Any:
         raise PermissionError
 
-    with connection.execute_wrapper(refuses), suppress(PermissionError):
+    with connection.execute_wrapper(refuse), suppress(PermissionError):
         select(connection)
     return {}
 
 
 def violate(connection: BaseDatabaseWrapper) -> Counts:
-    """Insert what a constraint refuses."""
+    """Insert a row that a constraint refuses."""
     with connection.cursor() as cursor, suppress(IntegrityError):
         cursor.execute("INSERT INTO analytics_analyticsevent (kind) VALUES (NULL)")
     return {WRITE: 1}
 
 
 def transact(connection: BaseDatabaseWrapper) -> Counts:
-    """Write inside a savepoint; COMMIT is the driver connection's own, no call of a cursor."""
+    """Send BEGIN, SAVEPOINT, ROLLBACK TO and COMMIT through a cursor, with a write in between."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SAVEPOINT a")
@@ -148,20 +148,20 @@ def transact(connection: BaseDatabaseWrapper) -> Counts:
 
 
 def reconnect(connection: BaseDatabaseWrapper) -> Counts:
-    """Start a new connection, and read."""
+    """Connect anew, and read."""
     connection.close()
     select(connection)
     return {READ: 1}
 
 
 def fetch_nothing(connection: BaseDatabaseWrapper) -> Counts:
-    """Open a cursor and close it."""
+    """Open and close a cursor."""
     connection.cursor().close()
     return {}
 
 
 def run_script(connection: BaseDatabaseWrapper) -> Counts:
-    """Run several statements in one call; the strongest says what it was."""
+    """Run a read and a write in one call, which counts as a write."""
     with connection.cursor() as cursor:
         cursor.executescript("SELECT 1; DELETE FROM analytics_analyticsevent")
     return {WRITE: 1}
@@ -187,7 +187,7 @@ CALLS = (
 def test_queries__of_any_sequence_of_calls(
     connection: BaseDatabaseWrapper, calls: list[Callable[[BaseDatabaseWrapper], Counts]]
 ) -> None:
-    """The counters say exactly what was called, whatever came before it."""
+    """Each call is counted with its own labels, whatever was called before."""
     expected: Counter[tuple[str, ...]] = Counter()
     with counting() as counts:
         for call in calls:
@@ -201,7 +201,7 @@ def test_queries__of_any_sequence_of_calls(
 def test_duration__of_any_sequence_of_calls(
     connection: BaseDatabaseWrapper, calls: list[Callable[[BaseDatabaseWrapper], Counts]]
 ) -> None:
-    """As many calls are timed as are counted."""
+    """Every counted call is timed."""
     expected: Counter[tuple[str, ...]] = Counter()
     with counting(f"{DURATION}_count") as counts:
         for call in calls:
@@ -212,7 +212,7 @@ def test_duration__of_any_sequence_of_calls(
 
 
 def test_errors__of_a_call(connection: BaseDatabaseWrapper) -> None:
-    """A call that raises is counted by its DB-API class; sqlite3 tells no SQLSTATE."""
+    """A call that raises is counted by its DB-API class; sqlite3 has no SQLSTATE."""
     with counting(ERRORS) as counts:
         violate(connection)
         with connection.cursor() as cursor, pytest.raises(OperationalError):
@@ -234,16 +234,16 @@ def test_errors__of_a_call(connection: BaseDatabaseWrapper) -> None:
         (ValueError(), ("other", "none")),
     ],
 )
-def test_error_column__of_a_class_and_a_state(error: Exception, labels: tuple[str, str]) -> None:
-    """PostgreSQL's classes are told apart where a class of error has several; the rest is "other"."""
+def test_error_index__of_a_class_and_a_state(error: Exception, labels: tuple[str, str]) -> None:
+    """A DB-API class with several SQLSTATE classes has a label value for each of them, and "other" for the rest."""
     counters = current()
-    column = CallCounter(counters).error_column("default", "sqlite", type(error), getattr(error, "sqlstate", None))
+    index = CallCounter(counters).error_index("default", "sqlite", type(error), getattr(error, "sqlstate", None))
 
-    assert column == counters.layout.column(ERRORS, ("default", "sqlite"), labels)
+    assert index == counters.layout.index_of(ERRORS, "default", "sqlite", *labels)
 
 
 def test_queries__in_a_broken_transaction(connection: BaseDatabaseWrapper) -> None:
-    """What Django refuses before the driver hears of it is no query."""
+    """A statement that Django refuses does not reach the driver, so it is no query."""
     connection.in_atomic_block = True
     connection.set_rollback(True)
     with counting() as counts, pytest.raises(TransactionManagementError):
@@ -255,7 +255,7 @@ def test_queries__in_a_broken_transaction(connection: BaseDatabaseWrapper) -> No
 
 
 def test_violations__of_a_refused_statement(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
-    """What routing refuses is a violation, and no query."""
+    """A statement that the guard refuses is a violation, and no query."""
     with django_db_blocker.unblock():
         replica = connect(tmp_path, "replica")
         with counting(QUERIES, VIOLATIONS) as counts, pytest.raises(RoutingError), replica.cursor() as cursor:
@@ -266,17 +266,17 @@ def test_violations__of_a_refused_statement(tmp_path: Path, django_db_blocker: D
 
 
 def test_violations__of_every_kind() -> None:
-    """Each kind that routing knows has a child of its own."""
+    """Each kind of violation has a child of its own."""
     counters = current()
 
-    columns = {counters.layout.column(VIOLATIONS, error.kind, "default") for error in RoutingError.__subclasses__()}
+    indexes = {counters.layout.index_of(VIOLATIONS, error.kind, "default") for error in RoutingError.__subclasses__()}
 
-    assert len(columns) == len({error.kind for error in RoutingError.__subclasses__()})
-    assert counters.layout.column(VIOLATIONS, "other", "default") not in columns
+    assert len(indexes) == len({error.kind for error in RoutingError.__subclasses__()})
+    assert counters.layout.index_of(VIOLATIONS, "other", "default") not in indexes
 
 
 def test_queries__on_an_alias_outside_the_settings(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
-    """They are counted as "other", so that no alias made at run time adds a series."""
+    """They count as "other", so that no alias made at run time adds a series."""
     with django_db_blocker.unblock():
         tenant = connect(tmp_path, "tenant_17")
         with counting() as counts, tenant.cursor() as cursor:
@@ -287,7 +287,7 @@ def test_queries__on_an_alias_outside_the_settings(tmp_path: Path, django_db_blo
 
 
 def test_queries__of_an_exempt_connection(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
-    """A health check's connection leaves no trace."""
+    """The connection of a health check is not counted."""
     with django_db_blocker.unblock():
         probe = connect(tmp_path)
         exempt(probe)
@@ -299,7 +299,7 @@ def test_queries__of_an_exempt_connection(tmp_path: Path, django_db_blocker: Dja
 
 
 def test_queries__of_threads_at_the_same_time(connection: BaseDatabaseWrapper, tmp_path: Path) -> None:
-    """No thread's call is lost to another's."""
+    """No call of any thread is lost."""
     barrier = threading.Barrier(6)
 
     def read() -> None:
@@ -320,7 +320,7 @@ def test_queries__of_threads_at_the_same_time(connection: BaseDatabaseWrapper, t
 
 
 def test_queries__from_async_code(connection: BaseDatabaseWrapper, tmp_path: Path) -> None:
-    """Coroutines that ask through threads are counted as any other."""
+    """Queries that coroutines send through threads are counted."""
 
     def read() -> None:
         own = connect(tmp_path)
@@ -336,8 +336,8 @@ def test_queries__from_async_code(connection: BaseDatabaseWrapper, tmp_path: Pat
     assert counts == {READ: 20}
 
 
-def test_cursor__once_it_counts(connection: BaseDatabaseWrapper) -> None:
-    """It is still the driver's: what asks for its class, or sets its attributes, finds what it knows."""
+def test_cursor__while_it_counts(connection: BaseDatabaseWrapper) -> None:
+    """The cursor is still an instance of the driver's class, and takes the driver's attributes."""
     with connection.cursor() as cursor:
         raw = cursor.cursor
         raw.row_factory = lambda _cursor, row: list(row)
@@ -349,7 +349,7 @@ def test_cursor__once_it_counts(connection: BaseDatabaseWrapper) -> None:
 
 
 def test_cursor__of_many_connections(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
-    """One class serves all connections of an alias: a thread that comes and goes leaves none behind."""
+    """One class serves all connections of an alias, so new connections leave no classes behind."""
     classes = set()
     with django_db_blocker.unblock():
         for _ in range(5):
@@ -363,7 +363,7 @@ def test_cursor__of_many_connections(tmp_path: Path, django_db_blocker: DjangoDb
 def test_install__with_a_directory_that_cannot_be_written(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The start ends with what was wrong and what to do."""
+    """The error names the setting, the cause and the remedy."""
     monkeypatch.setattr(counters, "_current", None)
     (tmp_path / "file").touch()
     settings.SWITCHYARD = {**settings.SWITCHYARD, "METRICS_DIR": str(tmp_path / "file" / "metrics")}

@@ -1,7 +1,7 @@
-"""Rows of doubles, one for each thread that counts, in this process's own memory.
+"""Rows of doubles in the memory of this process, one for each thread that counts.
 
-Only its thread writes a row, so `+=` on a cell needs no lock. A thread that ends gives its row back; what the row
-holds stays, and the next thread goes on adding to it.
+Only its thread writes a row, so `+=` on a cell needs no lock. A thread that ends gives its row back with the numbers in
+it, and the next thread adds to them.
 """
 
 from array import array
@@ -10,23 +10,23 @@ from collections.abc import Iterable
 
 from switchyard.telemetry.layout import Layout
 
-DOUBLE = 8  # bytes
+DOUBLE_BYTES = 8
 
 type Cells = memoryview[float]
 type Row = bytes | bytearray | memoryview
 
 
-def total(layout: Layout, rows: Iterable[Row]) -> list[float]:
-    """Return each cell summed over the rows."""
-    totals = array("d", bytes(layout.cells * DOUBLE))
+def sum_rows(layout: Layout, rows: Iterable[Row]) -> list[float]:
+    """Return the sum of each cell over the rows."""
+    totals = array("d", bytes(layout.cell_count * DOUBLE_BYTES))
     for row in rows:
-        cells = memoryview(row)[: layout.cells * DOUBLE].cast("d")
+        cells = memoryview(row)[: layout.cell_count * DOUBLE_BYTES].cast("d")
         totals = array("d", map(float.__add__, totals, cells))
     return totals.tolist()
 
 
-class OwnTable:
-    """Rows that only this process sees."""
+class Storage:
+    """Rows that no other process sees."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -41,14 +41,14 @@ class OwnTable:
             return self._new_row()
 
     def release(self, cells: Cells) -> None:
-        """Let another thread go on with the row. Takes no lock: finalizers call this at any point."""
+        """Let another thread add to the row. Takes no lock, because finalizers call this at any point."""
         self._free.append(cells)
 
     def totals(self) -> list[float]:
-        """Return each cell summed over all rows."""
-        return total(self.layout, list(self._rows))
+        """Return the sum of each cell over all rows."""
+        return sum_rows(self.layout, list(self._rows))
 
     def _new_row(self) -> Cells:
-        row = bytearray(self.layout.cells * DOUBLE)
+        row = bytearray(self.layout.cell_count * DOUBLE_BYTES)
         self._rows.append(row)
         return memoryview(row).cast("d")

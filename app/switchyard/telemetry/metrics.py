@@ -1,4 +1,8 @@
-"""The metrics that exist and their label sets, closed when the process starts; docs/metrics.md is for readers."""
+"""The metrics and their label sets, which are closed when the process starts. docs/metrics.md explains each of them.
+
+To add a metric, add its name and its Family here, call `switchyard.telemetry.count` where the event happens, and add
+a row to docs/metrics.md.
+"""
 
 from django.db import connections
 
@@ -13,16 +17,16 @@ DECISIONS = "switchyard_decisions_total"
 REJECTED = "switchyard_positions_rejected_total"
 VIOLATIONS = "switchyard_violations_total"
 
-BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
     *("replica_write", "read_only_owner_write", "read_only_block_write", "misplaced_write", "cross_owner_query"),
     *("cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
 )
-WRITE = "write"  # the reason, and the operation, of a decision where to write
-REJECTIONS = ("forged", "other_system", "future")
-NO_SQLSTATE = "none"  # of drivers that tell none, and of errors that never reached a server
-SQLSTATE_CLASSES = {  # the classes that an error of this DB-API class is told apart by
+WRITE = "write"  # operation and reason of the decision where to write
+REJECTION_REASONS = ("forged", "other_system", "future")
+NO_SQLSTATE = "none"  # for drivers without SQLSTATE, and for errors that did not come from a server
+SQLSTATE_CLASSES = {  # DB-API class -> the SQLSTATE classes that tell its errors apart
     "InterfaceError": (),
     "DataError": ("22",),
     "OperationalError": ("08", "28", "40", "53", "54", "55", "57", "58"),
@@ -46,15 +50,15 @@ def layout() -> Layout:
         tuple((name, state) for name, states in SQLSTATE_CLASSES.items() for state in (*states, NO_SQLSTATE, OTHER)),
     )
     decided = Axis(("operation", "reason"), ((WRITE, WRITE), *(("read", rule.name) for rule in RULES), (OTHER, OTHER)))
-    rejection = Axis.of("reason", (*REJECTIONS, OTHER))
+    rejection = Axis.of("reason", (*REJECTION_REASONS, OTHER))
     kind = Axis.of("kind", (*VIOLATION_KINDS, OTHER))
     return Layout(
         (
             Family(QUERIES, "Calls into the database driver.", (alias, operation, Axis.of("app", app_labels()))),
-            Family(DURATION, "Seconds that calls into the database driver took.", (vendor, operation), BUCKETS),
-            Family(ERRORS, "Calls into the database driver that raised.", (vendor, error)),
+            Family(DURATION, "Duration of these calls in seconds.", (vendor, operation), DURATION_BUCKETS_SECONDS),
+            Family(ERRORS, "Calls into the database driver that raised an error.", (vendor, error)),
             Family(DECISIONS, "Decisions of the routers.", (alias, decided)),
-            Family(REJECTED, "Positions that clients sent and that were ignored.", (rejection,)),
-            Family(VIOLATIONS, "Statements that routing's guards refused.", (kind, alias)),
+            Family(REJECTED, "Positions from clients that the service ignored.", (rejection,)),
+            Family(VIOLATIONS, "Statements refused by a guard, and mistakes found by a policy.", (kind, alias)),
         )
     )

@@ -1,4 +1,4 @@
-"""The directory of an SQLite file: the server's part, where there is no server."""
+"""The directory of an SQLite file. SQLite makes the file, and nobody else makes the directory."""
 
 from pathlib import Path
 
@@ -6,10 +6,11 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-def make_room(connection: BaseDatabaseWrapper) -> None:
-    """Make the directory of the connection's file, if it has one: SQLite makes only the file. Raises OperationalError.
+def make_sqlite_directory(connection: BaseDatabaseWrapper) -> None:
+    """Make the directory of the connection's SQLite file; do nothing for another vendor and for `:memory:`.
 
-    A file that is named as a URI is left alone, because that says itself whether it may be made.
+    A file that is named as a URI is left alone, because the URI says itself whether SQLite may make the file.
+    Raises OperationalError if the directory cannot be made.
     """
     name = str(connection.settings_dict["NAME"])
     if connection.vendor != "sqlite" or name == ":memory:" or name.startswith("file:"):

@@ -1,9 +1,9 @@
-"""Run on an alias the migrations that it owns, with the state of all apps. What is pending is status.py's.
+"""Run the migrations of an alias' own apps, with the state of all apps. Pending migrations are in `_status.py`.
 
-Django records every migration on every alias, also where the routers let it make nothing. Here a migration of another
-owner changes the state that operations see, and neither the database nor its `django_migrations`.
+Django records every migration on every alias, even if the routers prevent its tables. Here a migration of another owner
+changes the state that operations see. It changes neither the database nor its `django_migrations`.
 
-The methods overridden are Django's own seams, the same in 5.2 and 6.1, documented only in its source:
+The overridden methods are undocumented. They are the same in Django 5.2, 6.0 and 6.1:
 https://github.com/django/django/blob/5.2/django/db/migrations/executor.py
 https://github.com/django/django/blob/stable/6.1.x/django/db/migrations/loader.py
 """
@@ -23,30 +23,30 @@ from switchyard.routing.topology.ownership import owner_of_app, replicated_by
 
 
 def owns(alias: str, app_label: str) -> bool:
-    """Say whether the app's tables are on the alias: as their owner, or as a replica of it."""
+    """Return True if the app's tables are on the alias: the alias is their owner, or a replica of the owner."""
     return owner_of_app(app_label) == (replicated_by(alias) or alias)
 
 
 class OwnedLoader(MigrationLoader):
-    """Take migrations of other owners as applied, unless they build on one that is pending here."""
+    """Count the migrations of other owners as applied, except if they depend on a pending migration of this alias."""
 
     def build_graph(self) -> None:
         super().build_graph()
-        if self.connection is None:  # makemigrations: nothing is applied anywhere
+        if self.connection is None:  # `makemigrations` reads the disk only
             return
         alias = self.connection.alias
         owned = {key for key in self.graph.nodes if owns(alias, key[0])}
         pending = owned - self.applied_migrations.keys()
-        waiting = {key for start in pending for key in self.graph.backwards_plan(start)}
+        dependent = {key for start in pending for key in self.graph.backwards_plan(start)}
         for key in self.graph.nodes.keys() - owned:
-            if key in waiting:
-                self.applied_migrations.pop(key, None)  # a row that Django's own command left
+            if key in dependent:
+                self.applied_migrations.pop(key, None)  # Django's own `migrate` may have left a row
             else:
                 self.applied_migrations.setdefault(key, self.graph.nodes[key])
         self.replacements = {key: squash for key, squash in self.replacements.items() if owns(alias, key[0])}
 
     def check_consistent_history(self, connection: BaseDatabaseWrapper) -> None:
-        """Raise InconsistentMigrationHistory if an owned migration is applied before one that is owned too."""
+        """Raise InconsistentMigrationHistory if an owned migration is applied before an owned dependency of it."""
         applied = MigrationRecorder(connection).applied_migrations()
         for key in applied.keys() & self.graph.nodes.keys():
             for parent in sorted(node.key for node in self.graph.node_map[key].parents):
@@ -58,7 +58,7 @@ class OwnedLoader(MigrationLoader):
                     )
 
     def _replaced(self, key: tuple[str, str], applied: dict[tuple[str, str], Any]) -> bool:
-        """Say whether all that a squashed migration replaces is applied; a squash may replace squashes."""
+        """Return True if `key` is a squash whose parts are all applied; a part may be a squash as well."""
         squash = self.replacements.get(key)
         return squash is not None and all(
             replaced in applied or self._replaced(replaced, applied) for replaced in squash.replaces
@@ -66,7 +66,7 @@ class OwnedLoader(MigrationLoader):
 
 
 class OwnedExecutor(MigrationExecutor):
-    """Apply, unapply and record only what the connection's alias owns."""
+    """Apply, unapply and record only the migrations that the connection's alias owns."""
 
     def __init__(self, connection: BaseDatabaseWrapper, progress_callback: Callable[..., None] | None = None) -> None:
         super().__init__(connection, progress_callback)

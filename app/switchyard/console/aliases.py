@@ -1,0 +1,59 @@
+"""Rows of the console's table of aliases: role, owned apps, and the state as a word and as a level. No queries."""
+
+from dataclasses import dataclass
+
+from django.db import connections
+
+from switchyard.conf import conf
+from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.topology.replication import replication_set
+
+# State -> level, which chooses the colour and the symbol. In all other states the server is not used: level "error".
+LEVELS = {
+    "fit": "good",
+    "read-write": "good",
+    "read-only": "neutral",
+    "lagging": "warning",  # with these three the replica is expected back without help
+    "conflict": "warning",
+    "unverified": "warning",
+}
+
+
+@dataclass(frozen=True)
+class AliasRow:
+    """An alias as the page shows it: no host, no user and no database name."""
+
+    name: str
+    vendor: str
+    role: str
+    state: str
+    apps: tuple[str, ...]
+
+    @property
+    def level(self) -> str:
+        """The level of the state: good, neutral, warning or error."""
+        return LEVELS.get(self.state, "error")
+
+
+def alias_row(name: str) -> AliasRow:
+    """Return the row of the alias, as this process knows its server now."""
+    owner = replicated_by(name)
+    return AliasRow(
+        name=name,
+        vendor=connections[name].display_name,
+        role=f"replica of {owner}" if owner else "primary",
+        state=_replica_state(name, owner) if owner else _owner_state(name),
+        apps=tuple(sorted(app for app, alias in conf.owners.items() if alias == name)),
+    )
+
+
+def _replica_state(name: str, owner: str) -> str:
+    return next(
+        replica.unfit_reason or "fit" for replica in replication_set(owner).snapshot.replicas if replica.alias == name
+    )
+
+
+def _owner_state(name: str) -> str:
+    if reason := replication_set(name).snapshot.unavailable_reason:
+        return f"unavailable ({reason})"
+    return "read-only" if name in conf.read_only else "read-write"

@@ -1,0 +1,78 @@
+"""Count each call into a driver: the call, its seconds and its error."""
+
+from bisect import bisect_left
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from switchyard.conf import conf
+from switchyard.routing.connections import calls
+from switchyard.routing.topology.tables import app_of
+from switchyard.sql import Statement
+from switchyard.telemetry import counters, metrics
+from switchyard.telemetry.counters import Counters
+from switchyard.telemetry.layout import OTHER
+
+_installed: list[calls.CallObserver] = []
+
+
+def install() -> None:
+    """Open the counters, and count every call from now on. A second call changes nothing.
+
+    Django calls `ready()` again if a test overrides INSTALLED_APPS.
+    """
+    try:
+        opened = counters.start(metrics.layout(), conf.metrics_dir)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"SWITCHYARD['METRICS_DIR'] = {conf.metrics_dir!r} cannot be used: {error.strerror}."
+            " Name a directory that this user may write, or leave it out to count in each process alone."
+        ) from error
+    while _installed:
+        calls.remove_observer(_installed.pop())
+    _installed.append(CallCounter(opened))
+    calls.add_observer(_installed[0])
+
+
+class CallCounter:
+    """Counts a call at its begin, so that a killed process has counted it; its seconds and its error at its end."""
+
+    def __init__(self, to: Counters) -> None:
+        self._cells = to.cells
+        self._layout = to.layout
+        self._indexes: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+    def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
+        """Count the call."""
+        query, _ = self._indexes_of(alias, vendor, statement)
+        self._cells()[query] += 1.0
+
+    def call_ended(
+        self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
+    ) -> None:
+        """Count the seconds of the call, and its error. The closing of a generator is no error."""
+        _, duration = self._indexes_of(alias, vendor, statement)
+        cells = self._cells()  # not kept since the begin: another thread may close a generator
+        cells[duration + bisect_left(metrics.DURATION_BUCKETS_SECONDS, seconds)] += 1.0
+        cells[duration + len(metrics.DURATION_BUCKETS_SECONDS) + 1] += seconds
+        if error is not None and not isinstance(error, GeneratorExit):
+            sqlstate: Any = getattr(error, "sqlstate", None)
+            cells[self.error_index(alias, vendor, type(error), sqlstate)] += 1.0
+
+    def error_index(self, alias: str, vendor: str, error: type[BaseException], sqlstate: str | None) -> int:
+        """Return the index of the cell that counts errors of this class and SQLSTATE."""
+        name = next((cls.__name__ for cls in error.__mro__ if cls.__name__ in metrics.SQLSTATE_CLASSES), OTHER)
+        state = sqlstate[:2] if sqlstate else metrics.NO_SQLSTATE
+        known = (*metrics.SQLSTATE_CLASSES[name], metrics.NO_SQLSTATE)
+        return self._layout.index_of(metrics.ERRORS, alias, vendor, name, state if state in known else OTHER)
+
+    def _indexes_of(self, alias: str, vendor: str, statement: Statement) -> tuple[int, int]:
+        app = app_of(statement)
+        key = alias, statement.operation, app
+        indexes = self._indexes.get(key)
+        if indexes is None:
+            indexes = self._indexes[key] = (
+                self._layout.index_of(metrics.QUERIES, alias, statement.operation, app),
+                self._layout.index_of(metrics.DURATION, alias, vendor, statement.operation),
+            )
+        return indexes
