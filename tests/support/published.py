@@ -1,4 +1,4 @@
-"""Snapshots of the servers of `default` that a test publishes in place of the monitor. No server is asked."""
+"""Snapshots of the servers of `default` that a test publishes in place of the monitor. No server is probed."""
 
 import time
 from collections.abc import Iterator

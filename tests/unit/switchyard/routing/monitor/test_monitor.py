@@ -37,7 +37,7 @@ def test_report_failure__at_once(servers: ProbedServers) -> None:
 
 
 def test_report_failure__before_the_first_probe(servers: ProbedServers) -> None:
-    """The replica is unfit, though it has no sample yet."""
+    """A replica without a sample becomes unfit as well."""
     monitor_of(servers).report_failure("replica", "down")
 
     assert servers.group.snapshot.replicas[0] == Replica("replica", "down")

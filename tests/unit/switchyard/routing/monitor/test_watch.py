@@ -96,7 +96,7 @@ def test_evaluate__unmigrated(servers: ProbedServers) -> None:
 
 
 def test_evaluate__a_failed_probe(servers: ProbedServers) -> None:
-    """The replica is down until it answers again, and keeps its replayed position."""
+    """The replica is down until its server answers again, and keeps its replayed position."""
     servers.replica_answers(at(5))
     servers.replica_probe().error = PROBE_ERROR
     assert servers.evaluate() == Replica("replica", "down", at(5))
@@ -186,7 +186,7 @@ def test_evaluate__reconnects_to_another_server(servers: ProbedServers) -> None:
 
 
 def test_evaluate__another_server_behind_the_alias(servers: ProbedServers) -> None:
-    """The new server is unverified until it has replayed the position that the owner had when it was first seen."""
+    """The new server is unverified until it has replayed the position of the owner at the time of the first sight."""
     servers.owner_answers(5)
     servers.replica_answers(at(5))
     servers.evaluate()

@@ -71,7 +71,7 @@ def test_evaluate__history_is_pruned(servers: ProbedServers) -> None:
 
 
 def test_unavailable_reason__kinds(servers: ProbedServers) -> None:
-    """The reason says that the owner is a standby, read-only, superseded or down; it is empty otherwise."""
+    """The reason is that the owner is a standby, read-only, superseded or down; without a reason the text is empty."""
     servers.evaluate()
     reasons = [servers.group.snapshot.unavailable_reason]
     servers.owner_answers(5, timeline=2)

@@ -19,7 +19,7 @@ from switchyard.sql.classifier import classify
 
 
 def routes(*arguments: str, **options: bool) -> str:
-    """Return what the command prints."""
+    """Return the output of the command."""
     printed = StringIO()
     call_command("routes", *arguments, stdout=printed, **options)
     return printed.getvalue()
@@ -90,7 +90,7 @@ def test_routes__an_unknown_model() -> None:
 
 
 def test_routes__not_on_a_terminal() -> None:
-    """Each model has one whole line and each rule is explained; without a terminal there is no colour."""
+    """Each model has one whole line and each rule is explained; the output has no colour without a terminal."""
     printed = routes()
 
     assert "│ accounts.User_user_permissions │ replica" in printed
