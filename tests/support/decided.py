@@ -9,7 +9,7 @@ from switchyard.routing.decision import Decision, decision_counter
 
 @contextmanager
 def recorded() -> Iterator[list[Decision]]:
-    """Yield a list; each decision that is counted in this block is appended to it."""
+    """Yield a list that collects each decision counted in this block."""
     before = decision_counter.count, decision_counter.thread_local
     decisions: list[Decision] = []
     decision_counter.count, decision_counter.thread_local = decisions.append, SimpleNamespace()

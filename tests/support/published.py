@@ -1,4 +1,4 @@
-"""Snapshots of the servers of `default` that a test publishes in place of the monitor. No server is asked."""
+"""Snapshots of the servers of `default` that a test publishes in place of the monitor. No server is probed."""
 
 import time
 from collections.abc import Iterator
@@ -42,14 +42,14 @@ def at(lsn: int, *, system: str = "1", timeline: int = 1) -> Lsn:
 
 
 def replayed(group: ReplicationSet, *, unfit: tuple[str, ...] = (), **replicas: int) -> None:
-    """Publish the replayed LSN of each replica, the preferred replica first: each next one lags 1 ms more."""
+    """Publish the replayed LSN of each replica, the preferred replica first: each later replica lags 1 ms more."""
     group.replace_snapshot(
-        Replica(alias, "down" if alias in unfit else "", at(lsn), lag_seconds=place / 1000)
-        for place, (alias, lsn) in enumerate(replicas.items())
+        Replica(alias, "down" if alias in unfit else "", at(lsn), lag_seconds=index / 1000)
+        for index, (alias, lsn) in enumerate(replicas.items())
     )
 
 
 def sampled(group: ReplicationSet, lsn: int, begun_at: float | None = None) -> None:
     """Publish a sample of the owner with this LSN, by default a sample that begins now."""
-    answer = ServerStatus("owner", is_standby=False, writable=True, position=at(lsn))
-    group.replace_snapshot(owner_sample=Sample(time.monotonic() if begun_at is None else begun_at, answer))
+    status = ServerStatus("owner", is_standby=False, writable=True, position=at(lsn))
+    group.replace_snapshot(owner_sample=Sample(time.monotonic() if begun_at is None else begun_at, status))
