@@ -1,6 +1,6 @@
-"""What every test needs: a key, a token, and a data directory that is nobody's.
+"""Settings of all tests: a key, a token and a data directory of their own.
 
-The variables are for the processes that tests start. pytest-django has read the settings before this file.
+The variables are for the processes that tests start. pytest-django reads the settings before this file.
 """
 
 import os
@@ -21,7 +21,7 @@ settings.API_TOKEN = os.environ["API_TOKEN"]
 settings.STATIC_ROOT = Path(os.environ["DATA_DIR"]) / "static"
 settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
-# A busy machine is no failure.
+# A slow machine must not fail a test.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 

@@ -1,6 +1,6 @@
-"""The package's settings: one typed property per key of `settings.SWITCHYARD`, read lazily.
+"""The settings of the package: one typed property for each key of `settings.SWITCHYARD`, read at each access.
 
-Values are not judged here: `routing/checks.py` finds wrong ones and says what to do about them.
+The values are not checked here: `routing/checks` finds wrong values and says how to correct them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,14 @@ from typing import Any
 
 from django.conf import settings
 
-# Django's own apps, and the label that its database cache asks the routers with.
-_NEVER_STALE = ("admin", "auth", "contenttypes", "django_cache", "sessions")
-
-_MAX_LAG = 30.0  # seconds
+# A stale session signs people out. `django_cache` is the app label of Django's database cache.
+_PRIMARY_ONLY = ("admin", "auth", "contenttypes", "django_cache", "sessions")
+_MAX_LAG_SECONDS = 30.0
 POLICIES = {"stale_save": "raise", "early_on_commit": "raise", "cross_owner_transaction": "warn"}
 
 
 class Conf:
-    """Read `settings.SWITCHYARD` with defaults visible in place."""
+    """Read `settings.SWITCHYARD`; a property gives its default for an absent key."""
 
     @property
     def _values(self) -> Mapping[str, Any]:
@@ -25,66 +24,78 @@ class Conf:
 
     @property
     def owners(self) -> Mapping[str, str]:
-        """App label -> alias its rows are written to; the label `"*"` answers for all others."""
+        """OWNERS: app label -> owner, the alias of its rows. The label `"*"` stands for all other apps. Default: {}."""
         owners: Mapping[str, str] = self._values.get("OWNERS", {})
         return owners
 
     @property
     def replicas(self) -> Mapping[str, Sequence[str]]:
-        """Owner alias -> aliases of its replicas."""
+        """REPLICAS: owner -> aliases of its replicas. Default: {}."""
         replicas: Mapping[str, Sequence[str]] = self._values.get("REPLICAS", {})
         return replicas
 
     @property
     def read_only(self) -> frozenset[str]:
-        """Owner aliases that refuse writes outside `allow_writes()`."""
+        """READ_ONLY: owners that refuse writes outside `allow_writes()`. Default: none."""
         return frozenset(self._values.get("READ_ONLY", ()))
 
     @property
     def optional(self) -> frozenset[str]:
-        """Owner aliases whose loss leaves the service degraded, not unready."""
+        """OPTIONAL: owners without which the service is degraded but still ready. Default: none."""
         return frozenset(self._values.get("OPTIONAL", ()))
 
     @property
     def primary_only(self) -> frozenset[str]:
-        """App labels whose rows are always read from their owner: a lagging session read signs people out."""
-        return frozenset(self._values.get("PRIMARY_ONLY", _NEVER_STALE))
+        """PRIMARY_ONLY: labels of apps whose rows are always read from their owner.
+
+        Default: Django's admin, auth, content types, sessions and database cache.
+        """
+        return frozenset(self._values.get("PRIMARY_ONLY", _PRIMARY_ONLY))
 
     def max_lag_seconds_of(self, alias: str) -> float:
-        """Seconds that the replica may be behind before it is read no more, even by those who owe nothing."""
+        """Return the lag, in seconds, from which on no client reads the replica. See `max_lag_seconds`."""
         given = self.max_lag_seconds
-        return given.get(alias, _MAX_LAG) if isinstance(given, Mapping) else given
+        return given.get(alias, _MAX_LAG_SECONDS) if isinstance(given, Mapping) else given
 
     @property
     def max_lag_seconds(self) -> float | Mapping[str, float]:
-        """The seconds of all replicas, or of each by its alias."""
-        given: float | Mapping[str, float] = self._values.get("MAX_LAG_SECONDS", _MAX_LAG)
+        """MAX_LAG_SECONDS: the greatest lag of a fit replica, in seconds; a mapping gives it by alias. Default: 30."""
+        given: float | Mapping[str, float] = self._values.get("MAX_LAG_SECONDS", _MAX_LAG_SECONDS)
         return given
 
     @property
     def threads(self) -> int | None:
-        """Threads of a process, which share its connection pools; None where nobody says."""
+        """THREADS: the number of threads of a process, which share its connection pools. Default: None, unknown."""
         threads: int | None = self._values.get("THREADS")
         return threads
 
     @property
     def server_timing(self) -> bool:
-        """Whether each response says, in a `Server-Timing` header, where its request's queries went."""
+        """SERVER_TIMING: send the queries of a request, by alias, in a `Server-Timing` header. Default: False."""
         return bool(self._values.get("SERVER_TIMING", False))
 
     @property
     def read_only_functions(self) -> frozenset[str]:
-        """Names, without schema, of functions of the project's own that write nothing."""
+        """READ_ONLY_FUNCTIONS: names, without schema, of database functions that do not write. Default: none.
+
+        Returned in lower case.
+        """
         return frozenset(name.lower() for name in self._values.get("READ_ONLY_FUNCTIONS", ()))
 
     @property
     def policies(self) -> Mapping[str, str | Mapping[str, str]]:
-        """What is looked for -> raise, warn or allow; `stale_save` also by model label, `"*"` for all others."""
+        """POLICIES: kind of mistake -> `raise`, `warn` or `allow`. Defaults: `POLICIES`, for each absent kind.
+
+        The policy of `stale_save` may be a mapping by model label; the label `"*"` stands for all other models.
+        """
         return {**POLICIES, **self._values.get("POLICIES", {})}
 
     @property
     def metrics_dir(self) -> str | None:
-        """Directory (on tmpfs, best) of the shared counters; None keeps them in this process."""
+        """METRICS_DIR: the directory of the counters that processes share, best on tmpfs. Default: None.
+
+        Without a directory each process has its own counters.
+        """
         directory: str | None = self._values.get("METRICS_DIR")
         return directory
 

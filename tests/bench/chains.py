@@ -1,4 +1,4 @@
-"""Whether a client goes back in time: chains of five reads over two standbys of different lag."""
+"""Steps back in time: clients read in chains of five reads, over two standbys with different lag."""
 
 import sys
 import threading
@@ -19,13 +19,13 @@ CHAINS = {"switchyard": 200} if SMALL else {"switchyard": 10_000, "guide": 2_000
 READS = 5
 CLIENTS = 6
 COUNTER = "counter"
-LAG = 0.3  # seconds of the second standby
-UP, DOWN = 2.0, 2.0  # seconds that the first one is up and down
+LAG = 0.3  # seconds, of the second standby
+UP, DOWN = 2.0, 2.0  # seconds that the first standby is up, and down
 
 
 @dataclass
 class Seen:
-    """What the clients of one stack saw."""
+    """The reads of the clients of one stack."""
 
     back: int = 0
     failed: int = 0
@@ -33,7 +33,7 @@ class Seen:
 
 
 def monotonic(servers: Servers) -> Iterator[Result]:
-    """Yield the steps back of each stack over the primary and both of its standbys."""
+    """Yield the steps back of each stack, over the primary and both standbys."""
     with delayed(servers, "replica2", seconds=LAG):
         servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{COUNTER}', 1)")
         for alias in ("replica", "replica2"):
@@ -54,7 +54,7 @@ def monotonic(servers: Servers) -> Iterator[Result]:
 
 
 def run(port: int, chains: int) -> Seen:
-    """Let clients read in chains, each a new client."""
+    """Let clients read in chains; each chain is a new client."""
     numbers = iter(range(chains))
     with ThreadPoolExecutor(CLIENTS) as pool:
         parts = [part.result() for part in [pool.submit(read_chains, port, numbers) for _ in range(CLIENTS)]]
@@ -66,7 +66,7 @@ def run(port: int, chains: int) -> Seen:
 
 
 def read_chains(port: int, numbers: Iterator[int]) -> Seen:
-    """Read the counter five times per chain: it never falls, so what a client sees must not either."""
+    """Read the counter five times in each chain. The counter never falls, so a lower value is a step back."""
     seen = Seen()
     with Client(port) as client:
         for _ in numbers:
@@ -86,7 +86,7 @@ def read_chains(port: int, numbers: Iterator[int]) -> Seen:
 
 @contextmanager
 def counting(servers: Servers) -> Iterator[None]:
-    """Count up on the primary in this block."""
+    """Increase the counter on the primary in this block."""
     ended = threading.Event()
 
     def count() -> None:
@@ -99,7 +99,7 @@ def counting(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def restarting(servers: Servers) -> Iterator[None]:
-    """Stop and start the first standby over and over in this block."""
+    """Stop and start the first standby again and again in this block."""
     ended = threading.Event()
 
     def restart() -> None:
@@ -111,7 +111,7 @@ def restarting(servers: Servers) -> Iterator[None]:
 
 
 def in_thread(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
-    """Let a thread work in a context manager's block, which it leaves when it is told that this has ended."""
+    """Run a context manager's block in a thread; the thread leaves the block when this block ends."""
     thread = threading.Thread(target=work)
     thread.start()
     try:

@@ -1,8 +1,9 @@
-"""One contender: a process with its own routers and middleware, which runs a round of work whenever it is told to.
+"""One contender: a process with its own routers and middleware, which runs rounds of work on demand.
 
-`python -m tests.bench.contender MODULE` reads lines "workload calls" and answers each with the nanoseconds it took.
-With `--count=N` it forks once per workload for 0 calls, 1,000 and 1,000 + N: under valgrind each child's instructions
-are told at its end, and the difference of the last two is that of N calls. The children print "pid workload calls".
+`python -m tests.bench.contender MODULE` reads lines "workload calls" and answers each with the nanoseconds of the
+round. With `--count=N` it forks once per workload for 0 calls, 1,000 and 1,000 + N. Under valgrind each child reports
+its instructions at its end, and the difference of the last two children is that of N calls. The children print
+"pid workload calls".
 """
 
 import argparse
@@ -18,7 +19,7 @@ import django
 
 type Workload = Callable[[], AbstractContextManager[Callable[[], object]]]
 
-WARM = 1_000  # calls before those that are counted
+WARM = 1_000  # calls before the counted calls
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 def round_of(workload: Workload, calls: int) -> int:
-    """Return the nanoseconds that so many calls take."""
+    """Return the nanoseconds of this number of calls."""
     with workload() as call:
         start = time.perf_counter_ns()
         for _ in repeat(None, calls):

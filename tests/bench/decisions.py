@@ -1,4 +1,4 @@
-"""Decisions to run in a contender: `router.db_for_read()` as Django's own querysets ask it."""
+"""Decisions to run in a contender: `router.db_for_read()`, called as Django's querysets call it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ type Decide = Callable[[], object]
 
 @contextmanager
 def read() -> Iterator[Decide]:
-    """A read, and nothing about it."""
-    connections["default"].ensure_connection()  # as in any thread that wrote once
+    """A read without anything special."""
+    connections["default"].ensure_connection()  # like any thread that has written once
     yield partial(router.db_for_read, Row)
 
 
 @contextmanager
 def unopened() -> Iterator[Decide]:
-    """A thread that has only read from the replica so far."""
+    """A thread that has only read from the replica."""
     yield partial(router.db_for_read, Row)
 
 
@@ -52,7 +52,7 @@ if settings.STACK == "switchyard":
     from switchyard.routing.session.consistency import consistency_from
     from switchyard.routing.topology.replication import Replica, replication_set
 
-    # SQLite's replicas are in step and owe nothing; judged as PostgreSQL's they cost what those cost.
+    # SQLite's replicas do not lag; as lagging replicas they take the same steps as PostgreSQL's.
     group = replication_set("default")
     group.replace_snapshot(lag_free=False)
     group.replace_snapshot(
@@ -61,22 +61,22 @@ if settings.STACK == "switchyard":
 
     @contextmanager
     def in_request() -> Iterator[Decide]:
-        """A request that carries no token."""
+        """A request without a token."""
         with context.activate(context.request_context()), read() as decide:
             yield decide
 
     @contextmanager
-    def owing(lsn: int, **last: str) -> Iterator[Decide]:
-        """A request that carries a token, with the replica that was read last where there are several."""
-        ledger = consistency_from({"default": Lsn("1", 1, lsn)}, last)
-        with context.activate(context.request_context(consistency=ledger)), read() as decide:
+    def with_token(lsn: int, **last: str) -> Iterator[Decide]:
+        """A request with a token, and with the replica read last if there are several."""
+        consistency = consistency_from({"default": Lsn("1", 1, lsn)}, last)
+        with context.activate(context.request_context(consistency=consistency)), read() as decide:
             yield decide
 
     WORKLOADS |= {
         "the owner never opened": unopened,
         "in a request": in_request,
-        "caught up": partial(owing, 100),
-        "pinned": partial(owing, 300),
+        "caught up": partial(with_token, 100),
+        "pinned": partial(with_token, 300),
     }
     if len(group.snapshot.replicas) > 1:
-        WORKLOADS["having read the second best"] = partial(owing, 100, default=group.snapshot.eligible[-1].alias)
+        WORKLOADS["having read the second best"] = partial(with_token, 100, default=group.snapshot.eligible[-1].alias)

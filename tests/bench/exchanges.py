@@ -1,4 +1,4 @@
-"""Queries and whole requests to run in a contender, against the servers that its environment names."""
+"""Queries and whole requests to run in a contender, on the servers of its environment."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ READS = "default" if settings.STACK == "plain" else "replica"
 
 @contextmanager
 def query(get: Callable[[], Row], *, alias: str) -> Iterator[Call]:
-    """A query that has to be read from the alias: what reads elsewhere is nothing to compare with."""
+    """A query that must be read from the alias: a read elsewhere cannot be compared."""
     if (read := get()._state.db) != alias:
         raise SystemExit(f"'{settings.STACK}' read from '{read}' instead of '{alias}'.")
     yield get
@@ -28,14 +28,14 @@ def query(get: Callable[[], Row], *, alias: str) -> Iterator[Call]:
 
 @contextmanager
 def request(handler: Callable[..., Any], environ: dict[str, Any], *, expected: tuple[str, bytes]) -> Iterator[Call]:
-    """A whole request, from the WSGI environment to the last byte of the answer, which has to be this one."""
+    """A whole request, from the WSGI environment to the last byte of the response, which must be the expected one."""
     if (found := answer(handler, environ)) != expected:
         raise SystemExit(f"'{settings.STACK}' answered {environ['PATH_INFO']} with {found} instead of {expected}.")
     yield partial(answer, handler, environ)
 
 
 def answer(handler: Callable[..., Any], environ: dict[str, Any]) -> tuple[str, bytes]:
-    """Return the status and the body, as a server makes them."""
+    """Return the status and the body, like a server."""
     started: list[str] = []
     response = handler({**environ, "wsgi.input": BytesIO()}, lambda status, headers, exc=None: started.append(status))
     try:
@@ -52,7 +52,7 @@ def asking(method: str, path: str) -> dict[str, Any]:
 
 
 def read_by(alias: str) -> tuple[str, bytes]:
-    """Return the answer to a read that the alias served."""
+    """Return the response to a read on this alias."""
     return "200 OK", f'{{"value": {VALUE}, "alias": "{alias}"}}'.encode()
 
 

@@ -1,7 +1,7 @@
-"""How reads fare while servers fail, with and without a pool of connections, and whether a client goes back in time.
+"""Reads while servers fail, with and without a pool of connections, and steps back in time.
 
-`make bench-failures`. Seven ways in which a standby fails, the primary stopped and hung; then chains of reads over two
-standbys of different lag, one of which stops and starts meanwhile.
+`make bench-failures`. A standby fails in seven ways, the primary is stopped and hangs; then clients read in chains over
+two standbys with different lag, one of which stops and starts.
 """
 
 import sys
@@ -21,12 +21,12 @@ from tests.support.faults import cut_off, promoted, rebuild, rebuilt_from_anothe
 from tests.support.servers import Servers
 
 OURS = "switchyard"
-READS = 300 if SMALL else 4_000  # of each way to fail, at least
+READS = 300 if SMALL else 4_000  # at least, for each way to fail
 BEFORE, DURING, AFTER = (0.5, 4.0, 3.0) if SMALL else (2.0, 6.0, 5.0)  # seconds
 MAX_LAG = 2.0
-BACK_BAR = 2.0  # seconds from the repair to the last read that went elsewhere
-LEFT_BAR = 1.0  # seconds to the last read by a standby that must not be read, where it still answers
-WRITE_BAR = 2.0  # seconds in which a write is refused while the primary is down
+BACK_BAR = 2.0  # seconds from the repair to the last read elsewhere
+LEFT_BAR = 1.0  # seconds to the last read of a standby that must not be read and still answers
+WRITE_BAR = 2.0  # seconds until a write is refused while the primary is down
 POOL = "?pool_min_size=2&pool_max_size=8"
 
 type Fault = Callable[[Servers], AbstractContextManager[None]]
@@ -34,7 +34,7 @@ type Fault = Callable[[Servers], AbstractContextManager[None]]
 
 @contextmanager
 def rebuilt(servers: Servers) -> Iterator[None]:
-    """Throw the standby away and clone it again."""
+    """Remove the standby's data and clone it again."""
     rebuild(servers)
     yield
 
@@ -48,7 +48,7 @@ FAULTS: Mapping[str, Fault] = {
     "rebuilt": rebuilt,
     "rebuilt from another system": rebuilt_from_another_system,
 }
-# Where the standby goes on answering: how long it may be read.
+# Faults with a standby that still answers: how long it may be read.
 MAY_BE_READ = {
     "replay paused past MAX_LAG_SECONDS": MAX_LAG + LEFT_BAR,
     "cut off from its primary": MAX_LAG + LEFT_BAR,
@@ -63,16 +63,16 @@ FOR_OTHERS = {"standby stopped", "standby hung", "promoted"}
 
 
 def main() -> int:
-    """Measure, print and write; the exit code says whether the bars were kept."""
+    """Measure, print and write; the exit code says whether all bars were kept."""
     stacks = [(OURS, "")] if SMALL else [(OURS, ""), (OURS, POOL), ("guide", ""), ("multidb", "")]
     with primary_with("replica", "replica2") as servers:
-        servers.start_postgres("analytics")  # the other system; the service does not know it
+        servers.start_postgres("analytics")  # the other system, unknown to the service
         servers.answers("analytics")
         return finish("failures", [*failing(servers, stacks), *monotonic(servers)])
 
 
 def failing(servers: Servers, stacks: Iterable[tuple[str, str]]) -> Iterator[Result]:
-    """Yield how these stacks fare, each with the query of its URLs, over the primary and one standby."""
+    """Yield the results of these stacks, each with the query of its URLs, over the primary and one standby."""
     for stack, query in stacks:
         environ = environment(stack, **variables(servers, "replica", query=query), BENCH_MAX_LAG=str(MAX_LAG))
         with served(environ) as port, written_to(servers):
@@ -80,12 +80,12 @@ def failing(servers: Servers, stacks: Iterable[tuple[str, str]]) -> Iterator[Res
 
 
 def under_faults(servers: Servers, port: int, stack: str, pool: str) -> Iterator[Result]:
-    """Yield how reads, and writes where the primary fails, fare under each fault."""
+    """Yield the results of reads under each fault, and of writes while the primary fails."""
     for what, fault in (FAULTS | PRIMARY_FAULTS).items():
         if (SMALL and what not in IN_SMALL) or (stack != OURS and what not in FOR_OTHERS):
             continue
         servers.caught_up()
-        time.sleep(BACK_BAR)  # whatever was before is over
+        time.sleep(BACK_BAR)  # the earlier fault is over
         run = with_primary_down if what in PRIMARY_FAULTS else with_standby_down
         for result in run(servers, port, what, fault):
             named = Result(f"{stack}{pool}, {what}: {result.name}", result.value, result.unit)
@@ -93,7 +93,7 @@ def under_faults(servers: Servers, port: int, stack: str, pool: str) -> Iterator
 
 
 def with_standby_down(servers: Servers, port: int, what: str, fault: Fault) -> Iterator[Result]:
-    """Yield how reads fare before, while and after the standby fails."""
+    """Yield the results of reads before, while and after the standby fails."""
     with reading(port) as readers:
         time.sleep(BEFORE)
         with fault(servers):
@@ -115,7 +115,7 @@ def with_standby_down(servers: Servers, port: int, what: str, fault: Fault) -> I
 
 
 def with_primary_down(servers: Servers, port: int, what: str, fault: Fault) -> Iterator[Result]:
-    """Yield how reads fare, and how writes are refused, while the primary fails."""
+    """Yield the results of reads and writes while the primary fails."""
     statuses: list[int] = []
     seconds: list[float] = []
     with reading(port) as readers, Client(port) as client:
@@ -142,7 +142,7 @@ def with_primary_down(servers: Servers, port: int, what: str, fault: Fault) -> I
 
 @contextmanager
 def written_to(servers: Servers) -> Iterator[None]:
-    """Let somebody write on the primary in this block: without writes nothing lags."""
+    """Let another client write on the primary in this block: without writes nothing lags."""
     ended = threading.Event()
 
     def write() -> None:

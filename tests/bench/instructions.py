@@ -1,6 +1,7 @@
-"""Instructions per call, counted by valgrind: with this Python, and with the image's, which is built with optimisation.
+"""Instructions per call, counted by valgrind, with this Python and with the optimised Python of the image.
 
-A Python built without it takes a third more instructions for the same, so numbers of two builds are not to be compared.
+A Python that was built without optimisation needs a third more instructions, so the numbers of two builds cannot be
+compared.
 """
 
 import os
@@ -32,14 +33,14 @@ type Counts = dict[str, float]  # instructions per call, by workload
 
 @dataclass(frozen=True)
 class Build:
-    """A build of Python to count with: the environment of a contender and its arguments make its output."""
+    """A build of Python to count with: it runs a contender's environment with arguments, and returns the output."""
 
     name: str
     optimised: bool
     run: Callable[[Mapping[str, str], list[str]], str]
 
     def count(self, environs: Mapping[str, Mapping[str, str]], module: str, calls: int) -> dict[str, Counts]:
-        """Return the counts of each contender. Counts, unlike times, do not mind company."""
+        """Return the counts of each contender. Other load does not change counts, unlike times."""
 
         def counted(environ: Mapping[str, str]) -> Counts:
             return _per_call(self.run(environ, ["-m", "tests.bench.contender", module, f"--count={calls}"]), calls)
@@ -49,7 +50,7 @@ class Build:
 
 
 def this_python() -> Iterator[Build]:
-    """Yield this Python, if valgrind is installed."""
+    """Yield this Python if valgrind is installed."""
     if shutil.which("valgrind") is None:
         print("left out: this Python's instructions (valgrind is not installed)", file=sys.stderr)
         return
@@ -59,7 +60,7 @@ def this_python() -> Iterator[Build]:
 
 @contextmanager
 def images_python() -> Iterator[list[Build]]:
-    """Yield the image's Python, with valgrind put beside it, if there is an engine that can make that."""
+    """Yield the image's Python with valgrind, if an engine can build this image."""
     try:
         engine = docker.from_env()
         engine.images.get(IMAGE)

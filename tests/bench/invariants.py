@@ -1,6 +1,6 @@
-"""What must never vary, however slow the machine: no stale read, no failed one, no step back, one round trip a write.
+"""Results that no slow machine may change: no stale read, no failed read, no step back, one round trip for each write.
 
-`BENCH_SCALE=small python -m tests.bench.invariants`, as `make test` does. Times are the benchmarks' own to judge.
+`BENCH_SCALE=small python -m tests.bench.invariants`, as `make test` does. Only the benchmarks check times.
 """
 
 import sys
@@ -12,11 +12,11 @@ from tests.bench.requests import round_trips
 from tests.bench.results import finish
 from tests.bench.staleness import OURS, stale
 
-TIMED = {"s", "share"}  # units of what varies
+TIMED = {"s", "share"}  # units of results that vary
 
 
 def main() -> int:
-    """Measure, print and write; the exit code says whether all held."""
+    """Measure, print and write; the exit code says whether all results are right."""
     with primary_with("replica", "replica2") as servers:
         results = [
             *round_trips(servers, (OURS, "plain")),

@@ -1,4 +1,4 @@
-"""How much memory a worker holds after ever more requests, of every kind that the service answers or refuses.
+"""The memory of a worker after more and more requests of every kind that the service answers or refuses.
 
 `python -m tests.bench.memory [--requests 100000]` starts the service as `make run` does, sends the requests over
 keep-alive connections, and reads each worker's memory from /proc. The results are in build/bench/memory.json.
@@ -18,14 +18,16 @@ from tempfile import TemporaryDirectory
 from tests.bench.results import SMALL, Result, at_most, finish
 from tests.support.service import Service, embedded_environ, running
 
-BAR = 120.0  # MB of 1,000,000 bytes that a worker may hold
-GROWTH = 8.0  # MB between the last two samples: the heaps of 8 threads settle, and which worker gets which is chance
+BAR = 120.0  # MB of 1,000,000 bytes for each worker
+GROWTH = (
+    8.0  # MB between the last two samples: the heaps of 8 threads settle, and each worker's share of requests is random
+)
 SAMPLES = (1_000, 10_000, 100_000)
 CLIENTS = 8
-LIFE = 500  # requests of one connection: the next may come to the other worker
+LIFE = 500  # requests of one connection: the next connection may come to the other worker
 
 TOKEN = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
-# Older than what is read below: each answer costs the same at the end as at the beginning, though the table grows.
+# Older than the rows that are read below: each response costs the same at the end, though the table grows.
 EVENT = '{"user_id": 1, "kind": "login", "at": "2025-01-01T00:00:00Z"}'
 REQUESTS: tuple[tuple[str, str, str | None, dict[str, str], int], ...] = (  # method, path, body, headers, status
     ("GET", "/api/users?limit=50", None, TOKEN, 200),
@@ -49,11 +51,11 @@ def main() -> int:
     steps = sorted({*(sample for sample in SAMPLES if sample < total), total})
     with TemporaryDirectory() as data, TemporaryDirectory() as drivers:
         samples = measured(steps, embedded_environ(Path(data), Path(drivers)))
-    return finish("memory", list(judged(steps, samples)))
+    return finish("memory", list(results_of(steps, samples)))
 
 
 def measured(steps: list[int], environ: dict[str, str]) -> list[dict[int, tuple[float, float]]]:
-    """Return RSS and PSS of each worker, by its process, after as many requests as each step says."""
+    """Return RSS and PSS of each worker, by its process id, after the number of requests of each step."""
     samples = []
     with running(environ) as service:
         drain = threading.Thread(target=lambda: [None for _ in service.process.stdout or ()])
@@ -61,7 +63,7 @@ def measured(steps: list[int], environ: dict[str, str]) -> list[dict[int, tuple[
         try:
             before, start = 0, time.monotonic()
             for step in steps:
-                numbers = iter(range(before, step))  # shared: each takes the next
+                numbers = iter(range(before, step))  # shared: each thread takes the next number
                 with ThreadPoolExecutor(CLIENTS) as clients:
                     for done in [clients.submit(send, service.port, numbers) for _ in range(CLIENTS)]:
                         done.result()
@@ -77,19 +79,19 @@ def measured(steps: list[int], environ: dict[str, str]) -> list[dict[int, tuple[
 
 
 def workers(service: Service) -> list[int]:
-    """Return gunicorn's processes but the first, which is their master."""
+    """Return gunicorn's processes except the master, which is the first."""
     return sorted(pid for pid, command in service.descendants().items() if "gunicorn" in command)[1:]
 
 
 def memory(pid: int) -> tuple[float, float]:
-    """Return RSS and PSS of the process in MB."""
+    """Return RSS and PSS of the process, in MB."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB", rollup, re.MULTILINE))
     return int(found["Rss"]) * 1024 / 1e6, int(found["Pss"]) * 1024 / 1e6
 
 
 def send(port: int, numbers: Iterator[int]) -> None:
-    """Send the requests of these numbers over one connection at a time; each kind comes in its turn."""
+    """Send the requests of these numbers over one connection at a time, the kinds in turn."""
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     for sent, number in enumerate(numbers, start=1):
         method, path, body, headers, expected = REQUESTS[number % len(REQUESTS)]
@@ -99,12 +101,12 @@ def send(port: int, numbers: Iterator[int]) -> None:
         if response.status != expected:
             raise SystemExit(f"{method} {path}: {response.status} instead of {expected}: {said[:200]!r}")
         if sent % LIFE == 0:
-            connection.close()  # the next request opens it again
+            connection.close()  # the next request opens the connection again
     connection.close()
 
 
-def judged(steps: list[int], samples: list[dict[int, tuple[float, float]]]) -> Iterator[Result]:
-    """Yield what each worker held, and how much more it held at the last sample than at the one before."""
+def results_of(steps: list[int], samples: list[dict[int, tuple[float, float]]]) -> Iterator[Result]:
+    """Yield the memory of each worker, and its growth between the last two samples."""
     for number, pid in enumerate(sorted(samples[0]), start=1):
         for step, sample in zip(steps, samples, strict=True):
             rss, pss = sample[pid]

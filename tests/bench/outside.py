@@ -1,6 +1,6 @@
-"""Pairs of a write and a read outside any request, as a command makes them.
+"""Pairs of a write and a read outside requests, as in a command.
 
-`python -m tests.bench.outside PREFIX PAIRS` prints how many reads were stale.
+`python -m tests.bench.outside PREFIX PAIRS` prints the number of stale reads.
 """
 
 import sys
@@ -9,7 +9,7 @@ import django
 
 
 def main() -> None:
-    """Make the pairs: each key is written twice."""
+    """Run the pairs: each key is written twice."""
     django.setup()
     from tests.bench.service.views import found, put  # noqa: PLC0415 - needs the loaded apps
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL primary with its standbys in Docker, with the tables that the benchmarks use and a row that stays."""
+"""A PostgreSQL primary with its standbys in Docker, the tables of the benchmarks, and a row that does not change."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import POSTGRESQL
 
-KNOWN = "known"  # the key of the row that nobody changes
+KNOWN = "known"  # the key of the row that does not change
 VALUE = 2
 
 
 @contextmanager
 def primary_with(*standbys: str) -> Iterator[Servers]:
-    """Yield the servers, all answering and caught up."""
+    """Yield the servers when all answer and have caught up."""
     try:
         with network_of_servers(POSTGRESQL) as servers:
             servers.start_postgres("default")
@@ -41,7 +41,7 @@ def variables(servers: Servers, *standbys: str, query: str = "") -> dict[str, st
 
 
 def direct(servers: Servers) -> dict[str, str]:
-    """Return the variables with each container's own address: Docker's proxy takes as long as a query does."""
+    """Return the variables with the addresses of the containers: Docker's proxy takes as long as a query."""
     variables = servers.environ()
     for alias, server in servers.by_alias.items():
         server.container.reload()
@@ -52,7 +52,7 @@ def direct(servers: Servers) -> dict[str, str]:
 
 
 def _make_tables(servers: Servers) -> None:
-    """Migrate as plain Django does; the benchmarks' own table has no migration."""
+    """Migrate as plain Django does; the table of the benchmarks has no migration."""
     made = subprocess.run(
         [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity=0"],
         env=environment("plain", DATABASE_DEFAULT_URL=servers.url("default", "migrator")),

@@ -1,4 +1,4 @@
-"""Clients that read the whole time, whatever happens to the servers, and remember how each read went."""
+"""Clients that read all the time, whatever happens to the servers, and record each read."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ PAUSE = 0.005  # seconds between two reads of a client
 
 @dataclass(frozen=True)
 class Read:
-    """One read: when it began, how long it took, and which alias served it; nobody did where it failed."""
+    """One read: its begin, its duration, and the alias that served it; no alias if the read failed."""
 
     began: float
     seconds: float
@@ -26,7 +26,7 @@ class Read:
 
 @dataclass
 class Readers:
-    """What the clients saw so far."""
+    """The reads of the clients up to now."""
 
     reads: list[Read] = field(default_factory=list)
 
@@ -40,19 +40,19 @@ class Readers:
         return max(read.seconds for read in self.reads)
 
     def last_by(self, aliases: str, *, since: float, until: float) -> float:
-        """Return how long after `since` the last read began that an alias of this prefix served."""
+        """Return the seconds from `since` to the begin of the last read that an alias with this prefix served."""
         began = [read.began for read in self.reads if since <= read.began <= until and read.alias.startswith(aliases)]
         return max(began, default=since) - since
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many reads are done."""
+        """Wait until this number of reads is done."""
         while len(self.reads) < count:
             time.sleep(0.05)
 
 
 @contextmanager
 def reading(port: int) -> Iterator[Readers]:
-    """Let clients read in this block, none of whom owes anything."""
+    """Let clients without required positions read in this block."""
     readers, ended = Readers(), threading.Event()
 
     def read() -> None:

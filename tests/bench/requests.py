@@ -1,7 +1,7 @@
-"""What routing adds to a query, to a whole read request and to a write, against a real primary and its standby.
+"""The cost of routing for a query, a whole read request and a write, on a real primary and its standby.
 
-`make bench-requests`. Queries and requests that are compared run in turn in one process; stacks, which need one each,
-in turn as well. Round trips are counted on the way to the primary.
+`make bench-requests`. Compared queries and requests run in turn in one process; stacks, which need a process each, also
+run in turn. Round trips are counted on the way to the primary.
 """
 
 import sys
@@ -17,11 +17,11 @@ from tests.support.servers import Servers
 GET_BAR, REQUEST_BAR, TRIPS_BAR = 1.01, 1.03, 1.0
 ROUNDS, CALLS = (200, 10) if SMALL else (3_000, 10)
 WRITES = 50 if SMALL else 500
-APPLICATION = "switchyard"  # the name that the service's connections give; those that watch servers give another
+APPLICATION = "switchyard"  # the name on the connections of the service; the monitor's connections have another name
 
 
 def main() -> int:
-    """Measure, print and write; the exit code says whether the bars were kept."""
+    """Measure, print and write; the exit code says whether all bars were kept."""
     with primary_with("replica") as servers:
         environs = {stack: environment(stack, **direct(servers)) for stack in STACKS}
         with contenders("tests.bench.exchanges", environs) as started:
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def queries(ours: Contender) -> Iterator[Result]:
-    """Yield what `get()` costs beside the same with the alias given."""
+    """Yield the cost of `get()` beside the same query with a given alias."""
     times = in_turn(
         {name: (ours, name) for name in ("get()", "db_manager().get()", "using().get()")}, rounds=ROUNDS, calls=CALLS
     )
@@ -46,7 +46,7 @@ def queries(ours: Contender) -> Iterator[Result]:
 
 
 def requests(ours: Contender) -> Iterator[Result]:
-    """Yield what a whole read request costs beside the same with a wired alias and without routing's middleware."""
+    """Yield the cost of a read request beside a request with a wired alias, and one without the routing middleware."""
     times = in_turn({name: (ours, name) for name in ("read request", "wired read request")}, rounds=ROUNDS, calls=CALLS)
     for name, nanoseconds in times.items():
         yield Result(name, round(median(nanoseconds) / 1000, 1), "us")
@@ -55,7 +55,7 @@ def requests(ours: Contender) -> Iterator[Result]:
 
 
 def stacks(started: Mapping[str, Contender]) -> Iterator[Result]:
-    """Yield how our requests compare with those of the other stacks, each with its own middleware."""
+    """Yield the cost of our requests beside the other stacks, each with its own middleware."""
     turns = {
         f"{workload}, {stack}": (contender, workload)
         for workload in ("read request", "write request")
@@ -74,17 +74,17 @@ def stacks(started: Mapping[str, Contender]) -> Iterator[Result]:
 
 
 def round_trips(servers: Servers, names: Iterable[str]) -> Iterator[Result]:
-    """Yield the round trips of a write, and how many more than plain Django's ours are."""
+    """Yield the round trips of a write, and the difference to plain Django."""
     made = {}
     with counted_trips(servers.by_alias["default"].port) as trips:
         through = variables(servers, "replica") | {"DATABASE_DEFAULT_URL": servers.url("default", port=trips.port)}
         environs = {stack: environment(stack, **through) for stack in names}
         with contenders("tests.bench.exchanges", environs) as started:
             for stack, contender in started.items():
-                contender.nanoseconds("write request", 5)  # connects
+                contender.nanoseconds("write request", 5)  # opens the connection
                 before = trips.made[APPLICATION]
                 contender.nanoseconds("write request", WRITES)
-                # A round makes one request before those that are timed, to see its answer.
+                # Before the timed requests a round makes one request and checks its response.
                 made[stack] = (trips.made[APPLICATION] - before) / (WRITES + 1)
                 yield Result(f"write request, {stack}", round(made[stack], 3), "round trips")
     added = made["switchyard"] - made["plain"]

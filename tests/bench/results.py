@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: a table for people and build/bench/<name>.json for machines."""
+"""The results of a benchmark: a table for people, and build/bench/<name>.json for machines."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SMALL = os.environ.get("BENCH_SCALE") == "small"
 
 @dataclass(frozen=True)
 class Result:
-    """A measured value, and the bar that it has to keep; a value for comparison has none."""
+    """A measured value and its bar; a value without a bar is for comparison."""
 
     name: str
     value: float
@@ -36,7 +36,7 @@ def at_least(name: str, value: float, unit: str, bar: float) -> Result:
 
 
 def finish(name: str, results: Sequence[Result]) -> int:
-    """Print and write the results; return the exit code, which says whether every bar was kept."""
+    """Print and write the results; return the exit code, which says whether all bars were kept."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     (DIRECTORY / f"{name}.json").write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
     table = Table("what", "value", "bar", "", title=f"bench-{name}{' (small)' if SMALL else ''}")

@@ -1,4 +1,4 @@
-"""Rounds of several contenders in turn, A B C A B C, so that what disturbs the machine disturbs them alike."""
+"""Rounds of several contenders in turn, A B C A B C, so that other load on the machine affects all of them alike."""
 
 import os
 import subprocess
@@ -33,13 +33,13 @@ def environment(stack: str, **environ: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Contender:
-    """A running process that takes rounds."""
+    """A running process that runs rounds."""
 
     name: str
     process: subprocess.Popen[str]
 
     def nanoseconds(self, workload: str, calls: int) -> int:
-        """Return how long a round took."""
+        """Return the nanoseconds of a round."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{workload} {calls}\n")
@@ -52,7 +52,7 @@ class Contender:
 
 @contextmanager
 def contenders(module: str, environs: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, Contender]]:
-    """Yield a process for each name, with its environment, that serves the module's workloads."""
+    """Yield a process for each name, with its environment, that serves the workloads of the module."""
     with ExitStack() as stack:
         started = {}
         for name, environ in environs.items():
@@ -71,14 +71,14 @@ def contenders(module: str, environs: Mapping[str, Mapping[str, str]]) -> Iterat
         yield started
 
 
-type Turn = tuple[Contender, str]  # who runs, and which workload
+type Turn = tuple[Contender, str]  # the contender and its workload
 
 
 def in_turn(turns: Mapping[str, Turn], *, rounds: int, calls: int) -> dict[str, list[float]]:
-    """Return nanoseconds per call of each turn, round by round; the first round, which warms up, is left out."""
+    """Return the nanoseconds per call of each turn, round by round, without the first round, which warms up."""
     times: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds + 1):
-        # Backwards every other round: who comes after whom must not matter.
+        # Backwards in every other round: the order of the contenders must not matter.
         for name in list(turns)[:: 1 if number % 2 else -1]:
             contender, workload = turns[name]
             taken = contender.nanoseconds(workload, calls) / calls

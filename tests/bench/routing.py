@@ -1,6 +1,6 @@
-"""What a decision costs: `router.db_for_read(Model)` in instructions and nanoseconds, for four stacks of routers.
+"""The cost of a decision: `router.db_for_read(Model)` in instructions and nanoseconds, for four stacks of routers.
 
-`make bench-routing`. Instructions are counted by valgrind and do not depend on what else the machine does.
+`make bench-routing`. Valgrind counts the instructions, so other load on the machine does not change them.
 """
 
 import sys
@@ -20,17 +20,17 @@ MODULE = "tests.bench.decisions"
 COMMON = ("read", "with an instance", "in a transaction")
 OURS = ("the owner never opened", "in a request", "caught up", "pinned")
 OF_TWO = ("having read the second best",)
-# What is decided most; the others must not be above the guide's routers doing the same.
+# The most frequent decisions; no other decision may cost more than the guide's routers in the same case.
 BARRED = ("read", "the owner never opened", "in a request", "caught up", *OF_TWO)
 
 
 def main() -> int:
-    """Measure, print and write; the exit code says whether the bars were kept."""
+    """Measure, print and write; the exit code says whether all bars were kept."""
     environs = {stack: minimal(stack, "replica") for stack in STACKS} | {TWO: minimal("switchyard", "replica,replica2")}
     some = {name: environs[name] for name in ("switchyard", TWO, "guide")} if SMALL else environs
     results: list[Result] = []
     with images_python() as builds:
-        # A start under valgrind takes half a minute: once will do for a small run.
+        # A start under valgrind takes half a minute: a small run counts once.
         for build in builds if SMALL and builds else [*builds, *this_python()]:
             results += counted(build, build.count(some, MODULE, COUNTED))
     workloads = {name: COMMON + OURS * name.startswith("switchyard") + OF_TWO * (name == TWO) for name in environs}
@@ -46,7 +46,7 @@ def minimal(stack: str, replicas: str) -> dict[str, str]:
 
 
 def counted(build: Build, counts: Mapping[str, Counts]) -> Iterator[Result]:
-    """Yield the instructions, and ours as ratios to the guide's routers, which hold for every build of Python."""
+    """Yield the instructions, and the ratios to the guide's routers, which hold for every build of Python."""
     for stack, workloads in counts.items():
         for workload, count in workloads.items():
             row = f"{build.name}: {stack}: {workload}", round(count), "instructions"
@@ -69,7 +69,7 @@ def counted(build: Build, counts: Mapping[str, Counts]) -> Iterator[Result]:
 
 
 def timed(times: Mapping[str, list[float]]) -> Iterator[Result]:
-    """Yield the times, and how the stacks compare."""
+    """Yield the times, and their ratios between the stacks."""
     for name, nanoseconds in times.items():
         yield Result(name, round(median(nanoseconds)), "ns")
     for stack in STACKS[1:]:

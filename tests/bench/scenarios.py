@@ -1,4 +1,4 @@
-"""What clients do that write and then read: each scenario returns the value that the read found."""
+"""Clients that write and then read: each scenario returns the value that the read found."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ HEADER = "Switchyard-Position"
 
 
 def in_post(then: str) -> Callable[[Client, str, int], Any]:
-    """Return a scenario whose POST writes and reads."""
+    """Return a scenario with one POST that writes and reads."""
 
     def scenario(client: Client, key: str, value: int) -> Any:
         return client.ask("POST", f"/write/{then}/{key}/{value}").found["value"]
@@ -43,14 +43,14 @@ def get_after_writing_get(client: Client, key: str, value: int) -> Any:
 
 
 def wrote(client: Client, then: str, key: str, value: int, *, status: int, cookies: bool = True) -> Answer:
-    """Return the answer to a write, which has to have this status."""
+    """Return the response to a write, which must have this status."""
     answer = client.ask("POST", f"/write/{then}/{key}/{value}", cookies=cookies)
     if answer.status != status:
         raise RuntimeError(f"A write was answered {answer.status}: {answer.body[:300]!r}")
     return answer
 
 
-OUTSIDE = "outside a request"  # it has no client; see outside.py
+OUTSIDE = "outside a request"  # without a client; see outside.py
 HEADER_ONLY = "client without cookies that sends the header"
 SCENARIOS: dict[str, Callable[[Client, str, int], Any]] = {
     "create then get": in_post("get"),

@@ -1,4 +1,4 @@
-"""The benchmarks' project under gunicorn, and clients of it over HTTP."""
+"""The project of the benchmarks under gunicorn, and its HTTP clients."""
 
 import json
 import subprocess
@@ -15,14 +15,14 @@ from tests.bench.results import DIRECTORY, ROOT
 from tests.support.containers import until
 from tests.support.service import free_port
 
-LOG = DIRECTORY / "service.log"  # what goes wrong in the service; other stacks fail by design
+LOG = DIRECTORY / "service.log"  # errors of the service; other stacks fail by design
 WORKERS, THREADS = 2, 8
 TIMEOUT = 30  # seconds that a client waits
 
 
 @contextmanager
 def served(environ: Mapping[str, str]) -> Iterator[int]:
-    """Yield the port of the project, served by two workers."""
+    """Yield the port of the project, which two workers serve."""
     port = free_port()
     options = (
         *("--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS), "--threads", str(THREADS), "--timeout", "120"),
@@ -56,7 +56,7 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service answered, and how long it took."""
+    """The response of the service, and its duration."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,7 +65,7 @@ class Answer:
 
     @property
     def found(self) -> dict[str, Any]:
-        """Return what a read found: `value` and `alias`."""
+        """Return the result of a read: `value` and `alias`."""
         if self.status != 200:
             raise RuntimeError(f"A read was answered {self.status}: {self.body[:300]!r}")
         found: dict[str, Any] = json.loads(self.body)
@@ -73,7 +73,7 @@ class Answer:
 
 
 class Client:
-    """A browser of two connections, used in turn, so that what follows may come to the other worker. Keeps cookies."""
+    """A browser with cookies and two connections in turn, so that the next request may come to the other worker."""
 
     def __init__(self, port: int) -> None:
         self._connections = [HTTPConnection("127.0.0.1", port, timeout=TIMEOUT) for _ in range(2)]
@@ -87,11 +87,11 @@ class Client:
             connection.close()
 
     def forget(self) -> None:
-        """Become somebody else, over the same connections."""
+        """Become another client, over the same connections."""
         self._cookies.clear()
 
     def ask(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, cookies: bool = True) -> Answer:
-        """Return the answer."""
+        """Return the response."""
         sent = dict(headers or {})
         if cookies and self._cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
@@ -103,7 +103,7 @@ class Client:
             response = connection.getresponse()
             body = response.read()
         except (OSError, HTTPException):
-            connection.close()  # the next request opens it again
+            connection.close()  # the next request opens the connection again
             raise
         answer = Answer(response.status, response.headers, body, time.perf_counter() - start)
         if cookies:

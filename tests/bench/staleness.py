@@ -1,6 +1,6 @@
-"""How many reads after a write are stale: nine scenarios at three lags, for us, the guide's routers and multidb.
+"""The share of stale reads after a write: nine scenarios at three lags, for us, the guide's routers and multidb.
 
-`make bench-staleness`. In the same runs others read what nobody writes: a replica has to serve them.
+`make bench-staleness`. In the same runs other clients read rows that nobody writes: a replica must serve them.
 """
 
 import secrets
@@ -25,7 +25,7 @@ OURS = "switchyard"
 PAIRS = {OURS: 60 if SMALL else 10_000, "guide": 20 if SMALL else 1_000, "multidb": 20 if SMALL else 1_000}
 CLIENTS = 6
 SHARE_BAR = 0.99  # of the reads without a required position
-MAX_LAG = "3600"  # above the run's length: a paused replica stays fit
+MAX_LAG = "3600"  # longer than the run: a paused replica stays fit
 
 LAGS: dict[str, Callable[[Servers], AbstractContextManager[None]]] = {
     "natural lag": nullcontext,
@@ -36,7 +36,7 @@ LAGS: dict[str, Callable[[Servers], AbstractContextManager[None]]] = {
 
 @dataclass(frozen=True)
 class Stack:
-    """A contender that serves."""
+    """A contender that serves requests."""
 
     name: str
     environ: Mapping[str, str]
@@ -45,7 +45,7 @@ class Stack:
 
 @dataclass
 class Counts:
-    """What one run saw."""
+    """The counts of one run."""
 
     stale: int = 0
     others: int = 0  # reads without a required position
@@ -53,7 +53,7 @@ class Counts:
 
 
 def main() -> int:
-    """Measure, print and write; the exit code says whether the bars were kept."""
+    """Measure, print and write; the exit code says whether all bars were kept."""
     with primary_with("replica") as servers:
         return finish("staleness", list(stale(servers, PAIRS)))
 
@@ -73,12 +73,12 @@ def stale(servers: Servers, names: Iterable[str]) -> Iterator[Result]:
 
 
 def measured(stack: Stack, lag: str) -> Iterator[Result]:
-    """Yield the stale reads of each scenario, and where the reads of others went meanwhile."""
+    """Yield the stale reads of each scenario, and the aliases of the other clients' reads."""
     pairs = PAIRS[stack.name]
     others = on_replica = 0
     for scenario in (OUTSIDE, *SCENARIOS):
         if scenario == HEADER_ONLY and stack.name != OURS:
-            continue  # nobody else has such a header
+            continue  # no other stack has such a header
         counts = run(stack, scenario, secrets.token_hex(6), pairs)
         others, on_replica = others + counts.others, on_replica + counts.others_on_replica
         name, unit = f"{stack.name}, {lag}: {scenario}", f"stale of {pairs:,}"
@@ -92,7 +92,7 @@ def measured(stack: Stack, lag: str) -> Iterator[Result]:
 
 
 def run(stack: Stack, scenario: str, prefix: str, pairs: int) -> Counts:
-    """Run the scenario's pairs, with somebody else's read beside each."""
+    """Run the pairs of the scenario, with a read of another client beside each pair."""
     if scenario == OUTSIDE:
         return run_outside(stack, prefix, pairs)
     numbers = iter(range(0, pairs, 2))  # shared: each client takes the next key, and writes it twice
@@ -107,7 +107,7 @@ def run(stack: Stack, scenario: str, prefix: str, pairs: int) -> Counts:
 
 
 def act(port: int, scenario: Callable[[Client, str, int], Any], prefix: str, numbers: Iterator[int]) -> Counts:
-    """Be one client after the other: write a key twice and read it each time."""
+    """Act as one client after another: write a key twice, and read it after each write."""
     counts = Counts()
     with Client(port) as client, Client(port) as other:
         for number in numbers:
@@ -119,7 +119,7 @@ def act(port: int, scenario: Callable[[Client, str, int], Any], prefix: str, num
 
 
 def look(other: Client, counts: Counts) -> None:
-    """Read, as somebody who never writes."""
+    """Read as a client that never writes."""
     other.forget()
     found = other.ask("GET", f"/rows/{KNOWN}").found
     counts.others += 1
@@ -127,7 +127,7 @@ def look(other: Client, counts: Counts) -> None:
 
 
 def run_outside(stack: Stack, prefix: str, pairs: int) -> Counts:
-    """Let a command make the pairs, while somebody reads from the service."""
+    """Let a command run the pairs, while another client reads from the service."""
     counts = Counts()
     with (
         subprocess.Popen(

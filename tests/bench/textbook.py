@@ -1,7 +1,7 @@
-"""The routers of Django's guide, as its example has them, for the aliases of this project.
+"""The routers of Django's guide, from its example, for the aliases of this project.
 
 https://docs.djangoproject.com/en/6.1/topics/db/multi-db/#an-example: one router for the apps of each other database,
-then one that reads from a replica chosen by chance. `LegacyRouter` is the guide's `AuthRouter` once more.
+and a last router that reads from a random replica. `LegacyRouter` is another copy of the guide's `AuthRouter`.
 """
 
 import random
@@ -14,7 +14,7 @@ REPLICAS = [alias for alias in settings.DATABASES if alias.startswith("replica")
 
 
 class AnalyticsRouter:
-    """Everything of its apps goes to one database, and nothing else does."""
+    """All operations of its apps go to one database, and no others."""
 
     route_app_labels = frozenset({"analytics", "reporting"})
     alias = "analytics"
@@ -46,7 +46,7 @@ class LegacyRouter(AnalyticsRouter):
 
 
 class PrimaryReplicaRouter:
-    """Reads go to a replica chosen by chance, writes to the primary."""
+    """Reads go to a random replica, writes to the primary."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         return random.choice(REPLICAS)

@@ -11,7 +11,7 @@ _NAME = re.compile(rb"\0application_name\0([^\0]*)\0")
 
 
 class Trips:
-    """A port that leads to a server's port; `made` counts by the name that the application gives at connect."""
+    """A port that leads to the port of a server; `made` counts by the application name of the connection."""
 
     def __init__(self, leads_to: int) -> None:
         self.made: Counter[str] = Counter()
@@ -21,7 +21,7 @@ class Trips:
         Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -1,4 +1,4 @@
-"""A release in a cluster, as its operator and its clients see it: through kubectl, helm and its ports."""
+"""A release in a cluster, as an operator and a client use it: with kubectl, helm and its ports."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _LABEL = re.compile(r'(\w+)="(\w*)"')
 
 
 def run(*command: str | Path, timeout: float = 120, environ: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Return what the command prints; its failure shows all that it said."""
+    """Return the output of the command; a failure shows all of the output."""
     result = subprocess.run(
         command, env={**os.environ, **environ}, capture_output=True, text=True, check=False, timeout=timeout
     )
@@ -35,7 +35,7 @@ def run(*command: str | Path, timeout: float = 120, environ: Mapping[str, str] =
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-    """Wait until the condition holds; fail when it does not in time."""
+    """Wait until the condition holds; fail after the time-out."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -44,7 +44,7 @@ def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> N
 
 @dataclass(frozen=True)
 class Cluster:
-    """A kind cluster that `kind-up` makes, from a source tree, with the ports it shows on this machine."""
+    """A kind cluster that `kind-up` creates from a source tree, with its ports on this machine."""
 
     name: str
     http_port: int
@@ -54,7 +54,7 @@ class Cluster:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Return what tells kind-up and kind-down which cluster is meant."""
+        """Return the variables that name the cluster for kind-up and kind-down."""
         return {
             "KIND_CLUSTER": self.name,
             "KIND_KUBECONFIG": str(self.kubeconfig),
@@ -63,7 +63,7 @@ class Cluster:
         }
 
     def up(self, source: Path | None = None) -> str:
-        """Bring the release of a source tree up, as `make kind-up` does."""
+        """Install or upgrade the release of a source tree, as `make kind-up` does."""
         return run((source or self.source) / "k8s-dev" / "kind-up", timeout=900, environ=self.environ)
 
     def down(self) -> None:
@@ -71,15 +71,15 @@ class Cluster:
         run(self.source / "k8s-dev" / "kind-down", environ=self.environ)
 
     def kubectl(self, *arguments: str) -> str:
-        """Return what kubectl prints."""
+        """Return the output of kubectl."""
         return run("kubectl", "--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE, *arguments)
 
     def helm(self, *arguments: str) -> str:
-        """Return what helm prints."""
+        """Return the output of helm."""
         return run("helm", "--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE, *arguments)
 
     def objects(self, kind: str, component: str = "") -> list[dict[str, Any]]:
-        """Return the objects of a kind that are not being deleted."""
+        """Return the objects of a kind, except objects that are being deleted."""
         selector = f"app.kubernetes.io/instance={RELEASE}"
         if component:
             selector += f",app.kubernetes.io/component={component}"
@@ -87,16 +87,16 @@ class Cluster:
         return [item for item in found if "deletionTimestamp" not in item["metadata"]]
 
     def service_pods(self) -> int:
-        """Return how many pods of the service there are, those on their way out included."""
+        """Return the number of pods of the service, with pods that are being deleted."""
         selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=service"
         return len(self.kubectl("get", "pods", "--selector", selector, "--output", "name").split())
 
     def in_service(self, *command: str) -> str:
-        """Return what a command prints in the service's own container."""
+        """Return the output of a command in the container of the service."""
         return self.kubectl("exec", f"deployment/{RELEASE}", "--container", "service", "--", *command)
 
     def query(self, alias: str, sql: str) -> str:
-        """Return what a PostgreSQL server itself answers."""
+        """Return the answer of a PostgreSQL server to a query."""
         pod = f"{RELEASE}-db-{alias}-0"
         psql = ("psql", "--host=127.0.0.1", "--username=postgres", "--dbname=switchyard", "-At", "--command", sql)
         return self.kubectl("exec", pod, "--", *psql).strip()
@@ -107,7 +107,7 @@ class Cluster:
         return self.kubectl("get", "secret", RELEASE, "--output", f"go-template={template}")
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Return the status and the document that the API answers with."""
+        """Return the status and the document of a response of the API."""
         request = Request(
             f"http://127.0.0.1:{self.http_port}{path}",
             method=method,
@@ -121,7 +121,7 @@ class Cluster:
             return error.code, json.loads(error.read() or "null")
 
     def scraped(self) -> Counter[Key]:
-        """Return the queries of the API's apps by alias and operation, as /metrics says; health checks are no app's."""
+        """Return the queries of the API's apps by alias and operation, from /metrics, without health checks."""
         with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as response:
             text = response.read().decode()
         counted: Counter[Key] = Counter()
@@ -139,7 +139,7 @@ class Prometheus:
     url: str
 
     def counted(self) -> Counter[Key]:
-        """Return what `Cluster.scraped` does, as Prometheus has stored it."""
+        """Return the queries like `Cluster.scraped`, as Prometheus has stored them."""
         query = 'sum by (alias, operation) (switchyard_queries_total{app!="other"})'
         with urlopen(f"{self.url}/api/v1/query?{urlencode({'query': query})}", timeout=30) as response:
             series = json.loads(response.read())["data"]["result"]

@@ -1,6 +1,6 @@
-"""One cluster for all of these tests, brought up by the script behind `make kind-up` and removed at the end.
+"""One cluster for all of these tests, created by the script behind `make kind-up` and removed at the end.
 
-KEEP_CLUSTER=1 leaves it, to look at.
+KEEP_CLUSTER=1 keeps the cluster for inspection.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.e2e.cluster import ROOT, Cluster, Prometheus, eventually
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what kind-up reads: who edits the project meanwhile changes no image."""
+    """A copy of the files that kind-up reads, so that edits during the tests change no image."""
     copy = tmp_path_factory.mktemp("source")
     for name in ("app", "chart", "k8s-dev"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -37,7 +37,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The release, as kind-up left it."""
+    """The release after kind-up."""
     missing = [tool for tool in ("docker", "kind", "kubectl", "helm") if not shutil.which(tool)]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")

@@ -1,6 +1,6 @@
-"""The release from outside, in the order of what each test leaves behind.
+"""The release from outside. The order of the tests matters.
 
-The tests share one cluster and run from the first to the last: those that stop servers come after those that count.
+The tests share one cluster and run from the first to the last: tests that stop servers come after tests that count.
 """
 
 import json
@@ -36,7 +36,7 @@ def user_created(cluster: Cluster) -> int:
 
 
 def requests_of_known_cost(user_id: int) -> list[tuple[str, str, Any, int, Counter[Key]]]:
-    """Return five requests with the status of each and the queries it makes."""
+    """Return five requests, each with its status and its queries."""
     name, event = f"e2e-{os.urandom(6).hex()}", {"user_id": user_id, "kind": "seen"}
     return [
         ("POST", "/api/users", {"username": name}, 201, Counter({("default", "write"): 1})),
@@ -48,7 +48,7 @@ def requests_of_known_cost(user_id: int) -> list[tuple[str, str, Any, int, Count
 
 
 def load(cluster: Cluster, user_id: int, *, rounds: int) -> Counter[Key]:
-    """Send the five requests, round after round, and return the queries that they cost."""
+    """Send the five requests, round after round, and return their queries."""
     expected: Counter[Key] = Counter()
     for _ in range(rounds):
         for method, path, body, status, cost in requests_of_known_cost(user_id):
@@ -59,7 +59,7 @@ def load(cluster: Cluster, user_id: int, *, rounds: int) -> Counter[Key]:
 
 
 def generations(cluster: Cluster) -> dict[str, Any]:
-    """Return what changes when anything is made anew or restarted."""
+    """Return the identities that change when an object is created again or restarted."""
     found = [
         *cluster.objects("jobs"),
         *cluster.objects("pods", component="service"),
@@ -78,7 +78,7 @@ def generations(cluster: Cluster) -> dict[str, Any]:
 
 
 def test_jobs__after_kind_up(cluster: Cluster) -> None:
-    """Each owner's Job is complete, and the replica has none."""
+    """The Job of each owner is complete, and the replica has no Job."""
     jobs = {
         job["metadata"]["labels"]["switchyard/alias"]: job["status"].get("succeeded") for job in cluster.objects("jobs")
     }
@@ -87,7 +87,7 @@ def test_jobs__after_kind_up(cluster: Cluster) -> None:
 
 
 def test_image__of_the_service(cluster: Cluster) -> None:
-    """The image is below 350 MB and runs as a user of its own."""
+    """The image is smaller than 350 MB and runs as a user of its own."""
     (deployment,) = cluster.objects("deployments")
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
     (about,) = json.loads(run("docker", "image", "inspect", image))
@@ -97,7 +97,7 @@ def test_image__of_the_service(cluster: Cluster) -> None:
 
 
 def test_user__written_and_read(cluster: Cluster) -> None:
-    """A user posted to the API is written on the primary and read from the standby."""
+    """A user that is posted to the API is written on the primary and read from the standby."""
     before = cluster.scraped()
     key = user_created(cluster)
     in_recovery_and_there = f"SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM accounts_user WHERE id = {key})"
@@ -110,7 +110,7 @@ def test_user__written_and_read(cluster: Cluster) -> None:
 
 
 def test_counters__of_200_requests(cluster: Cluster, prometheus: Prometheus) -> None:
-    """Prometheus has exactly the queries that the requests made, over two workers of which one was killed."""
+    """Prometheus has exactly the queries of the requests, over two workers, one of which was killed."""
     workers = cluster.in_service("cat", "/proc/1/task/1/children").split()
     assert len(workers) == 2
     user_id = user_created(cluster)
@@ -126,13 +126,13 @@ def test_counters__of_200_requests(cluster: Cluster, prometheus: Prometheus) -> 
     )
     expected += load(cluster, user_id, rounds=20)
     eventually(lambda: prometheus.counted() - before == expected, seconds=15, what=f"exactly {expected}")
-    time.sleep(3)  # three scrapes more: nothing comes late
+    time.sleep(3)  # three scrapes more: no query comes late
 
     assert prometheus.counted() - before == expected
 
 
 def test_kind_up__with_nothing_changed(cluster: Cluster) -> None:
-    """The same image, the same Jobs, the same pods: nothing is made anew and nothing restarts."""
+    """Without changes, kind-up keeps the image, the Jobs and the pods: nothing is created again or restarts."""
     before = generations(cluster)
 
     cluster.up()
@@ -141,7 +141,7 @@ def test_kind_up__with_nothing_changed(cluster: Cluster) -> None:
 
 
 def test_rollout__under_load(cluster: Cluster) -> None:
-    """While all pods are replaced, no request fails: each pod finishes what it has begun."""
+    """While all pods are replaced, no request fails: each pod finishes its requests."""
     answers: Counter[int] = Counter()
     over = Event()
 
@@ -164,7 +164,7 @@ def test_rollout__under_load(cluster: Cluster) -> None:
 
 
 def test_standby__without_primary(cluster: Cluster) -> None:
-    """With the primary scaled to 0, new connections to the standby still read."""
+    """With the primary scaled to 0, new connections to the standby can read."""
     primary = f"statefulset/{RELEASE}-db-default"
     cluster.kubectl("scale", primary, "--replicas=0")
     cluster.kubectl("wait", "--for=delete", f"pod/{RELEASE}-db-default-0", "--timeout=90s")
@@ -184,7 +184,7 @@ def test_standby__without_primary(cluster: Cluster) -> None:
 
 
 def test_service__without_standby(cluster: Cluster) -> None:
-    """A new pod waits for the standby as long as values say, then starts and reads from the primary."""
+    """A new pod waits for the standby for the time in the values, then starts and reads from the primary."""
     deployment, standby = f"deployment/{RELEASE}", f"statefulset/{RELEASE}-db-replica"
     cluster.helm("upgrade", RELEASE, str(cluster.source / "chart"), "--reuse-values", "--set", "gate.replicaTimeout=3")
     cluster.kubectl("rollout", "status", deployment, "--timeout=120s")
@@ -215,7 +215,7 @@ def test_uninstall__and_install_again(cluster: Cluster) -> None:
 
 
 def test_kind_up__with_a_migration_more(cluster: Cluster, changed_source: Path) -> None:
-    """Changed code makes new Jobs, which apply the migration, and new pods, which serve."""
+    """Changed code creates new Jobs, which apply the migration, and new pods, which serve requests."""
     before = {pod["metadata"]["uid"] for pod in cluster.objects("pods", component="service")}
     migrations = changed_source / "app" / "analytics" / "migrations"
     previous = max(path.stem for path in migrations.glob("0*.py"))

@@ -1,10 +1,11 @@
-"""Fixtures of the tests on real servers. They start once per run, and only when a test asks for them.
+"""Fixtures of the tests on real servers. The servers start once for each run, when the first test asks for them.
 
-`servers` are the four servers, migrated; `servers.environ()` is for a service that a test starts as a process of its
-own. `real_databases` connects this process to them for one test, as user `app`, with empty tables: no test database is
-made, because a standby can only follow the database that its primary has. Such a test is marked `docker`.
-`two_standbys` and `mysql_pair` are the same four and one replica more, which `servers` does not name. `watched` and
-`watched_two` are these, connected and empty, with every server judged by this process and known to be fit.
+`servers` are the four servers, migrated; `servers.environ()` is for a service that a test starts as another process.
+`real_databases` connects this process to them for one test, as user `app`, with empty tables. It makes no test
+database, because a standby follows the database of its primary. Tests with these fixtures are marked `docker`.
+`two_standbys` and `mysql_pair` are the same servers and one replica more, which `servers` does not name. `watched` and
+`watched_two` connect this process to them, with empty tables, a running monitor and only fit replicas.
+`tests/support/README.md` has an example.
 """
 
 import os
@@ -22,7 +23,7 @@ from tests.support.engine import UnavailableError
 from tests.support.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
 from tests.support.servers import Servers, four_servers, network_of_servers
 from tests.support.vendors import MARIADB
-from tests.support.watching import declared, judged
+from tests.support.watching import declared, monitored
 from tests.support.written import write_migrations
 
 from config.databases import topology
@@ -33,19 +34,19 @@ __all__ = ["write_migrations"]  # a fixture for test_migrate.py
 
 APP = Path(__file__).resolve().parents[2] / "app"
 
-# A shell starts what runs in the background deaf to it, and so would be each process that a test starts.
+# A shell starts background jobs with SIGINT ignored, and the processes that tests start would ignore the signal too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(**environ: str) -> dict[str, str]:
-    """Return the environment of a service's process, with these variables in place of the caller's DATABASE_* ones."""
+    """Return the environment for a process of the service: these variables replace all DATABASE_* variables."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
     return {"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests", **inherited, **environ}
 
 
 def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run manage.py to its end."""
+    """Run a command of manage.py in another process, and wait for its end."""
     return subprocess.run(
         [sys.executable, str(APP / "manage.py"), *arguments],
         env=environment(**environ),
@@ -57,14 +58,14 @@ def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _judged_by_nobody() -> None:
-    """Let tests begin to judge servers: a module that makes the application has, when imported, on other databases."""
+def _no_monitor() -> None:
+    """Stop the monitor that the import of the application started on other databases: tests start their own."""
     monitor.stop()
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    """The four servers, migrated; skips where there is no engine or image for them."""
+    """The four servers, migrated. The test is skipped without a Docker engine or an image."""
     with ExitStack() as stack:
         try:
             started = stack.enter_context(four_servers())
@@ -78,18 +79,18 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def real_databases(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The servers, empty, behind this process' aliases."""
+    """The four servers, empty, behind the aliases of this process. No monitor runs."""
     servers.clean()
     servers.caught_up()
     databases = topology(servers.environ(), data_dir=tmp_path).databases
-    # A frame of its own, so that no test owes what another one wrote.
+    # A context of its own, so that no test has the requirements of another test.
     with django_db_blocker.unblock(), connected(databases), activate(task_context()):
         yield servers
 
 
 @pytest.fixture(scope="session")
 def two_standbys(servers: Servers) -> Iterator[Servers]:
-    """The servers and `replica2`, another standby of `default`."""
+    """The four servers and `replica2`, a second standby of `default`."""
     with servers.beside() as more:
         more.start_standby("replica2", of="default")
         more.answers("replica2")
@@ -99,7 +100,7 @@ def two_standbys(servers: Servers) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def mysql_pair(servers: Servers) -> Iterator[Servers]:
-    """The servers and `legacyreplica`, a GTID replica of `legacy`."""
+    """The four servers and `legacyreplica`, a GTID replica of `legacy`."""
     with servers.beside() as more:
         start_mysql_replica(more, "legacyreplica", of="legacy")
         more.caught_up("legacyreplica")
@@ -108,7 +109,7 @@ def mysql_pair(servers: Servers) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def mariadb_pair() -> Iterator[Servers]:
-    """A MariaDB `legacy` and `legacyreplica`, its GTID replica, without tables; skips where there is no image."""
+    """A MariaDB `legacy` and its GTID replica `legacyreplica`, without tables. The test is skipped without an image."""
     with ExitStack() as stack:
         try:
             started = stack.enter_context(network_of_servers(MARIADB))
@@ -122,19 +123,27 @@ def mariadb_pair() -> Iterator[Servers]:
 
 @pytest.fixture
 def watched(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The four servers and `legacyreplica`, empty and judged, `legacy` writable; what the test owes is its own."""
+    """The four servers and `legacyreplica`, empty and monitored; `legacy` takes writes.
+
+    The test has a consistency state of its own.
+    """
     mysql_pair.clean()
     for alias in ("replica", "legacyreplica"):
         mysql_pair.caught_up(alias)
-    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, READ_ONLY=[]), judged(), activate(task_context()):
+    with (
+        django_db_blocker.unblock(),
+        declared(mysql_pair, tmp_path, READ_ONLY=[]),
+        monitored(),
+        activate(task_context()),
+    ):
         yield mysql_pair
 
 
 @pytest.fixture
 def watched_two(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The four servers and `replica2`, empty and judged; what the test owes is its own."""
+    """The four servers and `replica2`, empty and monitored. The test has a consistency state of its own."""
     two_standbys.clean()
     for alias in ("replica", "replica2"):
         two_standbys.caught_up(alias)
-    with django_db_blocker.unblock(), declared(two_standbys, tmp_path), judged(), activate(task_context()):
+    with django_db_blocker.unblock(), declared(two_standbys, tmp_path), monitored(), activate(task_context()):
         yield two_standbys

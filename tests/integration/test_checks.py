@@ -1,4 +1,4 @@
-"""The system check that asks servers: whether an owner with replicas keeps positions."""
+"""The system check that asks servers whether an owner with replicas keeps positions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ WITH_REPLICAS = {"OWNERS": {"*": "default"}, "REPLICAS": {"default": ["replica"]
 
 @pytest.fixture
 def without_gtids() -> Iterator[Servers]:
-    """A MySQL `legacy` as it comes out of the box: without GTIDs."""
+    """A MySQL `legacy` with default settings: without GTIDs."""
     environment = {
         "MYSQL_ROOT_PASSWORD": ROOT_PASSWORD,
         "MYSQL_DATABASE": "switchyard",
@@ -39,7 +39,7 @@ def without_gtids() -> Iterator[Servers]:
 
 
 def test_check_servers__keep_positions(real_databases: Servers) -> None:
-    """PostgreSQL always does, MySQL with GTIDs."""
+    """PostgreSQL always keeps positions, and MySQL with GTIDs does."""
     with override_settings(SWITCHYARD=WITH_REPLICAS):
         assert check_servers(databases=["default", "replica", "legacy"]) == []
 
@@ -47,7 +47,7 @@ def test_check_servers__keep_positions(real_databases: Servers) -> None:
 def test_check_servers__without_gtids(
     without_gtids: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
 ) -> None:
-    """A MySQL without GTIDs is told of, with what to set; without replicas it is nobody's business."""
+    """The check names a MySQL without GTIDs, and the setting to change; without replicas it finds nothing."""
     files = {f"DATABASE_{name}_URL": f"sqlite:///{name}.sqlite3" for name in ("DEFAULT", "ANALYTICS")}
     environ = files | without_gtids.environ()
     with django_db_blocker.unblock(), connected(topology(environ, data_dir=tmp_path).databases):

@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """An empty page of a browser that nobody signed in with; it fails the test when a script or a style fails."""
+    """An empty page of a browser that is not signed in; it fails the test if a script or a style fails."""
     context = browser.new_context(base_url=f"http://localhost:{service.port}")
     page = context.new_page()
     failed: list[str] = []
@@ -44,7 +44,7 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
 
 
 def sign_in(page: Page) -> None:
-    """Go to the service's address, sign in where it leads, and wait for the console and its styles: no click does."""
+    """Open the service's address, sign in, and wait for the console and its styles: clicks do not wait for them."""
     page.goto("/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("dev")
@@ -54,7 +54,7 @@ def sign_in(page: Page) -> None:
 
 
 def row(page: Page, section: str, name: str) -> list[str]:
-    """Return the texts of the row's cells in the section's table."""
+    """Return the texts of the cells in a row of the section's table."""
     line = (
         page.get_by_role("region", name=section)
         .get_by_role("row")
@@ -64,7 +64,7 @@ def row(page: Page, section: str, name: str) -> list[str]:
 
 
 def test_console__signed_in(page: Page) -> None:
-    """The service's address leads to the console, which shows every alias with its role and state."""
+    """The address of the service leads to the console, which shows each alias with its role and state."""
     sign_in(page)
 
     assert row(page, "Aliases", "default")[0] == "primary"
@@ -73,7 +73,7 @@ def test_console__signed_in(page: Page) -> None:
 
 
 def test_console__volume(page: Page, service: Service) -> None:
-    """A request's queries are on the page that is loaded next: two reads of users are two more on the replica."""
+    """The next page shows the queries of a request: two reads of users are two more reads of the replica."""
     sign_in(page)
     page.goto("/console/?paused")
     before = int(row(page, "Query volume", "replica")[0])
@@ -86,7 +86,7 @@ def test_console__volume(page: Page, service: Service) -> None:
 
 
 def test_console__routes(page: Page) -> None:
-    """Every model is there with the aliases it is read from and written to, and the rule."""
+    """The page shows each model with its read alias, its write alias and the rule."""
     sign_in(page)
 
     assert row(page, "Routes", "accounts.User") == ["replica", "default", "default", "replica"]
@@ -94,7 +94,7 @@ def test_console__routes(page: Page) -> None:
 
 
 def test_console__refreshes(page: Page) -> None:
-    """The page loads itself again every few seconds until it is paused."""
+    """The page loads itself again every few seconds, until it is paused."""
     sign_in(page)
     refresh = page.locator("meta[http-equiv=refresh]")
     expect(refresh).to_have_count(1)
@@ -106,7 +106,7 @@ def test_console__refreshes(page: Page) -> None:
 
 
 def test_console__narrow_screen(browser: Browser, service: Service) -> None:
-    """On a telephone the tables scroll in their sections, not the page."""
+    """On a narrow screen the tables scroll inside their sections, and the page does not scroll sideways."""
     context = browser.new_context(base_url=f"http://localhost:{service.port}", viewport={"width": 375, "height": 800})
     page = context.new_page()
     sign_in(page)
@@ -118,7 +118,7 @@ def test_console__narrow_screen(browser: Browser, service: Service) -> None:
 
 
 def test_console__not_signed_in(page: Page) -> None:
-    """Nobody sees the page without a member of staff's session."""
+    """Only a signed-in member of staff sees the page."""
     page.goto("/console/")
 
     expect(page.get_by_label("Password")).to_be_visible()
@@ -126,7 +126,7 @@ def test_console__not_signed_in(page: Page) -> None:
 
 
 def test_console__nothing_that_names_a_host(page: Page, tmp_path: Path) -> None:
-    """No database's file, host or user is on the page."""
+    """The page shows no file, host or user of a database."""
     sign_in(page)
 
     assert "sqlite3" not in page.content()

@@ -22,7 +22,7 @@ OURS = re.compile(r"DATABASE|DJANGO_|SECRET_KEY|API_TOKEN|METRICS_|DATA_DIR|PYTE
 
 @dataclass(frozen=True)
 class Project:
-    """A project made from the page: its directory, its environment and the page's commands."""
+    """A project that a page describes: its directory, its environment and the commands of the page."""
 
     directory: Path
     environ: dict[str, str]
@@ -44,7 +44,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as its wheel has it, without the service."""
+    """The package from its wheel, without the service."""
     built, installed = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site-packages")
     build = (os.environ.get("UV", "uv"), "build", "--quiet", "--wheel", "--out-dir", str(built), str(ROOT))
     subprocess.run(build, check=True, capture_output=True, text=True)
@@ -56,7 +56,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project that docs/own-project.md makes."""
+    """The project of docs/own-project.md."""
     directory = tmp_path_factory.mktemp("own")
     scripts = Path(sys.executable).parent
     inherited = {name: value for name, value in os.environ.items() if not OURS.match(name)}
@@ -71,14 +71,14 @@ def own_tests(project: Project) -> list[Ran]:
 
 
 def test_own_project__commands(project: Project) -> None:
-    """Each command of docs/own-project.md prints what the page shows."""
+    """Each command of docs/own-project.md prints the output on the page."""
     assert len(project.ran) > 8
     assert [str(ran) for ran in project.ran if not ran.as_shown] == []
 
 
 @pytest.mark.parametrize("path", sorted({path for path in files(OWN_PROJECT) if path.startswith("mysite/")}))
 def test_own_project__files(project: Project, path: str) -> None:
-    """Each module that no command of docs/own-project.md loads can be imported in the project."""
+    """Each module of docs/own-project.md that no command loads can be imported in the project."""
     imported = project.python(f"import {path.removesuffix('.py').replace('/', '.')}")
 
     assert imported.returncode == 0, imported.stderr
@@ -86,7 +86,7 @@ def test_own_project__files(project: Project, path: str) -> None:
 
 @pytest.mark.parametrize(("path", "status"), [("/livez", 200), ("/readyz", 200), ("/console/", 302)])
 def test_own_project__urls(project: Project, path: str, status: int) -> None:
-    """The project answers on the paths that the page names; the console asks for a sign-in."""
+    """The project answers on the paths of the page; the console requires a sign-in."""
     client = "from django.test import Client\nclient = Client(headers={'host': 'localhost'})"
     answered = project.python(f"{client}\nprint(client.get('{path}').status_code)")
 
@@ -104,6 +104,6 @@ def test_own_project__installed_hooks(project: Project) -> None:
 
 
 def test_own_tests__commands(own_tests: list[Ran]) -> None:
-    """Each run of tests in docs/own-tests.md passes, with Django's runner and with pytest."""
+    """Each test run of docs/own-tests.md passes, with Django's runner and with pytest."""
     assert len(own_tests) > 3
     assert [str(ran) for ran in own_tests if not ran.as_shown] == []

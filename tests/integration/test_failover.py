@@ -15,7 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.support import faults
 from tests.support.containers import until
 from tests.support.servers import Servers
-from tests.support.watching import declared, judged
+from tests.support.watching import declared, monitored
 
 from accounts.models import User
 from legacy.models import Customer
@@ -42,7 +42,7 @@ READS: dict[str, Callable[[], str]] = {
 
 
 class Readers:
-    """Threads that read in a loop, one for each kind of read, and what came of it."""
+    """Threads that read in a loop, one for each kind of read, with their results and errors."""
 
     def __init__(self, reads: dict[str, Callable[[], str]]) -> None:
         self.errors: list[str] = []
@@ -56,12 +56,12 @@ class Readers:
             begun = time.monotonic()
             try:
                 assert self._reads[name]() == "ann"
-            except Exception as error:  # noqa: BLE001 - each is a failure of what is tested
+            except Exception as error:  # noqa: BLE001 - each error fails the test
                 self.errors.append(f"{name}: {error!r}")
             self.count += 1
             self.slowest = max(self.slowest, time.monotonic() - begun)
             for connection in connections.all(initialized_only=True):
-                connection.close_if_unusable_or_obsolete()  # as between two requests
+                connection.close_if_unusable_or_obsolete()  # like the end of a request
         connections.close_all()
 
     @contextmanager
@@ -82,40 +82,40 @@ class Readers:
 
 @pytest.fixture
 def watched(real_databases: Servers) -> Iterator[Servers]:
-    """The servers with one row, judged by this process."""
+    """The servers with one row, and a running monitor."""
     User.objects.using("default").create(username="ann")
     real_databases.caught_up()
-    with judged():
+    with monitored():
         yield real_databases
 
 
 @pytest.fixture
 def of_mysql(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """MySQL with a replica and one row, judged by this process."""
+    """MySQL with a replica and one row, and a running monitor."""
     mysql_pair.clean()
     with django_db_blocker.unblock(), declared(mysql_pair, tmp_path):
         with allow_writes("legacy", reason="a test"):
             Customer.objects.create(name="ann", email="ann@example.org", created_at="2026-01-01T00:00Z")
         mysql_pair.caught_up("legacyreplica")
-        with judged():
+        with monitored():
             yield mysql_pair
 
 
 @pytest.fixture
 def with_two(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """PostgreSQL with two standbys and one row, judged by this process."""
+    """PostgreSQL with two standbys and one row, and a running monitor."""
     two_standbys.clean()
     with django_db_blocker.unblock(), declared(two_standbys, tmp_path):
         User.objects.using("default").create(username="ann")
         for alias in ("replica", "replica2"):
             two_standbys.caught_up(alias)
-        with judged():
+        with monitored():
             yield two_standbys
 
 
 @pytest.fixture(params=["threads", "pool"])
 def databases(request: pytest.FixtureRequest, watched: Servers) -> Iterator[Servers]:
-    """The same, with connections of each thread's own and with a pool of the replica's."""
+    """The same servers, with a connection for each thread, and with a pool for the replica."""
     if request.param == "pool":
         entry = connections.settings["replica"]
         entry["CONN_MAX_AGE"] = 0
@@ -139,7 +139,7 @@ FAULTS = ["stopped", "killed", "paused"]
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_failover__replica_away(fault: str, databases: Servers) -> None:
-    """Every read succeeds while the standby goes away, is away and comes back, and then it is read again."""
+    """Every read succeeds while the standby stops, is down and returns; afterwards the standby is read again."""
     readers = Readers(READS)
 
     with readers.reading():
@@ -162,7 +162,7 @@ def of_legacy() -> str:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_failover__mysql_replica_away(fault: str, of_mysql: Servers) -> None:
-    """The same holds for a MySQL replica."""
+    """Every read succeeds with a MySQL replica too."""
     readers = Readers(
         {
             "get": lambda: Customer.objects.get().name,
@@ -184,7 +184,7 @@ def test_failover__mysql_replica_away(fault: str, of_mysql: Servers) -> None:
 
 
 def test_failover__several_away(with_two: Servers) -> None:
-    """With one standby down the other is read, and with both the owner, by those who had a connection to either."""
+    """With one standby down the other standby is read; with both down the owner is read, also over old connections."""
     readers = Readers({**READS, "other": lambda: User.objects.using("replica2").get().username})
 
     with readers.reading():
@@ -204,7 +204,7 @@ def test_failover__several_away(with_two: Servers) -> None:
 
 
 def test_failover__recovery_conflict(watched: Servers, caplog: pytest.LogCaptureFixture) -> None:
-    """Reads that stand in the way of replay are cancelled there, and answered elsewhere."""
+    """Replay cancels reads on the standby, and other servers answer them."""
     slow = "SELECT username, pg_sleep(0.05) FROM accounts_user"
 
     def read() -> str:
@@ -224,7 +224,7 @@ def test_failover__recovery_conflict(watched: Servers, caplog: pytest.LogCapture
 
 
 def test_failover__server_side_cursor_not_yet_open(watched: Servers) -> None:
-    """An `iterator()` that begins on a hung replica iterates over the owner's rows."""
+    """An `iterator()` that begins on a hung replica returns the rows of the owner."""
     User.objects.using("replica").get()
 
     with watched.paused("replica"):
@@ -234,7 +234,7 @@ def test_failover__server_side_cursor_not_yet_open(watched: Servers) -> None:
 
 
 def test_failover__server_side_cursor_that_has_given_rows(watched: Servers) -> None:
-    """What is left of it cannot be had elsewhere: it raises."""
+    """An iterator that has returned rows cannot move to another server, and raises an error."""
     User.objects.using("default").create(username="bob")
     watched.caught_up()
     rows = User.objects.using("replica").iterator(chunk_size=1)
@@ -245,13 +245,13 @@ def test_failover__server_side_cursor_that_has_given_rows(watched: Servers) -> N
 
 
 def test_failover__transaction_on_a_replica(watched: Servers) -> None:
-    """It does not move: not at its beginning, nor with a statement inside of it."""
+    """A transaction on a replica does not move to another server, at its beginning or later."""
     with watched.stopped("replica"), pytest.raises(OperationalError), transaction.atomic("replica"):
         User.objects.using("replica").get()
 
 
 def test_failover__cursor_that_has_moved(watched: Servers) -> None:
-    """It reads on the owner and still refuses what is refused on the replica."""
+    """A cursor that moved to the owner still refuses the statements that it refuses on the replica."""
     with watched.stopped("replica"), connections["replica"].cursor() as cursor:
         cursor.execute("SELECT username FROM accounts_user")
         assert cursor.fetchall() == [("ann",)]
@@ -265,7 +265,7 @@ def test_failover__cursor_that_has_moved(watched: Servers) -> None:
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_failover__logged_queries(opened: bool, watched: Servers) -> None:
-    """A query that moves is logged like any other, whether its cursor was open or not."""
+    """A query that moves is logged like any other query, with an open cursor or without."""
     replica = connections["replica"]
     replica.force_debug_cursor = True
     cursor = replica.cursor() if opened else None
@@ -279,7 +279,7 @@ def test_failover__logged_queries(opened: bool, watched: Servers) -> None:
 
 @pytest.mark.parametrize("fault", ["stopped", "paused"])
 def test_failover__owner_away(fault: str, watched: Servers, client: Client) -> None:
-    """Writes are refused at once, as 503 at the edge; reads of the replica go on."""
+    """Writes are refused at once, over HTTP with 503; reads of the replica succeed."""
     headers = {"Authorization": f"Bearer {settings.API_TOKEN}"}
     assert client.get("/api/users", headers=headers).status_code == 200
 

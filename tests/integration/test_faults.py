@@ -1,4 +1,4 @@
-"""The faults are what they say: in force when their block begins, gone when it ends. Asked with plain drivers."""
+"""Each fault is present when its block begins, and absent when the block ends. Checked with plain drivers."""
 
 import socket
 import time
@@ -42,7 +42,7 @@ class Pair:
         return bool(self.servers.ask(self.alias, f"SELECT 1 FROM proof WHERE n = {row}"))
 
     def received(self) -> bool:
-        """Say whether the standby has received all that its owner has flushed."""
+        """Return True if the standby has received everything that its owner has flushed."""
         (written,) = self.servers.ask(self.owner, "SELECT pg_current_wal_flush_lsn()")[0]
         return self.servers.says(self.alias, f"SELECT pg_last_wal_receive_lsn() >= '{written}'")
 
@@ -90,7 +90,7 @@ def seconds_until_read(pair: Pair, row: int) -> float:
 
 
 def test_held_back__receives(standby: Pair) -> None:
-    """The standby has what its owner wrote, and does not show it until it is let go."""
+    """The standby receives its owner's writes in the block, and shows them after it."""
     with standby.servers.held_back(standby.alias):
         standby.write(1)
         until(standby.received, "the standby has received the row")
@@ -102,10 +102,10 @@ def test_held_back__receives(standby: Pair) -> None:
 
 
 def test_held_back__any_vendor(pair: Pair) -> None:
-    """Nothing is replayed in the block; afterwards all is."""
+    """Nothing is replayed in the block, and everything after it."""
     with pair.servers.held_back(pair.alias):
         pair.write(1)
-        time.sleep(0.2)  # a replica that replays has it after a few milliseconds
+        time.sleep(0.2)  # an undisturbed replica replays within a few milliseconds
         read = pair.reads(1)
     pair.servers.caught_up(pair.alias)
 
@@ -114,7 +114,7 @@ def test_held_back__any_vendor(pair: Pair) -> None:
 
 
 def test_delayed__milliseconds(standby: Pair) -> None:
-    """A standby shows a row 250 ms after its commit, and at once when the block is over."""
+    """A standby shows a row 250 ms after its commit in the block, and at once after the block."""
     with delayed(standby.servers, standby.alias, seconds=0.25):
         late = seconds_until_read(standby, 1)
     prompt = seconds_until_read(standby, 2)
@@ -124,7 +124,7 @@ def test_delayed__milliseconds(standby: Pair) -> None:
 
 
 def test_delayed__whole_seconds(mysql_like: Pair) -> None:
-    """MySQL and MariaDB count whole seconds, and may start at the last full one."""
+    """MySQL and MariaDB count whole seconds, and may begin at the last full second."""
     with delayed(mysql_like.servers, mysql_like.alias, seconds=2):
         late = seconds_until_read(mysql_like, 1)
     prompt = seconds_until_read(mysql_like, 2)
@@ -134,13 +134,13 @@ def test_delayed__whole_seconds(mysql_like: Pair) -> None:
 
 
 def test_delayed__fraction(mysql_like: Pair) -> None:
-    """They are not delayed by less than asked for: it is refused."""
+    """MySQL and MariaDB refuse a delay with a fraction of a second."""
     with pytest.raises(ValueError, match=r"whole seconds, not by 0\.25"):
         delayed(mysql_like.servers, mysql_like.alias, seconds=0.25).__enter__()
 
 
 def test_cut_off__answers(pair: Pair) -> None:
-    """The replica serves what it has and gets nothing new; afterwards it catches up."""
+    """The replica serves its old rows and receives nothing in the block; after the block it catches up."""
     pair.write(1)
     pair.servers.caught_up(pair.alias)
     with cut_off(pair.servers, pair.alias):
@@ -154,7 +154,7 @@ def test_cut_off__answers(pair: Pair) -> None:
 
 
 def test_cut_off__receives_nothing(standby: Pair) -> None:
-    """A standby has replayed all that it received, and lags all the same."""
+    """A standby has replayed everything that it received, and still lags."""
     with cut_off(standby.servers, standby.alias):
         standby.write(1)
         received = standby.received()
@@ -166,7 +166,7 @@ def test_cut_off__receives_nothing(standby: Pair) -> None:
 
 
 def test_killed__back(pair: Pair) -> None:
-    """It refuses in the block; afterwards it answers and catches up."""
+    """The server refuses connections in the block; after the block it answers and catches up."""
     with pair.servers.killed(pair.alias):
         with pytest.raises(OSError, match=r"refused|reset"):
             greeting(pair.servers.by_alias[pair.alias].port)
@@ -177,7 +177,7 @@ def test_killed__back(pair: Pair) -> None:
 
 
 def test_paused__hangs(pair: Pair) -> None:
-    """It takes a connection and says nothing until it goes on."""
+    """The server accepts a connection in the block, and answers only after the block."""
     with pair.servers.paused(pair.alias), pytest.raises(TimeoutError):
         greeting(pair.servers.by_alias[pair.alias].port)
 
@@ -185,7 +185,7 @@ def test_paused__hangs(pair: Pair) -> None:
 
 
 def test_promoted__writable(pair: Pair) -> None:
-    """It takes writes of its own in the block; afterwards it is its owner's replica again, without them."""
+    """The replica takes writes of its own in the block; after the block it is a replica again, without them."""
     with promoted(pair.servers, pair.alias):
         pair.servers.ask(pair.alias, "INSERT INTO proof VALUES (1)")
         pair.write(2)
@@ -198,7 +198,7 @@ def test_promoted__writable(pair: Pair) -> None:
 
 
 def test_rebuild__same_address(pair: Pair) -> None:
-    """Its data is gone and cloned again, behind the same port."""
+    """The data is cloned again, behind the same port."""
     port, container = pair.servers.by_alias[pair.alias].port, pair.servers.containers[pair.alias].id
     pair.write(1)
 
@@ -210,7 +210,7 @@ def test_rebuild__same_address(pair: Pair) -> None:
 
 
 def test_rebuilt_from_another_system__identifier(standby: Pair) -> None:
-    """Another system's standby answers at its address in the block, and its owner's afterwards."""
+    """A standby of another system answers at the address in the block, and the owner's standby after it."""
     asked = [standby.alias, "default", "analytics"]
     with rebuilt_from_another_system(standby.servers, standby.alias, of="analytics"):
         during, default, analytics = (standby.servers.ask(alias, SYSTEM) for alias in asked)
@@ -223,7 +223,7 @@ def test_rebuilt_from_another_system__identifier(standby: Pair) -> None:
 
 
 def test_read_only__owner(mysql_like: Pair) -> None:
-    """The owner refuses `app` in the block, and takes its writes afterwards."""
+    """The owner refuses writes of `app` in the block, and takes them after it."""
     servers, owner = mysql_like.servers, mysql_like.owner
     with read_only(servers, owner):
         refused = write_as_app(servers, owner)
@@ -241,7 +241,7 @@ def test_replica__refuses_writes(mysql_like: Pair) -> None:
 
 
 def test_recovery_conflict__cancels(standby: Pair) -> None:
-    """A statement that reads the table is cancelled by the server, for the replay's sake."""
+    """Replay cancels a statement that reads the table."""
     standby.write(1)
     standby.servers.caught_up(standby.alias)
     sleeping = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
@@ -256,7 +256,7 @@ def test_recovery_conflict__cancels(standby: Pair) -> None:
 
 
 def test_switchboard__leading_to(board: Switchboard) -> None:
-    """A standby answers at the owner's address in the block; a connection made before stays where it was."""
+    """A standby answers at the address of the owner in the block; an old connection stays on the owner."""
     with psycopg.connect(board.environ()["DATABASE_DEFAULT_URL"]) as before, board.leading_to("replica"):
         during = recovers(board)
         stays = before.execute("SELECT pg_is_in_recovery()").fetchone()
@@ -266,7 +266,7 @@ def test_switchboard__leading_to(board: Switchboard) -> None:
 
 
 def test_switchboard__refusing(board: Switchboard) -> None:
-    """Connections are ended and refused in the block, and accepted at the same port afterwards."""
+    """The address ends and refuses connections in the block, and accepts them at the same port after it."""
     with closing(psycopg.connect(board.environ()["DATABASE_DEFAULT_URL"])) as before, board.refusing():
         with pytest.raises(psycopg.OperationalError):
             before.execute("SELECT 1")
@@ -277,7 +277,7 @@ def test_switchboard__refusing(board: Switchboard) -> None:
 
 
 def test_switchboard__silent(board: Switchboard) -> None:
-    """A connection is taken and nothing answers in the block; what was sent arrives afterwards."""
+    """The address accepts a connection and passes no data on in the block; after the block the data arrives."""
     with psycopg.connect(board.environ()["DATABASE_DEFAULT_URL"]) as before, ThreadPoolExecutor() as threads:
         with board.silent():
             with pytest.raises(TimeoutError):
@@ -290,7 +290,7 @@ def test_switchboard__silent(board: Switchboard) -> None:
 
 
 def test_servers__replicas_declared(two_standbys: Servers, mysql_pair: Servers, servers: Servers) -> None:
-    """The environment says whose replica each is; the four servers know nothing of those beside them."""
+    """The variables name the owner of each replica; the four servers do not know the servers beside them."""
     assert two_standbys.environ()["DATABASE_REPLICA2_REPLICA_OF"] == "default"
     assert mysql_pair.environ()["DATABASE_LEGACYREPLICA_REPLICA_OF"] == "legacy"
     assert sorted(servers.by_alias) == ["analytics", "default", "legacy", "replica"]
@@ -304,7 +304,7 @@ def recovers(board: Switchboard) -> bool:
 
 
 def greeting(port: int) -> bytes:
-    """Ask for TLS as PostgreSQL's clients do, and return the first byte of an answer; MySQL says one unasked."""
+    """Ask for TLS as PostgreSQL's clients do; return the first byte of the answer. MySQL sends first, unasked."""
     with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection:
         connection.sendall(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")
         answer = connection.recv(1)
@@ -314,7 +314,7 @@ def greeting(port: int) -> bytes:
 
 
 def write_as_app(servers: Servers, alias: str) -> int | None:
-    """Return the number of the error that a write ends with."""
+    """Return the number of the error that a write raises."""
     drivers = pytest.importorskip("MySQLdb")
     with closing(
         drivers.connect(

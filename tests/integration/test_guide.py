@@ -1,4 +1,4 @@
-"""What Django's guide on multiple databases teaches, for every alias, on PostgreSQL and MySQL.
+"""Django's guide on multiple databases, for every alias, on PostgreSQL and MySQL.
 
 https://docs.djangoproject.com/en/6.1/topics/db/multi-db/
 """
@@ -21,7 +21,7 @@ from switchyard.routing.session.context import activate, request_context
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("writable")]
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
-# owner: its model, the field that tells rows apart, the other values that a row needs
+# owner -> its model, the field that distinguishes the rows, and the other values that a row needs
 ROWS: dict[str, tuple[type[Model], str, dict[str, Any]]] = {
     "default": (User, "username", {"password": "!"}),
     "analytics": (AnalyticsEvent, "kind", {"user_id": 1, "at": NOON}),
@@ -31,7 +31,7 @@ ROWS: dict[str, tuple[type[Model], str, dict[str, Any]]] = {
 
 @pytest.fixture
 def writable(real_databases: Servers) -> Iterator[None]:
-    """Legacy is read-only unless a program says otherwise, as these do."""
+    """Allow writes of the read-only `legacy`."""
     with allow_writes("legacy", reason="the guide's examples"):
         yield
 
@@ -44,19 +44,19 @@ def owner(request: pytest.FixtureRequest) -> str:
 
 
 def make(owner: str, name: str) -> Model:
-    """Return an instance that is not stored yet."""
+    """Return an unsaved instance."""
     model, field, others = ROWS[owner]
     return model(**{field: name}, **others)
 
 
 def stored(owner: str, name: str) -> QuerySet[Model]:
-    """Return the rows of that name, as they are on the owner."""
+    """Return the rows with this name on the owner."""
     model, field, _ = ROWS[owner]
     return model._default_manager.using(owner).filter(**{field: name})
 
 
 def test_guide__using_on_a_queryset(owner: str) -> None:
-    """`using()` reads and writes there, and its instances remember it."""
+    """`using()` reads and writes on its alias, and the instances remember the alias."""
     model, field, others = ROWS[owner]
 
     made = model._default_manager.using(owner).create(**{field: "ada"}, **others)
@@ -67,7 +67,7 @@ def test_guide__using_on_a_queryset(owner: str) -> None:
 
 
 def test_guide__using_on_a_manager(owner: str) -> None:
-    """`db_manager()` gives a manager of that alias, with its own methods."""
+    """`db_manager()` returns a manager of its alias, with its own methods."""
     model, field, others = ROWS[owner]
     manager = model._default_manager.db_manager(owner)
 
@@ -80,7 +80,7 @@ def test_guide__using_on_a_manager(owner: str) -> None:
 
 
 def test_guide__save_using(owner: str) -> None:
-    """`save(using=)` stores there."""
+    """`save(using=)` writes on its alias."""
     row = make(owner, "ada")
 
     row.save(using=owner)
@@ -89,7 +89,7 @@ def test_guide__save_using(owner: str) -> None:
 
 
 def test_guide__save_by_the_routers(owner: str) -> None:
-    """Without `using` a row is stored on its owner."""
+    """Without `using` a row is written on its owner."""
     row = make(owner, "ada")
 
     row.save()
@@ -99,7 +99,7 @@ def test_guide__save_by_the_routers(owner: str) -> None:
 
 
 def test_guide__delete_using(owner: str) -> None:
-    """`delete(using=)` deletes there, `delete()` where the row came from."""
+    """`delete(using=)` deletes on its alias, `delete()` on the alias of the instance."""
     for name in ("ada", "bob"):
         make(owner, name).save()
 
@@ -111,7 +111,7 @@ def test_guide__delete_using(owner: str) -> None:
 
 
 def test_guide__refresh_from_db_using(owner: str) -> None:
-    """`refresh_from_db(using=)` reads there, `refresh_from_db()` where the row was written."""
+    """`refresh_from_db(using=)` reads on its alias, `refresh_from_db()` on the alias of the instance."""
     _, field, _ = ROWS[owner]
     row = make(owner, "ada")
     row.save()
@@ -126,10 +126,10 @@ def test_guide__refresh_from_db_using(owner: str) -> None:
 
 
 def test_guide__bulk(owner: str) -> None:
-    """Bulk writes, counts and deletes of a queryset stay on its alias."""
+    """Bulk writes, counts and deletions of a queryset stay on its alias."""
     model, field, _ = ROWS[owner]
     model._default_manager.using(owner).bulk_create([make(owner, name) for name in ("ada", "bob")])
-    rows = list(model._default_manager.using(owner).all())  # MySQL gives no keys back
+    rows = list(model._default_manager.using(owner).all())  # MySQL returns no keys
 
     for row in rows:
         setattr(row, field, getattr(row, field) + "!")
@@ -140,7 +140,7 @@ def test_guide__bulk(owner: str) -> None:
 
 
 def test_guide__copy_keeps_the_original(owner: str) -> None:
-    """A saved instance without its key and with `_state.adding` becomes a second row, not an overwritten one."""
+    """A saved instance without its key, and with `_state.adding`, becomes a second row."""
     _, field, _ = ROWS[owner]
     row = make(owner, "ada")
     row.save()
@@ -156,7 +156,7 @@ def test_guide__copy_keeps_the_original(owner: str) -> None:
 
 
 def test_guide__transaction_on_an_alias(owner: str) -> None:
-    """`atomic(using=)` rolls back what it holds."""
+    """`atomic(using=)` rolls back the writes on its alias."""
     with transaction.atomic(using=owner):
         make(owner, "ada").save(using=owner)
         transaction.set_rollback(True, using=owner)
@@ -165,7 +165,7 @@ def test_guide__transaction_on_an_alias(owner: str) -> None:
 
 
 def test_guide__raw_cursor(owner: str) -> None:
-    """`connections[alias].cursor()` asks that server."""
+    """`connections[alias].cursor()` sends its queries to its alias."""
     model, _, _ = ROWS[owner]
     make(owner, "ada").save()
 
@@ -175,7 +175,7 @@ def test_guide__raw_cursor(owner: str) -> None:
 
 
 def test_guide__the_replica(real_databases: Servers) -> None:
-    """The replica is read by `using()` as any alias is, on a queryset, a manager and an instance."""
+    """`using()` reads the replica like any alias, on a queryset, a manager and an instance."""
     ada = User.objects.create(username="ada")
     real_databases.caught_up()
 
@@ -190,12 +190,12 @@ def test_guide__the_replica(real_databases: Servers) -> None:
 
 
 def test_guide__read_by_the_routers(real_databases: Servers) -> None:
-    """Without `using` users come from the standby, everything else from its owner."""
+    """Without `using` users are read from the standby, and all other rows from their owner."""
     for alias in ROWS:
         make(alias, "ada").save()
     real_databases.caught_up()
 
-    with activate(request_context()):  # of a client that wrote nothing
+    with activate(request_context()):  # of a client without writes
         read = {alias: model._default_manager.get()._state.db for alias, (model, _, _) in ROWS.items()}
 
     assert read == {"default": "replica", "analytics": "analytics", "legacy": "legacy"}

@@ -42,7 +42,7 @@ ONE_OF = {"default": "accounts", "analytics": "analytics", "legacy": "legacy"}
 
 
 def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
-    """Start manage.py; its stderr is read line by line."""
+    """Start manage.py, and read its stderr line by line."""
     return subprocess.Popen(
         [sys.executable, str(APP / "manage.py"), *arguments],
         env=environment(**environ),
@@ -54,7 +54,7 @@ def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def as_migrator(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Connect]:
-    """Return what connects this process as `migrator` for a block; it takes what is added to an alias' URL."""
+    """Return a block in which this process connects as `migrator`; its argument is added to the URL of an alias."""
 
     def connect(**queries: str) -> AbstractContextManager[None]:
         urls = {f"DATABASE_{a.upper()}_URL": servers.url(a, "migrator") + queries.get(a, "") for a in servers.by_alias}
@@ -66,7 +66,7 @@ def as_migrator(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: 
 
 @pytest.mark.parametrize("alias", OWNED)
 def test_migrate_all__tables(servers: Servers, alias: str) -> None:
-    """Each server has exactly the tables that its alias owns, and rows of its own apps only."""
+    """Each server has exactly the tables of the apps that its alias owns, and only their rows."""
     tables = {name for (name,) in servers.ask(alias, TABLES[alias])}
     apps = {name for (name,) in servers.ask(alias, "SELECT DISTINCT app FROM django_migrations")}
 
@@ -90,7 +90,7 @@ def test_migrate_all__standby(servers: Servers) -> None:
 
 
 def test_migrate_all__replica_of_a_server(servers: Servers) -> None:
-    """`migrate --database=replica` is refused without asking the standby."""
+    """`migrate --database=replica` is refused without a query to the standby."""
     process = manage("migrate", "--database=replica", **servers.environ("migrator"))
 
     assert process.returncode == 1
@@ -99,7 +99,7 @@ def test_migrate_all__replica_of_a_server(servers: Servers) -> None:
 
 @pytest.mark.parametrize("alias", ["default", "legacy"])
 def test_migrate__two_at_once(servers: Servers, as_migrator: Connect, alias: str) -> None:
-    """The second waits for the first to end, says so, and then runs."""
+    """The second run waits for the first run and says so; then it runs."""
     with as_migrator(), allow_writes(alias, reason="migrate"), migration_lock(connections[alias], report=print):
         second = start("migrate", f"--database={alias}", **servers.environ("migrator"))
         assert second.stderr is not None
@@ -112,7 +112,7 @@ def test_migrate__two_at_once(servers: Servers, as_migrator: Connect, alias: str
 
 @pytest.mark.parametrize("alias", ["analytics", "legacy"])
 def test_migrate__server_starts_later(servers: Servers, alias: str) -> None:
-    """With --wait a server that is not there yet is waited for."""
+    """With --wait the command waits for a server that does not run yet."""
     with servers.stopped(alias):
         waiting = start("migrate", f"--database={alias}", "--wait", "60", **servers.environ("migrator"))
         assert waiting.stderr is not None
@@ -123,7 +123,7 @@ def test_migrate__server_starts_later(servers: Servers, alias: str) -> None:
 
 
 def test_migrate__server_away(servers: Servers) -> None:
-    """Without --wait a server that is not there is an error of one line."""
+    """Without --wait a server that is down is an error of one line."""
     with servers.stopped("analytics"):
         process = manage("migrate", "--database=analytics", **servers.environ("migrator"))
 
@@ -133,7 +133,7 @@ def test_migrate__server_away(servers: Servers) -> None:
 
 @pytest.mark.parametrize("alias", ["analytics", "legacy"])
 def test_migrate__wrong_password(servers: Servers, alias: str) -> None:
-    """A wrong password is an error at once, however long --wait is, and is not printed."""
+    """A wrong password is an error at once, however long --wait is, and the error does not show the password."""
     environ = {name: url.replace(":%", ":wrong-pw-%") for name, url in servers.environ("migrator").items()}
 
     begun = time.monotonic()
@@ -152,7 +152,7 @@ def test_migrate__wrong_password(servers: Servers, alias: str) -> None:
 def test_migrate__longer_than_a_request_may_take(
     as_migrator: Connect, write_migrations: Write, alias: str, sleep: str, limit: str
 ) -> None:
-    """The limits of a statement hold for the service, not for its migrations."""
+    """The time limits of statements hold for the service, not for its migrations."""
     app = ONE_OF[alias]
     slow = f"operations = [migrations.RunSQL({sleep!r}, migrations.RunSQL.noop)]"
     write_migrations(
@@ -171,7 +171,7 @@ def test_migrate__longer_than_a_request_may_take(
 def test_case_16__operations_of_another_owner(
     as_migrator: Connect, write_migrations: Write, servers: Servers, alias: str
 ) -> None:
-    """RunPython and RunSQL of an app run on its owner, which they see, and nowhere else."""
+    """RunPython and RunSQL of an app run on its owner, see this alias, and run nowhere else."""
     write_migrations("analytics", {
         "0001_initial": "operations = []",
         "0002_mark": """
@@ -201,7 +201,7 @@ operations = [
 
 
 def test_wait_migrated__standby_behind(servers: Servers) -> None:
-    """A standby that has not replayed its owner's migrations is waited for, as long as asked for and no longer."""
+    """The command waits for a standby without its owner's migrations, no longer than the given time."""
     servers.ask("default", "DELETE FROM django_migrations WHERE app = 'sessions'")
     servers.caught_up()
     with servers.held_back():
@@ -219,7 +219,7 @@ def test_wait_migrated__standby_behind(servers: Servers) -> None:
 
 
 def test_wait_migrated__owner_away(servers: Servers) -> None:
-    """A required owner that is away is waited for without limit; one that is not required is not."""
+    """The command waits without limit for a required owner, and does not wait for an optional owner."""
     optional = {**servers.environ(), "DATABASE_LEGACY_REQUIRED": "false"}
     with servers.stopped("legacy"):
         without = manage("wait_migrated", **optional)

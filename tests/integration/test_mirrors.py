@@ -1,4 +1,4 @@
-"""Mirrors that share their owner's connection, on PostgreSQL and MySQL: the project's tests of the unit tests again."""
+"""Mirrors that share the connection of their owner, on PostgreSQL and MySQL: the project of the unit tests again."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ VENDORS = ("postgresql", "mysql")
 
 @pytest.fixture(scope="module")
 def entries() -> Iterator[Entries]:
-    """DATABASES entries of the superuser, who may make databases, by vendor."""
+    """DATABASES entries of a superuser, who may create databases, by vendor."""
     with ExitStack() as stack:
         try:
             servers = stack.enter_context(network_of_servers(POSTGRESQL, MYSQL))
@@ -50,8 +50,8 @@ def entries() -> Iterator[Entries]:
 def test_mirrors__either_runner(
     entries: Entries, tmp_path: Path, vendor: str, command: tuple[str, ...], order: tuple[str, ...]
 ) -> None:
-    """Every expectation holds, and the test database is destroyed at the end: nobody is connected any more."""
-    for _ in range(2):  # the second run would find what the first one left
+    """Every test of the project passes, and the test database is destroyed at the end: no connection is left."""
+    for _ in range(2):  # the second run would find leftovers of the first run
         said = passed(tmp_path, databases(entries[vendor], order), *command)
 
         assert "already exists" not in said
@@ -61,7 +61,7 @@ def test_mirrors__either_runner(
 @pytest.mark.parametrize("kept", [(*DJANGO, "--keepdb"), (*PYTEST, "--reuse-db")], ids=["django", "pytest"])
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_mirrors__a_kept_database(entries: Entries, tmp_path: Path, vendor: str, kept: tuple[str, ...]) -> None:
-    """A database that is used again works as well, and holds nothing of the run before."""
+    """A kept database works as well, and has no rows of the earlier run."""
     entry = {**entries[vendor], "TEST": {"NAME": "kept"}}
     for _ in range(2):
         passed(tmp_path, databases(entry, ORDERS[0]), *kept)
@@ -73,13 +73,13 @@ def test_mirrors__a_kept_database(entries: Entries, tmp_path: Path, vendor: str,
     ids=["pool", "persistent"],
 )
 def test_mirrors__connections_kept_for_long(entries: Entries, tmp_path: Path, settings: dict[str, Any]) -> None:
-    """A pool and persistent connections are the owner's; the mirror gives nothing back to them."""
+    """Pools and persistent connections belong to the owner; the mirror returns nothing to them."""
     passed(tmp_path, databases({**entries["postgresql"], **settings}, ORDERS[0]), *DJANGO)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_mirrors__parallel_workers(entries: Entries, tmp_path: Path, order: tuple[str, ...]) -> None:
-    """In a worker the mirror follows its owner to the worker's clone. (MySQL's clones need `mysqldump`.)"""
+    """In a parallel worker the mirror uses the worker's clone of its owner. (MySQL's clones need `mysqldump`.)"""
     said = passed(tmp_path, databases(entries["postgresql"], order), *DJANGO, "--parallel", "2")
 
     assert said.count("Cloning") == 2
@@ -87,7 +87,7 @@ def test_mirrors__parallel_workers(entries: Entries, tmp_path: Path, order: tupl
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_mirrors__plain_django(entries: Entries, tmp_path: Path, vendor: str) -> None:
-    """Without the runner the same tests fail: they could tell."""
+    """Without the test runner the same tests fail, so they can find a fault."""
     plain = (*DJANGO, "-k", "InTestCase", "--testrunner", "django.test.runner.DiscoverRunner")
     with pytest.raises(AssertionError, match="DoesNotExist"):
         passed(tmp_path, databases(entries[vendor], ORDERS[0]), *plain)

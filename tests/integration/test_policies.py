@@ -1,4 +1,4 @@
-"""The cases of routing that have a policy, by their numbers, against a real standby and MySQL."""
+"""The cases of routing that have a policy, by their numbers, on a real standby and MySQL."""
 
 import pickle
 import threading
@@ -34,12 +34,12 @@ from switchyard.testing import assert_queries
 pytestmark = pytest.mark.docker
 
 NOON = "2026-01-02T12:00Z"
-# A second way to the server of `legacy`, in the place of a replica that never lags.
+# a second alias of the server of `legacy`, as a replica without lag
 MYSQL_COPY = {"OWNERS": {"*": "legacy"}, "REPLICAS": {"legacy": ["copy"]}}
 
 
 class Lists(models.Model):
-    """Arrays, which only PostgreSQL has."""
+    """Arrays, a type of PostgreSQL only."""
 
     numbers = ArrayField(models.IntegerField(null=True))
     words = ArrayField(models.CharField(max_length=9))
@@ -55,7 +55,7 @@ class Lists(models.Model):
 
 @pytest.fixture
 def migrator(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The servers behind this process' aliases, as the user who may make tables, and `copy` of `legacy`."""
+    """The servers behind the aliases of this process, as a user who may create tables; `copy` leads to `legacy`."""
     databases = topology(servers.environ("migrator"), data_dir=tmp_path).databases
     with django_db_blocker.unblock(), connected({**databases, "copy": databases["legacy"]}):
         yield servers
@@ -63,14 +63,14 @@ def migrator(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Pat
 
 @pytest.fixture
 def ada(real_databases: Servers) -> User:
-    """A user whom both the owner and the standby have, as the owner stored it."""
+    """A user that the owner and the standby have, in the version of the owner."""
     user = User.objects.create(username="ada", email="old@example.org")
     real_databases.caught_up()
     return user
 
 
 def from_standby() -> User:
-    """Return the user as the standby has it."""
+    """Return the user in the version of the standby."""
     return User.objects.using("replica").get(username="ada")
 
 
@@ -80,7 +80,7 @@ def policy(**chosen: Any) -> override_settings:
 
 
 def test_case_4__stale(real_databases: Servers, ada: User) -> None:
-    """A full save of what the lagging standby gave is refused, and the owner's newer row stays."""
+    """A full save of an instance from the lagging standby is refused, and the newer row of the owner stays."""
     with real_databases.held_back():
         User.objects.filter(pk=ada.pk).update(email="new@example.org")
         stale = from_standby()
@@ -97,7 +97,7 @@ def test_case_4__stale(real_databases: Servers, ada: User) -> None:
 
 
 def test_case_4__some_fields(real_databases: Servers, ada: User) -> None:
-    """save(update_fields) undoes nothing and is let through."""
+    """save(update_fields) overwrites no other field, and is allowed."""
     with real_databases.held_back():
         User.objects.filter(pk=ada.pk).update(email="new@example.org")
         stale = from_standby()
@@ -108,14 +108,14 @@ def test_case_4__some_fields(real_databases: Servers, ada: User) -> None:
 
 
 def test_case_4__not_stale(ada: User) -> None:
-    """The check costs no query."""
+    """The check needs no query if the row has not changed."""
     loaded = from_standby()
     with assert_queries(default=1):
         loaded.save()
 
 
 def test_case_4__deleted(real_databases: Servers, ada: User) -> None:
-    """A row that was deleted on the owner does not come back."""
+    """A row that was deleted on the owner is not created again."""
     with real_databases.held_back():
         User.objects.filter(pk=ada.pk).delete()
         with pytest.raises(StaleSaveError, match="the row was deleted"):
@@ -126,7 +126,7 @@ def test_case_4__deleted(real_databases: Servers, ada: User) -> None:
 
 @pytest.mark.parametrize("chosen", ["warn", "allow"])
 def test_case_4__policy(real_databases: Servers, ada: User, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
-    """`warn` and `allow` let the standby's older row win, one of them with a word about it."""
+    """With `warn` and `allow` the older row of the standby wins; `warn` logs a warning."""
     with real_databases.held_back(), policy(stale_save={"accounts.User": chosen}):
         User.objects.filter(pk=ada.pk).update(email="new@example.org")
         from_standby().save()
@@ -136,7 +136,7 @@ def test_case_4__policy(real_databases: Servers, ada: User, chosen: str, caplog:
 
 
 def test_case_4__many_savers(ada: User) -> None:
-    """Of four that loaded the same row from the standby and save at once, one wins."""
+    """Of four clients that load one row from the standby and save at once, one wins."""
     barrier = threading.Barrier(4)
 
     def save(name: str) -> str | None:
@@ -161,7 +161,7 @@ def test_case_4__many_savers(ada: User) -> None:
 
 
 def test_case_4__saver_that_waits(real_databases: Servers, ada: User) -> None:
-    """One that waits for the other's lock finds, once it has it, that the row is another one."""
+    """A client that waits for the lock of another client finds a changed row after the lock."""
     first, second = from_standby(), from_standby()
     first.first_name, second.last_name = "Ada", "Lovelace"
 
@@ -184,7 +184,7 @@ def test_case_4__saver_that_waits(real_databases: Servers, ada: User) -> None:
 
 
 def check_each(row: models.Model, replica: str, others: dict[str, Any]) -> None:
-    """Assert that each field's change is seen on the row's owner, and that a save without one is one query."""
+    """Assert that a change of each field on the owner is found, and that a save without a change is one query."""
     table, owner = type(row)._base_manager, row._state.db
     loaded = {field: table.using(replica).get(pk=row.pk) for field in ("", *others)}
     rows = table.using(owner).filter(pk=row.pk)
@@ -205,7 +205,7 @@ def check_each(row: models.Model, replica: str, others: dict[str, Any]) -> None:
     ids=["postgresql", "mysql"],
 )
 def test_case_4__kinds_of_fields(migrator: Servers, owner: str, replica: str, switchyard: dict[str, Any]) -> None:
-    """A change of case, of a microsecond, of a digit, of NULL and the like is seen; the same value is found again."""
+    """A change of case, a microsecond, a digit or NULL is found; an equal value is no change."""
     with override_settings(SWITCHYARD=switchyard), made(owner):
         kind, other, special = Kind.objects.create(), Kind.objects.create(), Special.objects.create()
         Kind.objects.filter(pk=other.pk).update(**OTHER)
@@ -227,7 +227,7 @@ def test_case_4__kinds_of_fields(migrator: Servers, owner: str, replica: str, sw
 def test_case_4__sql_compares_otherwise(
     migrator: Servers, owner: str, replica: str, switchyard: dict[str, Any]
 ) -> None:
-    """JSON's null is no NULL to the server, and the same to Python: the save goes on."""
+    """JSON null is not NULL to the server, and equal to None in Python: the save succeeds."""
     with override_settings(SWITCHYARD=switchyard), made(owner):
         Kind.objects.create()
         with connections[owner].cursor() as cursor:
@@ -242,7 +242,7 @@ def test_case_4__sql_compares_otherwise(
 
 
 def test_case_4__arrays(migrator: Servers) -> None:
-    """Arrays are compared as a whole; one that the program changed in place is its own change."""
+    """Arrays are compared as a whole; an array that the program changed in place is the program's own change."""
     with connections["default"].schema_editor() as editor:
         editor.create_model(Lists)
     try:
@@ -261,7 +261,7 @@ def test_case_4__arrays(migrator: Servers) -> None:
 
 
 def test_case_13__on_commit_of_another_alias(real_databases: Servers) -> None:
-    """on_commit() without `using` in atomic("analytics") is refused before it runs; with `using` it waits."""
+    """on_commit() without `using` in atomic("analytics") is refused before its function runs; with `using` it waits."""
     ran: list[bool] = []
 
     def look() -> None:
@@ -278,7 +278,7 @@ def test_case_13__on_commit_of_another_alias(real_databases: Servers) -> None:
 
 
 def test_case_13__policy(real_databases: Servers, caplog: pytest.LogCaptureFixture) -> None:
-    """`warn` and `allow` let it run at once."""
+    """With `warn` and `allow` the function runs at once."""
     ran: list[str] = []
     for chosen in ("warn", "allow"):
         with policy(early_on_commit=chosen), transaction.atomic(using="analytics"):
@@ -318,7 +318,7 @@ def create_session() -> None:
 def test_case_14__two_owners(
     real_databases: Servers, open_on: str, first: Callable[[], None], second: Callable[[], None], named: str
 ) -> None:
-    """The second owner's write is refused before its SQL, named with the first one's alias; waived, it goes through."""
+    """A write on a second owner is refused before SQL; the error names the first alias. With a waiver it succeeds."""
     with policy(cross_owner_transaction="raise"):
         with transaction.atomic(using=open_on):
             first()
@@ -331,7 +331,7 @@ def test_case_14__two_owners(
 
 
 def test_case_14__policy(real_databases: Servers, caplog: pytest.LogCaptureFixture) -> None:
-    """By default it is warned of, once for each transaction and owner; `allow` says nothing."""
+    """The default policy warns once for each transaction and owner; `allow` logs nothing."""
     with transaction.atomic():
         create_user()
         create_event()

@@ -1,4 +1,4 @@
-"""Positions that real owners give, beside what a question to all of the server says."""
+"""Positions of real servers: the owner's position after a write, beside the status of owner and replica."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,26 +9,28 @@ import pytest
 from tests.support.containers import until
 from tests.support.servers import Servers
 
+from accounts.models import User
+from legacy.models import Customer
 from switchyard.positions import Dialect, dialect_for
 
 pytestmark = pytest.mark.docker
 
-MAKE = "CREATE TABLE IF NOT EXISTS noted (n int)", "DROP TABLE noted"
+WRITE = "CREATE TABLE IF NOT EXISTS noted (n int)", "DROP TABLE noted"
 
 
 @contextmanager
-def asking(servers: Servers, alias: str) -> Iterator[tuple[Any, Dialect]]:
-    """Yield a cursor of the server's, and the way to ask it."""
+def cursor_of(servers: Servers, alias: str) -> Iterator[tuple[Any, Dialect]]:
+    """Yield a cursor on the server, and its dialect."""
     vendor = "postgresql" if servers.by_alias[alias].vendor.scheme == "postgresql" else "mysql"
     with closing(servers.admin(alias)) as connection, closing(connection.cursor()) as cursor:
         yield cursor, dialect_for(vendor, connection)
 
 
 @pytest.mark.parametrize("alias", ["default", "legacy"])
-def test_written__between_two_answers(servers: Servers, alias: str) -> None:
-    """It is behind nothing that was there before, and ahead of nothing that is there afterwards."""
-    servers.ask(alias, *MAKE)
-    with asking(servers, alias) as (cursor, dialect):
+def test_current_position__between_two_statuses(servers: Servers, alias: str) -> None:
+    """The position includes the position of an earlier status, and a later status includes it."""
+    servers.ask(alias, *WRITE)
+    with cursor_of(servers, alias) as (cursor, dialect):
         before = dialect.status(cursor).position
         written = dialect.current_position(cursor)
         after = dialect.status(cursor).position
@@ -39,20 +41,22 @@ def test_written__between_two_answers(servers: Servers, alias: str) -> None:
     assert after.includes(written)
 
 
-def test_written__a_new_segment(servers: Servers) -> None:
-    """Where the log ends behind a segment's header, an idle primary's standby is not waited for in vain."""
-    with asking(servers, "default") as (cursor, dialect), asking(servers, "replica") as (replica, _):
+def test_current_position__new_segment(servers: Servers) -> None:
+    """The standby of an idle primary reaches the position, also if the log ends after the header of a segment."""
+    with cursor_of(servers, "default") as (cursor, dialect), cursor_of(servers, "replica") as (replica, _):
 
         def inserted() -> str:
             cursor.execute("SELECT pg_current_wal_insert_lsn()::text")
             return str(cursor.fetchone()[0])
 
-        def at_a_header() -> Any:
-            servers.ask("default", *MAKE, "SELECT pg_switch_wal()")
-            place, written = inserted(), dialect.current_position(cursor)
-            return written if place == inserted() and place.endswith("000028") else None  # else the server wrote itself
+        def written_at_a_header() -> Any:
+            servers.ask("default", *WRITE, "SELECT pg_switch_wal()")
+            lsn, written = inserted(), dialect.current_position(cursor)
+            return (
+                written if lsn == inserted() and lsn.endswith("000028") else None
+            )  # None: the server wrote on its own
 
-        while (written := at_a_header()) is None:
+        while (written := written_at_a_header()) is None:
             pass
 
         def replayed() -> bool:
@@ -64,7 +68,21 @@ def test_written__a_new_segment(servers: Servers) -> None:
     assert written.text().endswith("000000")
 
 
-def test_written__on_a_standby(servers: Servers) -> None:
-    """The server itself refuses to say what it has written: nothing."""
-    with asking(servers, "replica") as (cursor, dialect), pytest.raises(psycopg.Error, match="recovery is in progress"):
+def test_current_position__on_a_standby(servers: Servers) -> None:
+    """A standby has written nothing, and raises an error."""
+    with (
+        cursor_of(servers, "replica") as (cursor, dialect),
+        pytest.raises(psycopg.Error, match="recovery is in progress"),
+    ):
         dialect.current_position(cursor)
+
+
+def test_standby__shows_a_row_after_its_replay(real_databases: Servers) -> None:
+    """A standby shows a row of its primary after the replay; the MySQL server has tables of its own."""
+    with real_databases.held_back("replica"):
+        User.objects.create(username="ada")
+        assert not User.objects.using("replica").exists()
+    real_databases.caught_up("replica")
+
+    assert User.objects.using("replica").get().username == "ada"
+    assert not Customer.objects.using("legacy").exists()

@@ -1,4 +1,4 @@
-"""The README's tour works as printed: every command of it is run, and its output compared."""
+"""The tour of the README works as printed: each command runs, and its output is compared."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 
 
 def steps() -> list[tuple[str, str]]:
-    """Return the tour's commands with what the README says they print."""
+    """Return the commands of the tour, with the output that the README shows."""
     tour = README.read_text().split("## A first tour")[1].split("\n## ")[0]
     blocks = "".join(re.findall(r"```console\n(.*?)```", tour, re.DOTALL))
     return (
@@ -24,7 +24,7 @@ def steps() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the tour's commands print, run in one shell against a service that has just made its sample data."""
+    """The output of the tour's commands, run in one shell against a service with new sample data."""
     environ = embedded_environ(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("drivers"))
     script = "".join(f"{command}\nprintf '\\036'\n" for command, _ in steps())
     with running(environ) as service:
@@ -35,12 +35,12 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_tour__commands():
-    """The tour has commands to run: the test below is not empty."""
+    """The tour has commands: the test below is not empty."""
     assert len(steps()) > 5
 
 
 def test_tour__outputs(printed: list[str]):
-    """Each command prints what the README shows, but for the moment at which a row was made."""
+    """Each command prints the output in the README, except the times at which rows were created."""
     actual = [TIME.sub("<now>", output).strip() for output in printed]
 
     assert actual == [TIME.sub("<now>", output).strip() for _, output in steps()]

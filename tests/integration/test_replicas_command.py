@@ -1,4 +1,4 @@
-"""`manage.py replicas` on real servers: what it prints and its exit code."""
+"""`manage.py replicas` on real servers: its output and its exit code."""
 
 import json
 import re
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.docker
 
 
 def replicas(servers: Servers, **environ: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Return the exit code and what is said about each server."""
+    """Return the exit code and the output about each server."""
     done = manage("replicas", "--json", **servers.environ(), **environ)
     assert done.stdout, done.stderr
     return done.returncode, {server["alias"]: server for server in json.loads(done.stdout)}
 
 
 def test_replicas__all_fit(two_standbys: Servers) -> None:
-    """Owner and standbys have their positions in one system, and answers that are a moment old."""
+    """Owner and standbys have positions of one system, and their samples are new."""
     code, found = replicas(two_standbys)
 
     assert code == 0
@@ -35,7 +35,7 @@ def test_replicas__all_fit(two_standbys: Servers) -> None:
 
 
 def test_replicas__behind(servers: Servers) -> None:
-    """A standby that has not replayed what was written is behind by bytes, and fit until MAX_LAG."""
+    """A standby that has not replayed a write lags by bytes, and is fit up to MAX_LAG_SECONDS."""
     with servers.held_back("replica"):
         servers.ask("default", "CREATE TABLE behind (n integer)", "DROP TABLE behind")
         code, found = replicas(servers)
@@ -46,7 +46,7 @@ def test_replicas__behind(servers: Servers) -> None:
 
 
 def test_replicas__down(servers: Servers) -> None:
-    """A standby that hangs is down, and the exit code says that one is unfit."""
+    """A standby that hangs is down, and the exit code says that a server is unfit."""
     with servers.paused("replica"):
         code, found = replicas(servers)
 
@@ -55,7 +55,7 @@ def test_replicas__down(servers: Servers) -> None:
 
 
 def test_replicas__without_migrations(mysql_pair: Servers) -> None:
-    """A replica without the table of migrations is not down: it has not replayed them, on either vendor."""
+    """A replica without the table of migrations is not down: it is unmigrated, on both vendors."""
     pairs = {"default": "replica", "legacy": "legacyreplica"}
     names = "django_migrations", "django_migrations_away"
     try:
@@ -75,7 +75,7 @@ def rename(servers: Servers, pairs: dict[str, str], before: str, after: str) -> 
 
 
 def test_replicas__owner_refused(servers: Servers) -> None:
-    """An owner that hangs must not be written: the exit code says so, whatever its standby says."""
+    """An owner that hangs must not be written: the exit code says so, whatever its standby answers."""
     with servers.paused("default"):
         code, found = replicas(servers)
 
@@ -85,7 +85,7 @@ def test_replicas__owner_refused(servers: Servers) -> None:
 
 
 def test_replicas__mysql(mysql_pair: Servers) -> None:
-    """GTIDs are shown as they are; MySQL counts no bytes."""
+    """GTIDs are shown in the notation of MySQL, which counts no bytes."""
     _, found = replicas(mysql_pair)
 
     assert re.match(r"[0-9a-f-]{36}:1-\d+", found["legacyreplica"]["position"])
@@ -93,7 +93,7 @@ def test_replicas__mysql(mysql_pair: Servers) -> None:
 
 
 def test_replicas__for_people(servers: Servers) -> None:
-    """One line a server, and no host, port or password."""
+    """The output for people has one line for each server, and no host, port or password."""
     done = manage("replicas", **servers.environ())
 
     assert re.search(r"│ replica +│ default +│ fit +│ +\d+\.\d s │ ", done.stdout), done.stdout
@@ -102,7 +102,7 @@ def test_replicas__for_people(servers: Servers) -> None:
 
 
 def test_replicas__watched(servers: Servers) -> None:
-    """A line of JSON every half second, until it is interrupted; then the exit code of the last one."""
+    """The command prints a line of JSON every half second; after an interrupt it exits with the code of that line."""
     command = [sys.executable, str(APP / "manage.py"), "replicas", "--watch", "--json"]
     with subprocess.Popen(
         command, env=environment(**servers.environ()), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

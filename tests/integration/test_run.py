@@ -1,4 +1,4 @@
-"""`manage.py run`: the whole service on embedded databases, as `make run` starts it, with no driver to import."""
+"""`manage.py run`: the whole service on embedded databases, as `make run` starts it, without a driver."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ from tests.support.service import APP, Service, embedded_environ, free_port, run
 
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment of its own: no variables of ours, no drivers, no data."""
+    """An environment without variables of the service, without drivers and without data."""
     return embedded_environ(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("drivers"))
 
 
 def gone(pids: Mapping[int, str]) -> bool:
-    """Tell whether none of the processes is there, waiting a moment for the last of them."""
+    """Return True if all processes have ended, after a short wait."""
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
         if time.monotonic() > deadline:
@@ -30,12 +30,12 @@ def gone(pids: Mapping[int, str]) -> bool:
 
 
 def ran(*command: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command that is expected to end by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(command, env=environ, cwd=APP, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_run__first_then_second(environ: dict[str, str]) -> None:
-    """A first run serves sample data and counts it, ^C ends it without a trace, and a second run keeps the data."""
+    """A first run serves sample data and counts reads; ^C ends it without a traceback; a second run keeps the data."""
     with running(environ) as first:
         created, user = first.ask("POST", "/api/users", '{"username": "kept", "email": "kept@example.com"}')
         listed, _ = first.ask("GET", "/api/users?limit=1000")
@@ -65,7 +65,7 @@ def test_run__first_then_second(environ: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("victim", ["exporter", "gunicorn"])
 def test_run__a_child_dies(environ: dict[str, str], victim: str) -> None:
-    """When the web or the metrics die the other is ended too, and the exit code says that something is wrong."""
+    """If the web process or the metrics process ends, the other one ends too, and the exit code is an error."""
     with running(environ) as service:
         below = service.descendants()
         os.kill(min(pid for pid, args in below.items() if victim in args), signal.SIGKILL)
@@ -78,7 +78,7 @@ def test_run__a_child_dies(environ: dict[str, str], victim: str) -> None:
 
 @pytest.mark.parametrize("variable", ["PORT", "METRICS_PORT"])
 def test_run__port_in_use(environ: dict[str, str], variable: str) -> None:
-    """A port in use is said in one line, before anything is made."""
+    """A port in use is an error of one line, before anything is created."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = ran(sys.executable, "manage.py", "run", environ={**environ, variable: str(port)})
@@ -95,7 +95,7 @@ SECRETS = {"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests"}
 
 @pytest.mark.parametrize("command", [("manage.py", "check"), GUNICORN, ("-c", "import config.wsgi")])
 def test_start__wrong_value(environ: dict[str, str], command: tuple[str, ...]) -> None:
-    """A wrong value ends every way to start with one line and no traceback."""
+    """A wrong value ends each way to start with one line, and without a traceback."""
     wrong = {"DATABASE_DEFAULT_URL": "postgres://app:s3cret@db:port/name"}
 
     ended = ran(sys.executable, *command, environ={**environ, **SECRETS, **wrong})
@@ -108,7 +108,7 @@ def test_start__wrong_value(environ: dict[str, str], command: tuple[str, ...]) -
 @pytest.mark.parametrize("missing", SECRETS)
 @pytest.mark.parametrize("command", [GUNICORN, ("-c", "import config.wsgi")])
 def test_start__no_secret(environ: dict[str, str], command: tuple[str, ...], missing: str) -> None:
-    """Nothing serves without a key and a token; commands, such as a migration Job's, need neither."""
+    """No server starts without a key and a token; commands, such as those of a migration Job, need neither."""
     given = {name: value for name, value in SECRETS.items() if name != missing}
 
     ended = ran(sys.executable, *command, environ={**environ, **given})
@@ -118,7 +118,7 @@ def test_start__no_secret(environ: dict[str, str], command: tuple[str, ...], mis
 
 
 def test_start__deployment_checks(environ: dict[str, str]) -> None:
-    """Django's deployment checklist finds nothing in a service that has its secrets."""
+    """Django's deployment checklist finds nothing in a service with its secrets."""
     ended = ran(
         *(sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"),
         environ={**environ, "SECRET_KEY": "0123456789" * 5, "API_TOKEN": "for-tests"},
@@ -128,7 +128,7 @@ def test_start__deployment_checks(environ: dict[str, str]) -> None:
 
 
 def test_start__absent_owner(environ: dict[str, str], tmp_path: Path) -> None:
-    """An app whose owner is absent is named once at the start, and its paths lead nowhere."""
+    """An app whose owner is absent is named once at the start, and its paths answer 404."""
     port = free_port()
     with subprocess.Popen(
         [sys.executable, *GUNICORN],
@@ -164,7 +164,7 @@ def test_run__one_variable(environ: dict[str, str], tmp_path: Path) -> None:
 
 
 def until_listening(port: int) -> None:
-    """Wait until something accepts connections."""
+    """Wait until the port accepts connections."""
     deadline = time.monotonic() + 30
     while True:
         try:

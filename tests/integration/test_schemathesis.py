@@ -1,4 +1,4 @@
-"""Right, wrong and hostile input over the whole API, made from its own document: none of it may end in 5xx."""
+"""Right, wrong and hostile input for the whole API, generated from its own document: no response is a 5xx."""
 
 import datetime as dt
 
@@ -30,7 +30,7 @@ schema.app = application
 
 @pytest.fixture
 def _rows():
-    """Rows of everything, so that more than empty pages is answered."""
+    """Rows in each table, so that the responses have contents."""
     ada = User.objects.create(pk=1, username="ada")
     AnalyticsEvent.objects.create(user_id=ada.pk, kind="view", at=NOON)
     report_create(date=NOON.date())
@@ -43,7 +43,7 @@ def _rows():
 @schema.parametrize()
 @settings(max_examples=100, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_api__any_input(case):
-    """The answer's status, type and body are what the document says, and never a failure of the service."""
+    """The status, type and body of each response agree with the document, and no response is a 5xx."""
     case.call_and_validate(
         headers={"Authorization": f"Bearer {django_settings.API_TOKEN}"},
         checks=[

@@ -1,4 +1,4 @@
-"""What a session on a real server is told: the limits and modes of drivers.py, as the server itself shows them."""
+"""The settings of a session on a real server: the limits and modes of drivers.py, as the server shows them."""
 
 import time
 from pathlib import Path
@@ -35,7 +35,7 @@ MYSQL = {
 
 @pytest.mark.parametrize(("alias", "read_only"), [("default", "off"), ("analytics", "off"), ("replica", "on")])
 def test_session__postgresql(real_databases: Servers, alias: str, read_only: str) -> None:
-    """A session of PostgreSQL is bounded, in UTC, named, and read-only on a replica."""
+    """A session on PostgreSQL has time limits, UTC, a name, and is read-only on a replica."""
     expected = POSTGRESQL | {"default_transaction_read_only": read_only}
 
     with connections[alias].cursor() as cursor:
@@ -46,7 +46,7 @@ def test_session__postgresql(real_databases: Servers, alias: str, read_only: str
 
 
 def test_session__mysql(real_databases: Servers) -> None:
-    """A session of MySQL is bounded, in UTC and strict, though the server's own defaults are not."""
+    """A session on MySQL has time limits, UTC and strict mode, in spite of the server's defaults."""
     with connections["legacy"].cursor() as cursor:
         cursor.execute(f"SELECT @@sql_mode, {', '.join(f'@@{name}' for name in MYSQL)}")
         sql_mode, *told = cursor.fetchone()
@@ -58,7 +58,7 @@ def test_session__mysql(real_databases: Servers) -> None:
 
 
 def test_session__mysql_replica(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:
-    """A MySQL replica's session refuses a write by itself, whatever the server behind it would allow."""
+    """A session on a MySQL replica refuses writes itself, whatever the server allows."""
     environ = servers.environ()
     environ |= {"DATABASE_OLD_URL": environ["DATABASE_LEGACY_URL"], "DATABASE_OLD_REPLICA_OF": "legacy"}
 
@@ -72,7 +72,7 @@ def test_session__mysql_replica(servers: Servers, django_db_blocker: DjangoDbBlo
 
 
 def test_session__pool(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:
-    """A pool opens with the same session and is of the size that the URL asks for."""
+    """Sessions of a pool have the same settings, and the pool has the size in the URL."""
     environ = servers.environ()
     environ["DATABASE_DEFAULT_URL"] += "?pool_min_size=1&pool_max_size=3"
 
@@ -81,7 +81,7 @@ def test_session__pool(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp
         with connection.cursor() as cursor:
             cursor.execute("SHOW statement_timeout")
             told = cursor.fetchone()
-        size = connection.pool.max_size  # type: ignore[attr-defined] - PostgreSQL's alone
+        size = connection.pool.max_size  # type: ignore[attr-defined] - only PostgreSQL's
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined] - as above
 
@@ -91,7 +91,7 @@ def test_session__pool(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp
 
 SLOW = [
     ("default", "?statement_timeout=1", "SELECT pg_sleep(20)"),
-    # MySQL's limit on reads makes SLEEP() return early, without an error: this asks for the driver's own.
+    # MySQL's limit on reads makes SLEEP() return early without an error, so this reaches the driver's limit.
     ("legacy", "?read_timeout=1", "SELECT SLEEP(20)"),
 ]
 
@@ -100,7 +100,7 @@ SLOW = [
 def test_session__slow_statement(
     servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path, slow: tuple[str, str, str]
 ) -> None:
-    """A statement that takes too long ends with an error, on both vendors."""
+    """A statement over the time limit ends with an error, on both vendors."""
     alias, query, sleep = slow
     environ = servers.environ()
     environ[f"DATABASE_{alias.upper()}_URL"] += query
@@ -118,7 +118,7 @@ def test_session__slow_statement(
 
 
 def test_session__hung_server(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:
-    """A server that accepts and never answers does not hold the driver for longer than `connect_timeout`."""
+    """A server that accepts a connection and never answers holds the driver no longer than `connect_timeout`."""
     environ = servers.environ()
     for alias in ("default", "legacy"):
         environ[f"DATABASE_{alias.upper()}_URL"] += "?connect_timeout=2"

@@ -1,4 +1,4 @@
-"""Several servers behind one alias, as behind a load balancer: no client is led back in time, and both are read."""
+"""Several servers behind one alias, as behind a load balancer: no client goes back in time, and both are read."""
 
 import random
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ SELECT (SELECT last_name::int FROM {User._meta.db_table} WHERE username = 'clock
 
 
 class Seen(NamedTuple):
-    """What one read showed, and where it was."""
+    """The value that a read returned, and the server that answered."""
 
     clock: int
     exists: bool
@@ -51,30 +51,30 @@ class Seen(NamedTuple):
 
 
 class Client:
-    """A client whose requests any thread answers."""
+    """A client whose requests run in any thread."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.token = ""
 
     def read(self) -> Seen:
-        ledger, _ = accept_tokens((self.token,))
-        with activate(request_context(consistency=ledger)):
+        consistency, _ = accept_tokens((self.token,))
+        with activate(request_context(consistency=consistency)):
             with connections[router.db_for_read(User)].cursor() as cursor:
                 cursor.execute(READ, [self.name])
                 seen = Seen(*cursor.fetchone())
-            self.token = issue_token(ledger)
+            self.token = issue_token(consistency)
         return seen
 
     def write(self) -> None:
-        ledger, _ = accept_tokens((self.token,))
-        with activate(request_context(unsafe_method=True, consistency=ledger)):
+        consistency, _ = accept_tokens((self.token,))
+        with activate(request_context(unsafe_method=True, consistency=consistency)):
             User.objects.create(username=self.name)
-            self.token = issue_token(ledger)
+            self.token = issue_token(consistency)
 
 
 class Worker:
-    """Threads of a process, each with connections of its own, which stay open."""
+    """Threads of a process, each with connections of its own that stay open."""
 
     def __init__(self) -> None:
         self.threads = [ThreadPoolExecutor(1) for _ in range(THREADS)]
@@ -93,7 +93,7 @@ class Worker:
 
 @contextmanager
 def ticking(servers: Servers) -> Iterator[None]:
-    """Let a clock in the owner's rows go on and on in this block."""
+    """Increase a counter in a row of the owner, again and again, in this block."""
     ended = Event()
     tick = f"UPDATE {User._meta.db_table} SET last_name = (last_name::int + 1)::text WHERE username = 'clock'"
 
@@ -113,7 +113,7 @@ def ticking(servers: Servers) -> Iterator[None]:
 
 @pytest.fixture
 def board(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Switchboard]:
-    """An address that leads to one standby, behind the alias `replica`; the only replica there is."""
+    """An address that leads to one standby, behind the alias `replica`, the only replica."""
     two_standbys.clean()
     with django_db_blocker.unblock(), switchboard(two_standbys, "replica") as board:
         environ = {key: value for key, value in two_standbys.environ().items() if "REPLICA2" not in key}
@@ -128,7 +128,7 @@ def board(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: P
 
 @contextmanager
 def working(board: Switchboard) -> Iterator[Worker]:
-    """Yield threads that read by way of the board, once both standbys are known to share it."""
+    """Yield threads that read through the board, once the monitor knows both standbys behind it."""
     made = Worker()
     with board.leading_to(*BOTH):
         monitor.start()
@@ -143,28 +143,28 @@ def working(board: Switchboard) -> Iterator[Worker]:
 
 @pytest.fixture
 def worker(board: Switchboard) -> Iterator[Worker]:
-    """Threads whose connections lead to either standby."""
+    """Threads whose connections lead to both standbys."""
     with working(board) as made:
         yield made
 
 
-def owed(client: Client) -> Any:
-    """Return the position that the client carries."""
+def carried_position(client: Client) -> Any:
+    """Return the position in the client's token."""
     return decode(client.token)[0].position
 
 
 def is_there(position: Any) -> bool:
-    """Tell whether a standby is known to have the position."""
+    """Return True if a standby is known to have the position."""
     return any(each.caught_up_to(position) for each in replication_set("default").snapshot.by_server.values())
 
 
 def known() -> list[str]:
-    """Return the standbys that are asked and fit."""
+    """Return the standbys that have a probe and are fit."""
     return [server for server, replica in replication_set("default").snapshot.by_server.items() if replica.fit]
 
 
 def test_shared_alias__chains(worker: Worker, board: Switchboard) -> None:
-    """No client misses what it wrote, or sees a row older than it saw before, though one standby is always late."""
+    """No client misses its own write or goes back in time, though one standby always lags."""
     missed, back, on_standby = [], [], 0
     with delayed(board.servers, "replica2", seconds=0.3), ticking(board.servers):
         for number in range(CHAINS):
@@ -181,11 +181,11 @@ def test_shared_alias__chains(worker: Worker, board: Switchboard) -> None:
                 on_standby += seen.standby
 
     assert (missed, back) == ([], [])
-    assert on_standby > CHAINS  # of five reads, the first owes nothing
+    assert on_standby > CHAINS  # of five reads, the first has no required position
 
 
-def test_shared_alias__who_owes_nothing(worker: Worker) -> None:
-    """New clients are read from a standby, all of them, and from both."""
+def test_shared_alias__new_clients(worker: Worker) -> None:
+    """All reads of new clients go to a standby, and both standbys are read."""
     seen = [worker.read(Client()) for _ in range(100)]
 
     assert all(each.standby for each in seen)
@@ -193,7 +193,7 @@ def test_shared_alias__who_owes_nothing(worker: Worker) -> None:
 
 
 def test_shared_alias__pool(board: Switchboard) -> None:
-    """A pool's connections are asked when it makes them; whichever a thread is given, its server is known."""
+    """The pool identifies the server of each new connection, so every thread knows the server of its connection."""
     pool = {"min_size": THREADS, "max_size": THREADS}
     connections.settings["replica"] |= {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
     with working(board) as worker:
@@ -205,11 +205,15 @@ def test_shared_alias__pool(board: Switchboard) -> None:
 
 
 def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard) -> None:
-    """It is begun where all that the client wrote is seen: it does not move."""
+    """A read-only transaction begins on a server with all writes of the client, because it does not move."""
 
     def read(client: Client) -> tuple[bool, bool]:
-        ledger, _ = accept_tokens((client.token,))
-        with activate(request_context(consistency=ledger)), read_only() as alias, connections[alias].cursor() as cursor:
+        consistency, _ = accept_tokens((client.token,))
+        with (
+            activate(request_context(consistency=consistency)),
+            read_only() as alias,
+            connections[alias].cursor() as cursor,
+        ):
             cursor.execute(READ, [client.name])
             seen = Seen(*cursor.fetchone())
         return seen.exists, seen.standby
@@ -220,7 +224,7 @@ def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard)
             client = Client(f"reader {number}")
             worker.write(client)
             board.servers.caught_up("replica")
-            until(partial(is_there, owed(client)), "the refresher knows it")
+            until(partial(is_there, carried_position(client)), "the monitor knows it")
             found.append(random.choice(worker.threads).submit(read, client).result(30))
 
     assert all(exists for exists, _ in found)
@@ -228,7 +232,7 @@ def test_shared_alias__read_only_transaction(worker: Worker, board: Switchboard)
 
 
 def test_shared_alias__a_server_in_place_of_another(board: Switchboard) -> None:
-    """One that is behind is not read before it has what the one before has shown, to clients that carry nothing."""
+    """A server that lags behind its predecessor is not read before it has the predecessor's rows, by any client."""
     worker = Worker()
     monitor.start()
     try:

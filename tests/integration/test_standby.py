@@ -1,4 +1,4 @@
-"""chart/files/standby.sh against a real primary: what it does at each start, and what it never does."""
+"""chart/files/standby.sh with a real primary: each kind of start, and what the script must never do."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def network() -> Iterator[Servers]:
 
 @pytest.fixture
 def primary(network: Servers) -> Iterator[Servers]:
-    """The primary alone; the standby that the test starts and its slot are gone afterwards, however it ends."""
+    """The primary alone; the standby of the test and its slot are removed afterwards."""
     yield network
     network.remove("replica")
     drop_slot(network)
@@ -69,7 +69,7 @@ def restart(servers: Servers) -> None:
 
 
 def test_standby__first_start(pair: Servers) -> None:
-    """It is in recovery, streams over its slot, tells the primary what it reads, and has the primary's rows."""
+    """The standby is in recovery, streams over its slot, sends feedback to the primary, and has the primary's rows."""
     write(pair, "first")
     pair.caught_up()
 
@@ -80,7 +80,7 @@ def test_standby__first_start(pair: Servers) -> None:
 
 
 def test_standby__timeline(pair: Servers) -> None:
-    """`app` sees which timeline the standby receives."""
+    """`app` can read the timeline that the standby receives."""
     with psycopg.connect(pair.url("replica")) as connection:
         received = connection.execute("SELECT received_tli FROM pg_stat_wal_receiver").fetchall()
 
@@ -88,7 +88,7 @@ def test_standby__timeline(pair: Servers) -> None:
 
 
 def test_standby__restart(pair: Servers) -> None:
-    """A whole clone is used again, and catches up with what was written meanwhile."""
+    """A complete clone is used again, and catches up with the writes since its stop."""
     with pair.stopped("replica"):
         write(pair, "while it was away")
     pair.caught_up()
@@ -98,7 +98,7 @@ def test_standby__restart(pair: Servers) -> None:
 
 
 def test_standby__primary_down(pair: Servers) -> None:
-    """A whole clone starts and serves reads without its primary, and catches up when that is back."""
+    """A complete clone starts and serves reads without its primary, and catches up when the primary returns."""
     write(pair, "before")
     pair.caught_up()
     with pair.stopped("default"):
@@ -113,7 +113,7 @@ def test_standby__primary_down(pair: Servers) -> None:
 
 
 def test_standby__slot_dropped(pair: Servers) -> None:
-    """Without its slot the WAL that it needs is not kept: it clones again."""
+    """Without its slot the primary does not keep the WAL that the standby needs: the standby clones again."""
     with pair.stopped("replica"):
         drop_slot(pair)
         write(pair, "without a slot")
@@ -124,7 +124,7 @@ def test_standby__slot_dropped(pair: Servers) -> None:
 
 
 def test_standby__wal_removed(pair: Servers) -> None:
-    """A standby that was away for longer than the primary keeps WAL clones again."""
+    """A standby that was down for longer than the primary keeps WAL clones again."""
     status = "SELECT wal_status FROM pg_replication_slots"
     with pair.stopped("replica"):
         for segment in range(8):
@@ -140,7 +140,7 @@ def test_standby__wal_removed(pair: Servers) -> None:
 
 
 def test_standby__another_system(pair: Servers) -> None:
-    """A primary that was made anew is another system: its rows replace the clone's."""
+    """A primary that was created again is another system: its rows replace the clone."""
     write(pair, "old")
     pair.caught_up()
     pair.containers["replica"].stop(timeout=20)
@@ -159,14 +159,14 @@ def test_standby__another_system(pair: Servers) -> None:
 
 
 def test_standby__killed_while_cloning(primary: Servers) -> None:
-    """Half a clone is no clone: the next start begins anew and ends with a whole one."""
-    # So that cloning takes a while. A slot starts at the last checkpoint, and the table's WAL is more than is kept.
+    """An incomplete clone is not used: the next start begins a new clone and completes it."""
+    # Cloning takes a while with these rows. A slot starts at the last checkpoint, and the WAL exceeds the kept size.
     bulk = "SELECT repeat(md5(n::text), 30) FROM generate_series(1, 200000) AS n"
     primary.ask("default", f"CREATE TABLE bulk WITH (autovacuum_enabled = off) AS {bulk}")
     primary.ask("default", "CHECKPOINT")
     primary.start_standby("replica", of="default")
     until(lambda: CLONING in said(primary), "it has begun to clone")
-    with primary.paused("default"):  # so the clone cannot become whole
+    with primary.paused("default"):  # so that the clone cannot be completed
         primary.containers["replica"].kill()
     assert COMPLETE not in said(primary)
 
@@ -182,7 +182,7 @@ def test_standby__killed_while_cloning(primary: Servers) -> None:
 
 
 def test_standby__promoted(primary: Servers) -> None:
-    """A standby that became a server of its own is not thrown away: the start is refused."""
+    """The data of a promoted standby is kept: the start is refused."""
     primary.start_standby("replica", of="default")
     primary.answers("replica")
     primary.ask("replica", "SELECT pg_promote()")
@@ -196,7 +196,7 @@ def test_standby__promoted(primary: Servers) -> None:
 
 
 def test_standby__apply_delay(primary: Servers) -> None:
-    """APPLY_DELAY is lag on demand: a row is read that much later."""
+    """With APPLY_DELAY a row is on the standby this much later."""
     primary.start_standby("replica", of="default", apply_delay="2s")
     primary.answers("replica")
     primary.caught_up()
@@ -210,7 +210,7 @@ def test_standby__apply_delay(primary: Servers) -> None:
 
 
 def test_standby__password(pair: Servers) -> None:
-    """The password is on no command line, in no setting and not in the server's environment."""
+    """The password is in no command line, in no setting and not in the environment of the server."""
     processes = "\n".join(" ".join(row) for row in pair.containers["replica"].top(ps_args="axeww")["Processes"])
     (connection,) = pair.ask("replica", "SHOW primary_conninfo")[0]
 

@@ -1,6 +1,6 @@
-"""The servers' own verdict on statements: what one wrote, may_write() took for a write.
+"""The servers' own verdict on statements: may_write() is true for each statement that writes.
 
-Every text is run in a transaction that is rolled back. Where several statements are one text, all of them are one case.
+Each text runs in a transaction that is rolled back. A text with several statements is one case.
 """
 
 import sqlite3
@@ -25,22 +25,22 @@ pytestmark = pytest.mark.docker
 SETTINGS = settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-type Run = Callable[[str], bool | None]  # whether the server wrote; None: it refused the text
+type Run = Callable[[str], bool | None]  # whether the server wrote; None if it refused the text
 
 
 def verdict(run: Run, vendor: str, sql: str) -> str:
-    """Run the text and say what came of it; fail if the server wrote what was classed as a read."""
+    """Run the text and return the result in one word; fail if the server wrote during a text classified as a read."""
     wrote = run(sql)
     statement = classify(sql, vendor)
 
     assert not wrote or may_write(statement, vendor), (sql, statement)
     if wrote is None:
         return "refused"
-    return "wrote" if wrote else "quiet" if not may_write(statement, vendor) else "feared"
+    return "wrote" if wrote else "quiet" if not may_write(statement, vendor) else "assumed"
 
 
-def judge(run: Run, vendor: str, texts: st.SearchStrategy[str]) -> Counter[str]:
-    """Return how many of the texts the server wrote, and how many were rightly, or not, taken for reads."""
+def count_verdicts(run: Run, vendor: str, texts: st.SearchStrategy[str]) -> Counter[str]:
+    """Run the texts; return how many of them the server wrote, and how many were rightly or wrongly taken for reads."""
     seen: Counter[str] = Counter()
 
     @SETTINGS
@@ -53,7 +53,7 @@ def judge(run: Run, vendor: str, texts: st.SearchStrategy[str]) -> Counter[str]:
 
 
 def filled(pattern: str, **parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Return texts of the pattern, each part drawn anew."""
+    """Return texts of the pattern, with a new draw for each part."""
     return st.fixed_dictionaries(parts).map(pattern.format_map)
 
 
@@ -171,7 +171,7 @@ LOUD = {
 
 
 def expressions(vendor: str) -> st.SearchStrategy[str]:
-    """Return lists of expressions, one in three of which calls what writes."""
+    """Return lists of expressions; one in three calls a function that writes."""
     loud = st.sampled_from(LOUD[vendor]).flatmap(
         lambda call: st.lists(BLANKS, min_size=call.count("{}"), max_size=call.count("{}")).map(
             lambda b: call.format(*b)
@@ -254,13 +254,13 @@ PG_SCHEMA = """
     CREATE FUNCTION stirring(int) RETURNS int LANGUAGE sql AS 'SELECT verdict.stir($1)';
     CREATE PROCEDURE tidy_up(int) LANGUAGE sql AS 'DELETE FROM verdict.a WHERE x = $1';
 """
-# As a text names them, folded, and quoted to be made.
+# the names that texts use, folded; quoted in CREATE FUNCTION
 WRITERS = ["tidy", "LOWER", "lower", "in", "values", "update", "\N{GRINNING FACE}", "is", "null$lower"]
 
 
 @pytest.fixture(scope="module")
 def postgresql(servers: Servers) -> Iterator[psycopg.Connection]:
-    """A connection to a schema with functions that write; what the server calls harmless is loaded."""
+    """A connection to a schema with functions that write; the read-only functions of the server are loaded."""
     with closing(servers.admin("default")) as connection:
         connection.execute(PG_SCHEMA)
         for name in WRITERS:
@@ -273,7 +273,7 @@ def postgresql(servers: Servers) -> Iterator[psycopg.Connection]:
 
 
 def on_postgresql(connection: psycopg.Connection) -> Run:
-    """Return what runs a text by the simple protocol, as a driver does that is given no parameters."""
+    """Return a function that runs a text with the simple protocol, like a driver without parameters."""
     send = connection.pgconn.exec_
 
     def value(sql: bytes) -> bytes | None:
@@ -302,13 +302,13 @@ def on_postgresql(connection: psycopg.Connection) -> Run:
 
 
 def test_classify__postgresqls_verdict(postgresql: psycopg.Connection) -> None:
-    """Nothing that got a transaction's id or moved a sequence is a read; quiet texts are reads."""
+    """No text that got a transaction id or moved a sequence is a read, and texts that write nothing are reads."""
     expressed = expressions("postgresql")
     one = st.one_of(
         st.sampled_from(QUIET["postgresql"]), st.sampled_from(["tidy(1)", "verdict.lower(1)", "stirring(1)"])
     )
     texts = st.sampled_from([*SHAPES, *POSTGRESQL]).flatmap(lambda shape: filled(shape, e=expressed, o=one))
-    seen = judge(on_postgresql(postgresql), "postgresql", texts)
+    seen = count_verdicts(on_postgresql(postgresql), "postgresql", texts)
 
     assert seen["wrote"] > 50, seen
     assert seen["quiet"] > 50, seen
@@ -318,7 +318,7 @@ def test_classify__postgresqls_verdict(postgresql: psycopg.Connection) -> None:
 @pytest.mark.parametrize("shape", [*SHAPES, *POSTGRESQL])
 @pytest.mark.parametrize("called", ["tidy(1)", "quiet(1)"])
 def test_classify__postgresqls_verdict_on_each_shape(postgresql: psycopg.Connection, shape: str, called: str) -> None:
-    """Every kind of statement runs, and is judged rightly with a function that writes and one that does not."""
+    """Each kind of statement runs, and is classified rightly, with a function that writes and with a read-only one."""
     assert verdict(on_postgresql(postgresql), "postgresql", shape.format(e=called, o=called)) != "refused"
 
 
@@ -376,7 +376,7 @@ def mysql(servers: Servers) -> Iterator[Any]:
 
 
 def on_mysql(connection: Any) -> Run:
-    """Return what runs a text and asks how many rows of the tables were written meanwhile."""
+    """Return a function that runs a text, and reads how many rows of the tables were written meanwhile."""
     written = (
         "SELECT coalesce(sum(count_write), 0) FROM performance_schema.table_io_waits_summary_by_table"
         " WHERE object_schema = 'v'"
@@ -404,11 +404,11 @@ def on_mysql(connection: Any) -> Run:
 
 
 def test_classify__mysqls_verdict(mysql: Any) -> None:
-    """Nothing that wrote a row is a read; quiet texts are reads."""
+    """No text that wrote a row is a read, and texts that write nothing are reads."""
     expressed = expressions("mysql")
     one = st.sampled_from(QUIET["mysql"] + ["tidy(1)", "v.lower(1)", "1tidy(1)"])
     texts = st.sampled_from([*SHAPES, *MYSQL]).flatmap(lambda shape: filled(shape, e=expressed, o=one))
-    seen = judge(on_mysql(mysql), "mysql", texts)
+    seen = count_verdicts(on_mysql(mysql), "mysql", texts)
 
     assert seen["wrote"] > 50, seen
     assert seen["quiet"] > 50, seen
@@ -418,7 +418,7 @@ def test_classify__mysqls_verdict(mysql: Any) -> None:
 @pytest.mark.parametrize("shape", [*SHAPES, *MYSQL])
 @pytest.mark.parametrize("called", ["tidy(1)", "quiet(1)"])
 def test_classify__mysqls_verdict_on_each_shape(mysql: Any, shape: str, called: str) -> None:
-    """Every kind of statement runs, and is judged rightly with a function that writes and one that does not."""
+    """Each kind of statement runs, and is classified rightly, with a function that writes and with a read-only one."""
     assert verdict(on_mysql(mysql), "mysql", shape.format(e=called, o=called)) != "refused"
 
 
@@ -457,7 +457,7 @@ def sqlite() -> Iterator[sqlite3.Connection]:
 
 
 def on_sqlite(connection: sqlite3.Connection) -> Run:
-    """Return what runs a text and looks whether a byte of the database is another afterwards."""
+    """Return a function that runs a text and compares the bytes of the database before and after it."""
 
     def run(sql: str) -> bool | None:
         before = connection.serialize()
@@ -477,29 +477,29 @@ def on_sqlite(connection: sqlite3.Connection) -> Run:
 
 
 def test_classify__sqlites_verdict(sqlite: sqlite3.Connection) -> None:
-    """Nothing that changed the database is a read; quiet texts are reads."""
+    """No text that changed the database is a read, and texts that write nothing are reads."""
     expressed = expressions("sqlite")
     one = st.sampled_from([*QUIET["sqlite"], "tidy(1)", '"tidy"(1)', "left(2)"])
     texts = st.sampled_from([*SHAPES, *SQLITE]).flatmap(lambda shape: filled(shape, e=expressed, o=one))
-    seen = judge(on_sqlite(sqlite), "sqlite", texts)
+    seen = count_verdicts(on_sqlite(sqlite), "sqlite", texts)
 
     assert seen["wrote"] > 50, seen
     assert seen["quiet"] > 50, seen
     assert seen["refused"] < seen.total() / 4, seen
 
 
-def test_harmless_of__aggregates_and_overloads(postgresql: psycopg.Connection) -> None:
-    """A name is harmless if nothing that bears it, in any schema and case, is volatile or runs what is."""
-    harmless = read_only_functions_of(postgresql.cursor())
+def test_read_only_functions_of__aggregates_and_overloads(postgresql: psycopg.Connection) -> None:
+    """A name is read-only if no function of this name, in any schema and case, is or runs a volatile function."""
+    read_only = read_only_functions_of(postgresql.cursor())
 
-    assert {"quiet", "calm", "jsonb_path_query", "int4pl"} <= harmless
-    assert not {"stir", "tidy", "lower", "random", "nextval"} & harmless
+    assert {"quiet", "calm", "jsonb_path_query", "int4pl"} <= read_only
+    assert not {"stir", "tidy", "lower", "random", "nextval"} & read_only
 
 
 @pytest.mark.usefixtures("real_databases")
 @pytest.mark.parametrize("alias", ["default", "legacy"])
 def test_classify__reads_of_the_orm(alias: str) -> None:
-    """None of them calls what is not known to be harmless."""
+    """No read of the ORM calls a function that is not known to be read-only."""
     for sql in texts_of(connections[alias]):
         statement = classify(sql, connections[alias].vendor)
 

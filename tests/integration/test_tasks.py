@@ -1,4 +1,4 @@
-"""Tasks see what was written before they were ordered, on a real standby that is held back."""
+"""Tasks see the writes before their enqueueing, on a real standby without replay."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.docker
 
 
 def found(name: str) -> str:
-    """Say where the user was found."""
+    """Return the aliases on which the user was found."""
     return User.objects.get(username=name)._state.db or ""
 
 
@@ -35,13 +35,16 @@ async def found_async(name: str) -> str:
 
 @pytest.fixture
 def watched(real_databases: Servers) -> Iterator[Servers]:
-    """The servers, judged, and tasks that are queued."""
+    """The servers with a running monitor, and a queue of tasks."""
     path = "switchyard.routing.contrib.tasks.PositionBackend"
     tasks = {"default": {"BACKEND": path, "OPTIONS": {"BACKEND": QUEUE}}}
     with override_settings(TASKS=tasks):
         monitor.start()
         try:
-            until(lambda: replication_set("default").snapshot.replicas[0].position is not None, "the standby is judged")
+            until(
+                lambda: replication_set("default").snapshot.replicas[0].position is not None,
+                "the position of the standby is known",
+            )
             yield real_databases
         finally:
             monitor.stop()
@@ -52,7 +55,7 @@ def ordered(function: Any, *args: Any) -> Any:
 
 
 def worked(result: Any) -> Any:
-    """Do a queued task as a worker does: in a thread that knows nothing of the order, by its JSON."""
+    """Run a queued task like a worker: from its JSON, in a thread without the context of the test."""
 
     def work() -> Any:
         with activate(task_context()):
@@ -80,7 +83,7 @@ def test_task__ordered_after_a_write(watched: Servers, function: Any) -> None:
 
 
 def test_task__ordered_in_a_transaction(watched: Servers) -> None:
-    """What is written after the order and before the commit is seen, too: the task reads the owner throughout."""
+    """Writes between the enqueueing and the commit are seen too: the task always reads the owner."""
     with transaction.atomic():
         result = ordered(found, "ada")
         User.objects.create(username="ada")
@@ -90,7 +93,7 @@ def test_task__ordered_in_a_transaction(watched: Servers) -> None:
 
 
 def test_task__ordered_on_commit(watched: Servers) -> None:
-    """After the commit the position is known: the task reads the owner only as long as it must."""
+    """After the commit the position is known: the task reads the owner only until the standby has caught up."""
     results = []
     with watched.held_back("replica"):
         with transaction.atomic():

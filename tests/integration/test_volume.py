@@ -1,8 +1,8 @@
-"""The counters against what the servers themselves have counted.
+"""The counters of this process, compared with the counters of the servers.
 
-A query is one call into the driver; what a server counts for it differs. CALLS says, for each way to call, what the
-counters add and what each server adds. Apart from that stand, on both sides, the ends of transactions, which are calls
-of a connection and not of a cursor, and what sets a connection up.
+A query is one call into the driver; servers count other units. CALLS has, for each way to call, the increments of the
+counters and of each server. The ends of transactions, which are calls of a connection and not of a cursor, and the
+set-up of connections are left out on both sides.
 """
 
 from collections import Counter
@@ -130,7 +130,7 @@ def refused(connection: BaseDatabaseWrapper) -> None:
 
 
 class Call(NamedTuple):
-    """A way to call: what the counters add by operation, and what each server adds by the statement's first word."""
+    """A way to call, with the increments of the counters by operation, and of the servers by first word."""
 
     run: Callable[[BaseDatabaseWrapper], None]
     counted: Mapping[str, int]
@@ -144,12 +144,12 @@ READS = (
     Call(orm_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
     Call(raw_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
     Call(debugged_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
-    # A server-side cursor is three statements and more: 7 rows, 5 at a time, and once more to see that it is the end.
+    # A server-side cursor sends at least three statements: 7 rows, 5 at a time, and a last one that finds the end.
     Call(iterate, {"read": 1}, {"DECLARE": 1, "FETCH": 3, "CLOSE": 1}, {"SELECT": 1}),
     Call(copy_out, {"read": 1}, {"COPY": 1}),
     Call(call_procedure, {"read": 1}, {"SELECT": 1}),
     Call(stream, {"read": 1}, {"SELECT": 1}),
-    # What fails is nothing to PostgreSQL.
+    # PostgreSQL does not count statements that fail.
     Call(misspell, {"read": 1}, {}, {"SELECT": 1}),
     Call(refused, {}, {}, {}),
 )
@@ -157,7 +157,7 @@ CALLS = (
     *READS,
     Call(orm_write, {"write": 1}, {"UPDATE": 1}, {"UPDATE": 1}),
     Call(execute, {"write": 1}, {"INSERT": 1}, {"INSERT": 1}),
-    # psycopg sends a statement for each row; mysqlclient makes one of an INSERT's rows, and of nothing else.
+    # psycopg sends a statement for each row; mysqlclient joins the rows of an INSERT, and nothing else.
     Call(insert_many, {"write": 1}, {"INSERT": 5}, {"INSERT": 1}),
     Call(update_many, {"write": 1}, {"UPDATE": 3}, {"UPDATE": 3}),
     Call(copy_in, {"write": 1}, {"COPY": 1}),
@@ -170,7 +170,7 @@ BY_ALIAS = {
     "analytics": [call for call in CALLS if call.postgresql is not None],
     "legacy": [call for call in CALLS if call.mysql is not None],
 }
-# Ends of transactions, and what sets a connection up or ends it.
+# The ends of transactions, and the set-up and end of a connection.
 APART = {"BEGIN", "COMMIT", "ROLLBACK", "SET"}
 
 POSTGRES_COUNTS = """
@@ -186,7 +186,7 @@ MYSQL_WORDS = {"RELEASE_SAVEPOINT": "RELEASE", "ROLLBACK_TO_SAVEPOINT": "ROLLBAC
 
 
 def forget(servers: Servers, alias: str) -> None:
-    """Let the server count from zero."""
+    """Reset the counters of the server."""
     if alias == "legacy":
         servers.ask(alias, "TRUNCATE performance_schema.events_statements_summary_by_user_by_event_name")
     else:
@@ -194,7 +194,7 @@ def forget(servers: Servers, alias: str) -> None:
 
 
 def counted_by_server(servers: Servers, alias: str) -> Counter[str]:
-    """Return how many statements of the service's user the server has counted, by their first word."""
+    """Return the statements of the service's user that the server has counted, by their first word."""
     if alias == "legacy":
         words = ((name.rpartition("/")[2].upper(), number) for name, number in servers.ask(alias, MYSQL_COUNTS))
         counts = Counter({MYSQL_WORDS.get(word, word): number for word, number in words})
@@ -205,7 +205,7 @@ def counted_by_server(servers: Servers, alias: str) -> Counter[str]:
 
 @contextmanager
 def counting() -> Iterator[dict[str, Counter[str]]]:
-    """Fill a dictionary with what the block added to the counters: alias -> operation -> number."""
+    """Yield a dictionary; after the block it has the increments of the counters: alias -> operation -> number."""
     added: dict[str, Counter[str]] = {alias: Counter() for alias in connections}
     before = snapshot()
     yield added
@@ -217,7 +217,7 @@ def counting() -> Iterator[dict[str, Counter[str]]]:
 
 @pytest.mark.docker
 def test_volume__of_a_mixed_load(real_databases: Servers) -> None:
-    """After a thousand calls of all kinds, on three servers, counters and servers agree to the last one."""
+    """After a thousand calls of all kinds on three servers, counters and servers agree exactly."""
     random = Random(20261122)
     load = [(alias, random.choice(BY_ALIAS[alias])) for alias in random.choices(list(BY_ALIAS), k=1_000)]
     fill()
@@ -242,7 +242,7 @@ def test_volume__of_a_mixed_load(real_databases: Servers) -> None:
 
 
 def fill() -> None:
-    """Let every table that is read have rows; permissions are there."""
+    """Insert rows into each table that is read; permissions exist already."""
     with allow_writes("legacy", reason="rows for a test"):
         for alias in ("analytics", "legacy"):
             for _ in range(ROWS):
@@ -251,7 +251,7 @@ def fill() -> None:
 
 @pytest.mark.docker
 def test_volume__of_connections_that_are_set_up_again(real_databases: Servers) -> None:
-    """What Django sends to set a connection up is no query, the first time and each time after."""
+    """Django's statements at the set-up of a connection are not counted, the first time and each later time."""
     with counting() as counted:
         for alias in BY_ALIAS:
             for _ in range(3):
@@ -265,7 +265,7 @@ def test_volume__of_connections_that_are_set_up_again(real_databases: Servers) -
 
 @pytest.mark.docker
 def test_volume__through_a_pool(real_databases: Servers) -> None:
-    """Each time that the pool lends a connection its calls are counted once, and the lending is not."""
+    """The calls on each connection from a pool are counted once; the lending itself is not counted."""
     pooled = connections["analytics"].copy()
     pooled.settings_dict["CONN_MAX_AGE"] = 0
     pooled.settings_dict["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2}
@@ -283,7 +283,7 @@ def test_volume__through_a_pool(real_databases: Servers) -> None:
 
 @pytest.mark.docker
 def test_volume__of_a_stored_procedure_on_mysql(real_databases: Servers) -> None:
-    """A call of a procedure is one query, and a write, whatever the procedure does."""
+    """A call of a procedure is one query and a write, whatever the procedure does."""
     real_databases.ask("legacy", "CREATE PROCEDURE one() SELECT 1")
     real_databases.ask("legacy", "GRANT EXECUTE ON PROCEDURE one TO app")
     try:

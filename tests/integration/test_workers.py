@@ -1,4 +1,4 @@
-"""The counters of a real gunicorn with two workers, on embedded databases, scraped from the exporter beside it."""
+"""The counters of a real gunicorn with two workers, on embedded databases, read from the exporter beside it."""
 
 import json
 import os
@@ -24,8 +24,8 @@ TOKEN = "for-tests"
 
 Volume = dict[tuple[str, str, str], float]
 
-# What each request costs, as alias, operation, app: the reader of a user is the replica; who is told of an event is
-# looked up on the owner, because a user may be a moment old.
+# The queries of each request, as alias, operation, app. The user of an event is read from the owner, because the user
+# may be new.
 COST_OF_A_USER = {("replica", "read", "accounts"): 1}
 COST_OF_AN_EVENT = {("default", "read", "accounts"): 1, ("analytics", "write", "analytics"): 1}
 
@@ -64,7 +64,7 @@ class Service:
             return set(pool.map(one, range(200)))
 
     def volume(self) -> Volume:
-        """Return what /metrics says about queries, without zeros."""
+        """Return the query counters of /metrics that are not 0."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as response:
             families = text_string_to_metric_families(response.read().decode())
         return {
@@ -80,13 +80,13 @@ class Service:
 
 
 def expected(rounds: int) -> Volume:
-    """Return the volume of so many rounds of 200 requests."""
+    """Return the queries of so many rounds of 200 requests."""
     users = {labels: 120.0 * rounds * number for labels, number in COST_OF_A_USER.items()}
     return users | {labels: 80.0 * rounds * number for labels, number in COST_OF_AN_EVENT.items()}
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait until it is true."""
+    """Wait until `true()` returns True."""
     deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
@@ -94,7 +94,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -102,7 +102,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(*command: str, environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program of the service's in this block."""
+    """Run a program of the service in this block."""
     process = subprocess.Popen([sys.executable, "-m", *command], cwd=APP, env=environ)
     try:
         yield process
@@ -126,7 +126,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def service(environ: dict[str, str], tmp_path: Path) -> Iterator[Service]:
-    """The service with two workers, counting from zero."""
+    """The service with two workers, and counters at zero."""
     port, metrics_port = free_port(), free_port()
     environ = {**environ, "METRICS_DIR": str(tmp_path)}
     with (
@@ -146,13 +146,13 @@ def service(environ: dict[str, str], tmp_path: Path) -> Iterator[Service]:
 
 
 def listens(port: int) -> bool:
-    """Tell whether somebody listens."""
+    """Return True if the port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_volume__of_two_workers(service: Service) -> None:
-    """After 200 requests of known cost the counters say exactly that cost."""
+    """After 200 requests with known queries the counters show exactly these queries."""
     statuses = service.ask_200_times()
 
     assert statuses == {200, 201}
@@ -160,7 +160,7 @@ def test_volume__of_two_workers(service: Service) -> None:
 
 
 def test_volume__after_a_worker_was_killed(service: Service) -> None:
-    """Nothing that the dead worker counted is lost, and its replacement goes on where it was."""
+    """The counts of a killed worker are kept, and its replacement continues them."""
     service.ask_200_times()
     files = sorted(path.name for path in service.counters.iterdir())
     before = service.workers()
@@ -175,7 +175,7 @@ def test_volume__after_a_worker_was_killed(service: Service) -> None:
 
 
 def test_volume__of_health_checks(service: Service) -> None:
-    """Probes are no volume, however often they come."""
+    """Health checks are not counted, however many there are."""
     statuses = [service.ask(path) for path in ("/readyz", "/livez") * 10]
 
     assert statuses == [200] * 20
@@ -183,7 +183,7 @@ def test_volume__of_health_checks(service: Service) -> None:
 
 
 def test_metrics__while_every_worker_is_busy(service: Service) -> None:
-    """The exporter answers for workers that cannot."""
+    """The exporter answers while every worker is busy."""
     service.ask("/api/users/1")
     workers = service.workers()
     for worker in workers:
@@ -198,5 +198,5 @@ def test_metrics__while_every_worker_is_busy(service: Service) -> None:
 
 
 def test_metrics__on_the_port_of_the_service(service: Service) -> None:
-    """They are not for clients of the API."""
+    """The port of the API does not serve metrics."""
     assert service.ask("/metrics") == 404

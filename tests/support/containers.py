@@ -1,6 +1,6 @@
-"""Containers with a database server each: how to reach them, and their ends: removed, stopped, killed, hung.
+"""Containers with one database server each: reach them, pause them, stop them, kill them and remove them.
 
-What the servers are to each other is servers.py's.
+Which server replicates which is in `servers.py`.
 """
 
 import os
@@ -21,7 +21,7 @@ PASSWORDS = {"migrator": "migrator's p:w", "app": "app-p@ss", "replicator": r"re
 
 
 def until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
-    """Poll until it is true; raise TimeoutError that says what was waited for."""
+    """Poll until `true()` returns True; after `seconds` raise a TimeoutError that names `what`."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
@@ -31,7 +31,7 @@ def until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
 
 @dataclass
 class Server:
-    """Where one server runs. The container is another one after a fault that makes the server anew; the port stays."""
+    """One server. A test that builds the server again replaces the container; the port of the host stays."""
 
     vendor: Vendor
     container: Container
@@ -41,48 +41,48 @@ class Server:
 
 @dataclass
 class Containers:
-    """One server per alias."""
+    """One server for each alias, in one network of Docker."""
 
     network: Network
     by_alias: dict[str, Server] = field(default_factory=dict)
 
     @property
     def containers(self) -> Mapping[str, Container]:
-        """Return the container of each alias, as it is now."""
+        """Return the present container of each alias."""
         return {alias: server.container for alias, server in self.by_alias.items()}
 
     def environ(self, user: str = "app") -> dict[str, str]:
-        """Return the DATABASE_* variables of all of them, as `app` or `migrator`."""
+        """Return the DATABASE_* variables of a service that uses all servers, as the user `app` or `migrator`."""
         urls = {f"DATABASE_{alias.upper()}_URL": self.url(alias, user) for alias in self.by_alias}
         owners = {alias: server.replica_of for alias, server in self.by_alias.items() if server.replica_of}
         return urls | {f"DATABASE_{alias.upper()}_REPLICA_OF": owner for alias, owner in owners.items()}
 
     def url(self, alias: str, user: str = "app", *, port: int | None = None) -> str:
-        """Return one server's URL, the password percent-encoded; with `port`, one that leads there by another way."""
+        """Return the URL of a server, with its password. `port` is the port of a proxy in front of the server."""
         server = self.by_alias[alias]
         password = "".join(f"%{byte:02X}" for byte in PASSWORDS[user].encode())
         return f"{server.vendor.scheme}://{user}:{password}@127.0.0.1:{port or server.port}/switchyard"
 
     def admin(self, alias: str) -> Any:
-        """Return a DB-API connection of the superuser, in autocommit; the caller closes it."""
+        """Return a new connection of the driver, as superuser and in autocommit. The caller closes it."""
         server = self.by_alias[alias]
         return server.vendor.connect(server.port)
 
     def ask(self, alias: str, *statements: str) -> list[tuple[Any, ...]]:
-        """Return the rows of the last statement, run by the superuser on one connection."""
+        """Run the statements on one connection, as superuser, and return the rows of the last statement."""
         with closing(self.admin(alias)) as connection, closing(connection.cursor()) as cursor:
             for sql in statements:
                 cursor.execute(sql)
             return list(cursor.fetchall()) if cursor.description else []
 
     def says(self, alias: str, question: str) -> bool:
-        """Return whether the server answers the question with one true value."""
+        """Return True if the first value of the query's first row is true."""
         rows = self.ask(alias, question)
         return bool(rows) and bool(rows[0][0])
 
     @contextmanager
     def switched(self, alias: str, switch: Switch, what: str) -> Iterator[None]:
-        """Turn it on in this block; it is on when the block begins, and off when this returns."""
+        """Turn the switch on for this block. `what` names the state, for the error after a time-out."""
         self.ask(alias, *switch.on)
         try:
             until(lambda: self.says(alias, switch.is_on), f"'{alias}' is {what}")
@@ -93,7 +93,7 @@ class Containers:
 
     @contextmanager
     def paused(self, alias: str) -> Iterator[None]:
-        """Let the server hang in this block: its connections stay open and nothing answers."""
+        """Let the server hang in this block: connections stay open, and nothing answers."""
         self.by_alias[alias].container.pause()
         try:
             yield
@@ -102,7 +102,7 @@ class Containers:
 
     @contextmanager
     def stopped(self, alias: str) -> Iterator[None]:
-        """Let the server be down in this block; afterwards it answers again."""
+        """Shut the server down for this block; after the block it answers again."""
         self.by_alias[alias].container.stop(timeout=20)
         try:
             yield
@@ -111,7 +111,7 @@ class Containers:
 
     @contextmanager
     def killed(self, alias: str) -> Iterator[None]:
-        """Let the server be down in this block without having said goodbye; afterwards it answers again."""
+        """Kill the server for this block, without a shutdown; after the block it answers again."""
         self.by_alias[alias].container.kill()
         self.by_alias[alias].container.wait(timeout=20)
         try:
@@ -124,7 +124,7 @@ class Containers:
         self.answers(alias)
 
     def answers(self, alias: str) -> None:
-        """Wait until the server takes connections to its database."""
+        """Wait until the server accepts connections to its database; at most two minutes."""
 
         def connects() -> bool:
             try:
@@ -133,7 +133,9 @@ class Containers:
                 container = self.by_alias[alias].container
                 container.reload()
                 if container.status == "exited":
-                    raise RuntimeError(f"'{alias}' ended:\n{container.logs(tail=30).decode()}") from None
+                    raise RuntimeError(
+                        f"The container of '{alias}' ended:\n{container.logs(tail=30).decode()}"
+                    ) from None
                 return False
             return True
 
@@ -153,7 +155,10 @@ class Containers:
         scripts: Mapping[Path, str] | None = None,
         replica_of: str | None = None,
     ) -> None:
-        """Run a server with these scripts, each at a path or in a directory; one made anew keeps its port and owner."""
+        """Start a server in a new container. A server that existed before keeps its port and its owner.
+
+        `scripts` maps files of the host to a path in the container, or to a directory with a final slash.
+        """
         engine = self.network.client
         assert engine is not None
         before = self.by_alias.get(alias)
@@ -184,7 +189,7 @@ class Containers:
 
     @contextmanager
     def beside(self) -> Iterator[Self]:
-        """Yield these servers and room for more, which are removed afterwards and which these do not name."""
+        """Yield a copy that can start more servers; they are removed after the block, and unknown to the original."""
         more = type(self)(self.network, dict(self.by_alias))
         try:
             yield more
@@ -194,7 +199,7 @@ class Containers:
 
 
 def _free_port() -> int:
-    """Return a port that is free now. The engine's own choice would change at every restart of a container."""
+    """Return a free port. A port that Docker chooses would change with each restart of a container."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

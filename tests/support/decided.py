@@ -1,4 +1,4 @@
-"""Which decisions the routers count, in a test."""
+"""The decisions that the routers count in a test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from switchyard.routing.decision import Decision, decision_counter
 
 @contextmanager
 def recorded() -> Iterator[list[Decision]]:
-    """Yield a list that grows by every decision that is counted in this block."""
+    """Yield a list that collects each decision counted in this block."""
     before = decision_counter.count, decision_counter.thread_local
     decisions: list[Decision] = []
     decision_counter.count, decision_counter.thread_local = decisions.append, SimpleNamespace()

@@ -1,7 +1,7 @@
-"""The documents of the project: sections, code blocks, and commands with the output that a page shows.
+"""The documents of the project: their sections, their code blocks, and their commands with the shown output.
 
-A block whose first line is a comment with a path is a file; `, at the end` appends it. A `console` block holds commands
-after `$ ` and their output, in which `...` stands for any text.
+A block is a file if its first line is a comment with a path; `, at the end` appends the block to the file. A `console`
+block has commands after `$ ` and their output, in which `...` stands for any text.
 """
 
 import doctest
@@ -36,7 +36,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Ran:
-    """A command of a page, the output that the page shows and the output that it printed."""
+    """A command of a page, with the output that the page shows and the output that the command printed."""
 
     command: str
     shown: str
@@ -45,7 +45,7 @@ class Ran:
 
     @property
     def as_shown(self) -> bool:
-        """Tell whether the command printed what the page shows."""
+        """Return True if the command succeeded and printed the output that the page shows."""
         return self.exit_code == 0 and doctest.OutputChecker().check_output(self.shown, self.printed, _OUTPUT)
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Ran:
 
 
 def without_blocks(text: str) -> str:
-    """Return a page's text without its code blocks."""
+    """Return the text of a page without its code blocks."""
     return _FENCED.sub("", text)
 
 
@@ -67,14 +67,17 @@ def blocks(text: str) -> list[Block]:
 
 
 def files(page: str, *, leave_out: Collection[str] = ()) -> list[str]:
-    """Return the paths of the files that the page's blocks are, without those of these sections."""
+    """Return the paths of the files in the page's blocks, except blocks of the sections in `leave_out`."""
     return [
         found["path"] for block in blocks(page) if block.section not in leave_out if (found := _FILE.match(block.text))
     ]
 
 
 def follow(page: str, directory: Path, environ: Mapping[str, str], *, leave_out: Collection[str] = ()) -> Iterator[Ran]:
-    """Write the page's files and run its commands in the directory, in order, without those of these sections."""
+    """Write the page's files and run its commands in the directory, in order; yield each command that ran.
+
+    Blocks of the sections in `leave_out` are skipped.
+    """
     for block in blocks(page):
         if block.section in leave_out:
             continue

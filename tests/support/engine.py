@@ -1,4 +1,7 @@
-"""The Docker engine: whether it can be used, and a network whose containers do not outlive their test run."""
+"""The Docker engine, and a network for the containers of one test run.
+
+The next run removes containers and networks that a killed run left behind.
+"""
 
 import os
 import secrets
@@ -9,16 +12,16 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.networks import Network
 
-LABEL = "org.switchyard.integration"  # its value: the process that owns the container or network
+LABEL = "org.switchyard.integration"  # the value is the id of the process that owns the container or network
 
 
 class UnavailableError(Exception):
-    """No engine answers, an image is neither here nor to be pulled, or a driver is missing."""
+    """Real servers cannot start: no engine answers, an image cannot be pulled, or a driver is missing."""
 
 
 @contextmanager
 def network(*images: str) -> Iterator[Network]:
-    """Yield a network of our own on an engine that holds the images; raise UnavailableError."""
+    """Yield a new network on an engine that has the images, and remove it after the block. Raises UnavailableError."""
     engine = _engine(images)
     made = engine.networks.create(f"switchyard-it-{secrets.token_hex(3)}", labels={LABEL: str(os.getpid())})
     try:
@@ -30,7 +33,7 @@ def network(*images: str) -> Iterator[Network]:
 
 
 def _alive(process: int) -> bool:
-    """Say whether the process runs."""
+    """Return True if the process runs."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -41,7 +44,7 @@ def _alive(process: int) -> bool:
 
 
 def _engine(images: tuple[str, ...]) -> docker.DockerClient:
-    """Return the engine once it holds the images, without what dead runs left; raise UnavailableError."""
+    """Pull the images and remove the leftovers of dead runs; return the engine. Raises UnavailableError."""
     try:
         engine = docker.from_env()
         engine.ping()
@@ -54,7 +57,9 @@ def _engine(images: tuple[str, ...]) -> docker.DockerClient:
             try:
                 engine.images.pull(image)
             except APIError as error:
-                raise UnavailableError(f"image {image} is not here, nor to be pulled ({error.explanation})") from error
+                raise UnavailableError(
+                    f"image {image} is missing and cannot be pulled ({error.explanation})"
+                ) from error
     for container in engine.containers.list(all=True, filters={"label": LABEL}):
         if not _alive(int(container.labels[LABEL])):
             container.remove(force=True, v=True)

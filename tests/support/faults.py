@@ -1,7 +1,7 @@
-"""What goes wrong with a replica, on demand: each fault is in force when its block begins, and repaired when it ends.
+"""Faults of a replica, as context managers: the fault is present in the whole block, and repaired at its end.
 
-Servers that are held back, stopped, killed or hung are methods of `Servers`. An address that leads elsewhere, refuses
-or swallows what it is sent is switchboard.py's.
+`Servers` itself holds back, stops, kills and pauses a server. An address that leads to another server, refuses
+connections or does not answer is in `switchboard.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _READ_ONLY = {
         is_off="SELECT NOT @@global.read_only",
     ),
 }
-_GIVES_WAY = Switch(
+_CANCELS_READERS = Switch(
     on=(
         "ALTER SYSTEM SET max_standby_streaming_delay = 0",
         "ALTER SYSTEM SET hot_standby_feedback = off",
@@ -45,23 +45,23 @@ _GIVES_WAY = Switch(
 
 @contextmanager
 def cut_off(servers: Servers, alias: str = "replica") -> Iterator[None]:
-    """Let the replica not reach its owner in this block, though it answers its clients."""
+    """Separate the replica from its owner in this block: it answers clients, and receives no new writes."""
     with servers.switched(alias, servers.by_alias[alias].vendor.cut_off, "cut off"):
         yield
 
 
 @contextmanager
 def delayed(servers: Servers, alias: str = "replica", *, seconds: float) -> Iterator[None]:
-    """Let the replica replay each commit that much after its time in this block; MySQL and MariaDB in whole seconds."""
+    """Let the replica replay each commit this long after its time. MySQL and MariaDB take whole seconds."""
     vendor = servers.by_alias[alias].vendor
     if vendor is not POSTGRESQL and seconds != ceil(seconds):
         raise ValueError(f"A replica on {vendor.scheme} can be delayed by whole seconds, not by {seconds}.")
-    statements, is_so = vendor.delay, vendor.delayed
+    statements, is_delayed = vendor.delay, vendor.delayed
 
-    def delay(by: float) -> None:
-        given = {"ms": round(by * 1000), "seconds": round(by)}
+    def delay(delay_seconds: float) -> None:
+        given = {"ms": round(delay_seconds * 1000), "seconds": round(delay_seconds)}
         servers.ask(alias, *(statement.format(**given) for statement in statements))
-        until(lambda: servers.says(alias, is_so.format(**given)), f"'{alias}' replays {by} s late")
+        until(lambda: servers.says(alias, is_delayed.format(**given)), f"'{alias}' replays {delay_seconds} s late")
 
     try:
         delay(seconds)
@@ -72,7 +72,7 @@ def delayed(servers: Servers, alias: str = "replica", *, seconds: float) -> Iter
 
 @contextmanager
 def promoted(servers: Servers, alias: str = "replica") -> Iterator[None]:
-    """Let the replica be a server of its own that takes writes, in this block; afterwards it is made anew."""
+    """Promote the replica for this block: it takes writes. After the block it is built again from its owner."""
     vendor = servers.by_alias[alias].vendor
     try:
         servers.ask(alias, *vendor.promote)
@@ -84,9 +84,9 @@ def promoted(servers: Servers, alias: str = "replica") -> Iterator[None]:
 
 @contextmanager
 def rebuilt_from_another_system(servers: Servers, alias: str = "replica", *, of: str = "analytics") -> Iterator[None]:
-    """Let a replica of another owner answer at the replica's address in this block."""
+    """Let a replica of the owner `of` answer at the address of the replica in this block."""
     try:
-        _make_anew(servers, alias, of=of)
+        _build_again(servers, alias, of=of)
         yield
     finally:
         rebuild(servers, alias)
@@ -94,32 +94,35 @@ def rebuilt_from_another_system(servers: Servers, alias: str = "replica", *, of:
 
 
 def rebuild(servers: Servers, alias: str = "replica") -> None:
-    """Throw the replica's data away and clone it from its owner again; return when it has caught up."""
-    _make_anew(servers, alias, of=servers.owner_of(alias))
+    """Remove the replica's data and clone the replica from its owner again; return when it has caught up."""
+    _build_again(servers, alias, of=servers.owner_of(alias))
     servers.caught_up(alias)
 
 
 @contextmanager
 def read_only(servers: Servers, alias: str) -> Iterator[None]:
-    """Let an owner on MySQL or MariaDB refuse every write in this block."""
+    """Make an owner on MySQL or MariaDB read-only in this block."""
     with servers.switched(alias, _READ_ONLY[servers.by_alias[alias].vendor], "read-only"):
         yield
 
 
 @contextmanager
 def recovery_conflict(servers: Servers, alias: str = "replica") -> Iterator[Callable[[str], None]]:
-    """Yield a function that makes the standby cancel every statement which reads a table, by replaying a lock on it."""
+    """Yield a function that makes the standby cancel each statement that reads a table.
+
+    The function locks the table on the owner, and the replay of the lock cancels the statements.
+    """
 
     def cancel_readers(table: str) -> None:
         with closing(servers.admin(servers.owner_of(alias))) as owner, owner.transaction():
             owner.execute(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
         servers.caught_up(alias)
 
-    with servers.switched(alias, _GIVES_WAY, "cancelling what stands in the way of its replay"):
+    with servers.switched(alias, _CANCELS_READERS, "cancelling statements in the way of replay"):
         yield cancel_readers
 
 
-def _make_anew(servers: Servers, alias: str, *, of: str) -> None:
+def _build_again(servers: Servers, alias: str, *, of: str) -> None:
     vendor = servers.by_alias[alias].vendor
     servers.by_alias[alias].container.kill()
     if vendor is POSTGRESQL:
@@ -129,7 +132,7 @@ def _make_anew(servers: Servers, alias: str, *, of: str) -> None:
 
 
 def _free_slot(servers: Servers, alias: str, *, of: str) -> None:
-    """Drop the standby's slot, once its server no longer holds it: the next clone makes its own."""
+    """Drop the replication slot when its standby no longer uses it: the next clone creates the slot again."""
     slots = f"FROM pg_replication_slots WHERE slot_name = '{alias}'"
     until(lambda: not servers.ask(of, f"SELECT 1 {slots} AND active"), f"the slot of '{alias}' is free")
     servers.ask(of, f"SELECT pg_drop_replication_slot(slot_name) {slots}")

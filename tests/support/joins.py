@@ -1,6 +1,6 @@
-"""The property that the cross-database query holds: the same users as one SQL join of the same rows.
+"""A property of the cross-database query: it returns the same users as one SQL join of the same rows.
 
-It takes no fixture and names no server: whoever calls it has the databases ready, and empty of users and events.
+The module uses no fixture and names no server: the calling test prepares the databases, without users and events.
 """
 
 import datetime as dt
@@ -24,11 +24,11 @@ cases = st.fixed_dictionaries(
         "limit": st.integers(1, MOST_KEYS),
     }
 )
-"""Few keys and moments, so that dead keys, users without events, repeated keys and ties with `since` are common."""
+"""Cases with few keys and moments: dead keys, users without events, repeated keys and ties with `since` are common."""
 
 
 def check_same_as_join(*, users: set[int], events: list[tuple[int, int]], since: int, limit: int) -> None:
-    """Store the rows on their own databases, and assert that all pages together are the join's users in its order."""
+    """Store the rows in their databases; assert that all pages together are the users of the join, in its order."""
     User.objects.all().delete()
     AnalyticsEvent.objects.all().delete()
     User.objects.bulk_create([User(pk=key, username=f"user{key}", password="!") for key in sorted(users)])

@@ -1,6 +1,6 @@
-"""A model with a field of every kind that a database may compare in its own way, and one that inherits tables.
+"""A model with one field of each kind that databases compare in different ways, and a model that inherits its table.
 
-They are in no app's registry, so that they have tables only where a test makes them.
+The models are in no registry of an app, so they have tables only inside `made()`.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ _apps = Apps()
 
 
 class Kind(models.Model):
-    """One field of each kind; `VALUES` has a value for each, and another one."""
+    """One field of each kind, with a default; `OTHER` has another value for each field."""
 
     text = models.CharField(max_length=20, default="Ada")
     empty = models.CharField(max_length=20, default="")
@@ -78,7 +78,7 @@ OTHER: dict[str, Any] = {
 
 @contextmanager
 def made(alias: str) -> Iterator[None]:
-    """Let both tables be there in this block."""
+    """Create the tables of both models on the alias for this block."""
     with connections[alias].schema_editor() as editor:
         editor.create_model(Kind)
         editor.create_model(Special)

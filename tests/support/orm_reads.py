@@ -1,4 +1,4 @@
-"""Reads that the ORM is commonly asked for, compiled for whatever connection: none may be taken for a write."""
+"""Common reads of the ORM, as SQL of any vendor: none of them may count as a write."""
 
 from collections.abc import Iterator
 
@@ -44,7 +44,7 @@ IN_WINDOWS += [functions.FirstValue("id"), functions.LastValue("id"), functions.
 
 
 def querysets() -> Iterator[QuerySet]:  # type: ignore[type-arg]
-    """Yield the reads, unevaluated."""
+    """Yield the reads as unevaluated querysets."""
     users, events = User.objects.all(), AnalyticsEvent.objects.all()
     yield from (
         users,
@@ -100,7 +100,7 @@ def querysets() -> Iterator[QuerySet]:  # type: ignore[type-arg]
 
 
 def texts_of(connection: BaseDatabaseWrapper) -> Iterator[str]:
-    """Yield the reads' SQL in the connection's dialect."""
+    """Yield the SQL of each read in the dialect of the connection. No query."""
     for queryset in querysets():
         sql, _ = queryset.query.get_compiler(connection=connection).as_sql()
         yield sql

@@ -1,7 +1,8 @@
 #!/bin/bash
-# Start postgres with the settings of its command line in postgresql.conf: what stands there, ALTER SYSTEM can change.
+# Write the settings of the command line to postgresql.conf and start postgres: ALTER SYSTEM cannot change settings of
+# the command line, and tests delay a standby, or separate it from its owner, while it runs.
 #
-# It is mounted before the real one on the PATH, so that a test can delay a standby or cut it off while it runs.
+# The containers find this script on their PATH before the real postgres.
 set -euo pipefail
 
 while [[ ${1-} == -c ]]; do

@@ -1,4 +1,4 @@
-"""What the refresher publishes about the servers of `default`, said by a test: no server is asked."""
+"""Snapshots of the servers of `default` that a test publishes in place of the monitor. No server is probed."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,10 @@ from switchyard.routing.topology.replication import Replica, ReplicationSet, Sam
 
 @contextmanager
 def lagging(*replicas: str) -> Iterator[ReplicationSet]:
-    """Let these be replicas that lag, of the owner `default` of all apps; nothing is known about them yet."""
+    """Make these aliases lagging replicas of `default`, the owner of all apps; yield their replication set.
+
+    Nothing is known about the replicas at first: they are fit, and have no position.
+    """
     with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {"default": list(replicas)}}):
         group = replication_set("default")
         group.replace_snapshot(lag_free=False)
@@ -23,7 +26,7 @@ def lagging(*replicas: str) -> Iterator[ReplicationSet]:
 
 @contextmanager
 def published(owner: str = "default", **changes: Any) -> Iterator[ReplicationSet]:
-    """Publish these changes in this block, and the snapshot before them after it."""
+    """Publish a snapshot with these changes for this block, and the earlier snapshot after it."""
     group = replication_set(owner)
     before = group.snapshot
     group.replace_snapshot(**changes)
@@ -34,19 +37,19 @@ def published(owner: str = "default", **changes: Any) -> Iterator[ReplicationSet
 
 
 def at(lsn: int, *, system: str = "1", timeline: int = 1) -> Lsn:
-    """Return a position."""
+    """Return a position, by default in the system and timeline of all tests."""
     return Lsn(system, timeline, lsn)
 
 
 def replayed(group: ReplicationSet, *, unfit: tuple[str, ...] = (), **replicas: int) -> None:
-    """Publish how far each replica is known to have come, the best first: each lags a little more than those before."""
+    """Publish the replayed LSN of each replica, the preferred replica first: each later replica lags 1 ms more."""
     group.replace_snapshot(
-        Replica(alias, "down" if alias in unfit else "", at(lsn), lag_seconds=place / 1000)
-        for place, (alias, lsn) in enumerate(replicas.items())
+        Replica(alias, "down" if alias in unfit else "", at(lsn), lag_seconds=index / 1000)
+        for index, (alias, lsn) in enumerate(replicas.items())
     )
 
 
 def sampled(group: ReplicationSet, lsn: int, begun_at: float | None = None) -> None:
-    """Publish how far the owner had come when it was asked."""
-    answer = ServerStatus("owner", is_standby=False, writable=True, position=at(lsn))
-    group.replace_snapshot(owner_sample=Sample(time.monotonic() if begun_at is None else begun_at, answer))
+    """Publish a sample of the owner with this LSN, by default a sample that begins now."""
+    status = ServerStatus("owner", is_standby=False, writable=True, position=at(lsn))
+    group.replace_snapshot(owner_sample=Sample(time.monotonic() if begun_at is None else begun_at, status))

@@ -1,4 +1,4 @@
-"""A queue of tasks whose worker is the test. Django 6.0 and later."""
+"""A queue of Django tasks that the test itself works on. Django 6.0 and later."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ QUEUE = f"{__name__}.Queue"
 
 
 class Queue(BaseTaskBackend):
-    """A backend that leaves its tasks to another process."""
+    """A task backend that never runs a task: the test calls the task in place of a worker."""
 
     supports_async_task = True
     supports_defer = True

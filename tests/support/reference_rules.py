@@ -1,4 +1,4 @@
-"""The rules of a read one by one, written for clarity: the reference that the routing decision is held to."""
+"""The rules of a read, one function for each rule: the reference for tests of the routing decision."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from switchyard.routing.topology.replication import ReplicationSet
 
 
 class ReadRequest(NamedTuple):
-    """A read to decide about."""
+    """A read whose alias the rules decide."""
 
     model: type[Model]
     owner: str
@@ -32,8 +32,8 @@ def _primary_only(read: ReadRequest) -> str | None:
 
 
 def _override(read: ReadRequest) -> str | None:
-    if held := read.context.read_only_aliases.get(read.owner):
-        return held
+    if alias := read.context.read_only_aliases.get(read.owner):
+        return alias
     if not read.context.preference:
         return None
     fit = read.group.snapshot.eligible

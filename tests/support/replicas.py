@@ -1,4 +1,7 @@
-"""How replicas that are no PostgreSQL standbys are made, and owners on MariaDB. They replay from the beginning."""
+"""Start replicas on MySQL and MariaDB, and owners on MariaDB. A replica replays the whole log of its owner.
+
+PostgreSQL's standbys are in `servers.py`.
+"""
 
 from collections.abc import Callable
 from zlib import crc32
@@ -15,7 +18,7 @@ _MARIADB_ENVIRONMENT = {"MARIADB_ROOT_PASSWORD": ROOT_PASSWORD, "MARIADB_DATABAS
 
 
 def start_mysql_replica(servers: Servers, alias: str, *, of: str) -> None:
-    """Start a read-only GTID replica of a MySQL that answers; return when it replicates."""
+    """Start a read-only GTID replica of the MySQL owner `of`, which must answer; return when the replica replicates."""
     _allow_replicator(servers, of)
     environment = {"MYSQL_ROOT_PASSWORD": ROOT_PASSWORD, "MYSQL_DATABASE": "switchyard"}
     command = ["mysqld", _server_id(alias), *MYSQL_ARGS]
@@ -23,17 +26,17 @@ def start_mysql_replica(servers: Servers, alias: str, *, of: str) -> None:
     servers.answers(alias)
     servers.ask(
         alias,
-        "RESET BINARY LOGS AND GTIDS",  # what its own start wrote is no transaction of the source's
+        "RESET BINARY LOGS AND GTIDS",  # remove the transactions of its own start
         f"CHANGE REPLICATION SOURCE TO SOURCE_HOST = '{of}', SOURCE_USER = 'replicator',"
         f" SOURCE_PASSWORD = {_quoted('replicator')}, SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1,"
         " SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 86400",
         "START REPLICA",
-        "SET PERSIST super_read_only = ON",  # not an option: the image could not make its users
+        "SET PERSIST super_read_only = ON",  # after the start: the image's script creates users
     )
 
 
 def start_mariadb(servers: Servers, alias: str) -> None:
-    """Start an owner's MariaDB; return when it has its users."""
+    """Start a MariaDB owner; return when its users exist."""
     command = ["mariadbd", _server_id(alias), *_MARIADB_ARGS]
     servers.run(alias, MARIADB, command, environment=_MARIADB_ENVIRONMENT)
     servers.answers(alias)
@@ -46,15 +49,15 @@ def start_mariadb(servers: Servers, alias: str) -> None:
 
 
 def start_mariadb_replica(servers: Servers, alias: str, *, of: str) -> None:
-    """Start a read-only GTID replica of a MariaDB that answers; return when it replicates."""
+    """Start a read-only GTID replica of the MariaDB owner `of`, which must answer; return when it replicates."""
     _allow_replicator(servers, of)
-    # Read-only as an option holds over a restart; it does not keep the image from making its users.
+    # As an option, read-only survives a restart. On MariaDB it lets the script of the image create users.
     command = ["mariadbd", _server_id(alias), *_MARIADB_ARGS, "--read-only=ON"]
     servers.run(alias, MARIADB, command, environment=_MARIADB_ENVIRONMENT, replica_of=of)
     servers.answers(alias)
     servers.ask(
         alias,
-        "RESET MASTER",  # what its own start wrote is no transaction of the primary's
+        "RESET MASTER",  # remove the transactions of its own start
         "SET GLOBAL gtid_slave_pos = ''",
         f"CHANGE MASTER TO MASTER_HOST = '{of}', MASTER_USER = 'replicator',"
         f" MASTER_PASSWORD = {_quoted('replicator')}, MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1",
@@ -62,6 +65,7 @@ def start_mariadb_replica(servers: Servers, alias: str, *, of: str) -> None:
     )
 
 
+# Vendor -> the function that starts a replica: `(servers, alias, of=owner)`.
 START: dict[Vendor, Callable[..., None]] = {
     POSTGRESQL: Servers.start_standby,
     MYSQL: start_mysql_replica,

@@ -1,8 +1,9 @@
-"""Real servers in Docker: PostgreSQL primary, its standby, PostgreSQL for analytics, MySQL for legacy; more on demand.
+"""Real servers in Docker for the four aliases, and more servers on demand.
 
-They run as the chart runs them: the official images, uid 999, a read-only root, and the scripts of chart/files. They
-forget durability, not consistency. How replicas of other vendors are made is replicas.py's; what else can go wrong with
-a server than being down or hung is faults.py's.
+`default` is a PostgreSQL primary, `replica` its streaming standby, `analytics` another PostgreSQL, `legacy` a MySQL.
+They run as in the chart: official images, uid 999, a read-only root and the scripts of `chart/files`. To be faster they
+do not flush writes to disk. Replicas on MySQL and MariaDB are in `replicas.py`, faults in `faults.py`, and the fixtures
+for tests in `tests/integration/conftest.py`.
 """
 
 from collections.abc import Iterator
@@ -27,17 +28,17 @@ MYSQL_ARGS = (
 
 
 class Servers(Containers):
-    """One server per alias. `environ()` is what the service is given to use them."""
+    """One server for each alias, with their replication. `environ()` returns the variables for a service."""
 
     def owner_of(self, alias: str) -> str:
-        """Return the owner that the replica was started for."""
+        """Return the owner of the replica. Raises ValueError if the alias is not a replica."""
         owner = self.by_alias[alias].replica_of
         if owner is None:
-            raise ValueError(f"'{alias}' is no replica.")
+            raise ValueError(f"'{alias}' is not a replica.")
         return owner
 
     def caught_up(self, alias: str = "replica") -> None:
-        """Wait until the replica has replayed what its owner has written by now."""
+        """Wait until the replica has replayed everything that its owner has written before this call."""
         vendor = self.by_alias[alias].vendor
         (written,) = self.ask(self.owner_of(alias), vendor.written)[0]
         with closing(self.admin(alias)) as connection, closing(connection.cursor()) as cursor:
@@ -50,28 +51,28 @@ class Servers(Containers):
 
     @contextmanager
     def held_back(self, alias: str = "replica") -> Iterator[None]:
-        """Let the replica replay nothing in this block, though it receives."""
+        """Pause the replay of the replica in this block: it receives new writes and does not show them."""
         with self.switched(alias, self.by_alias[alias].vendor.held_back, "held back"):
             yield
 
     @contextmanager
-    def in_step(self, alias: str = "replica", owner: str = "default") -> Iterator[None]:
-        """Let each commit on the owner return only when the standby has replayed it, in this block."""
-        given = {"synchronous_standby_names": alias, "synchronous_commit": "remote_apply"}
-        for name, value in given.items():
+    def synchronous(self, alias: str = "replica", owner: str = "default") -> Iterator[None]:
+        """Let each commit on the owner wait until the standby has replayed it, in this block. Only PostgreSQL."""
+        settings = {"synchronous_standby_names": alias, "synchronous_commit": "remote_apply"}
+        for name, value in settings.items():
             self.ask(owner, f"ALTER SYSTEM SET {name} = '{value}'")
         self.ask(owner, "SELECT pg_reload_conf()")
         state = f"SELECT sync_state = 'sync' FROM pg_stat_replication WHERE application_name = '{alias}'"
-        until(lambda: self.says(owner, state), f"'{alias}' is in step with '{owner}'")
+        until(lambda: self.says(owner, state), f"'{alias}' is a synchronous standby of '{owner}'")
         try:
             yield
         finally:
-            for name in given:
+            for name in settings:
                 self.ask(owner, f"ALTER SYSTEM RESET {name}")
             self.ask(owner, "SELECT pg_reload_conf()")
 
     def clean(self) -> None:
-        """Empty every table but django_migrations, content types and permissions, on every owner."""
+        """Empty the tables of every owner, except migrations, content types and permissions."""
         kept = "'django_migrations', 'django_content_type', 'auth_permission'"
         for alias in ("default", "analytics"):
             rows = self.ask(
@@ -85,7 +86,7 @@ class Servers(Containers):
         self.ask("legacy", "SET foreign_key_checks = 0", *(f"TRUNCATE `{name}`" for (name,) in names))
 
     def start_postgres(self, alias: str) -> None:
-        """Start an owner's PostgreSQL."""
+        """Start a PostgreSQL owner. It answers after `answers(alias)`."""
         environment = {
             "POSTGRES_USER": "postgres",
             "POSTGRES_PASSWORD": ROOT_PASSWORD,
@@ -96,7 +97,10 @@ class Servers(Containers):
         self.run(alias, POSTGRESQL, ["postgres", *_POSTGRES_ARGS], environment=environment, scripts=scripts)
 
     def start_standby(self, alias: str, *, of: str, apply_delay: str = "0") -> None:
-        """Start a standby of an owner; its slot has the alias' name."""
+        """Start a streaming standby of the owner `of`, with a replication slot named like the alias.
+
+        `apply_delay` is a value of recovery_min_apply_delay. The standby answers after `answers(alias)`.
+        """
         environment = {
             "PRIMARY_HOST": of,
             "PRIMARY_PORT": "5432",
@@ -109,7 +113,7 @@ class Servers(Containers):
         self.run(alias, POSTGRESQL, command, environment=environment, scripts=scripts, replica_of=of)
 
     def start_mysql(self, alias: str) -> None:
-        """Start an owner's MySQL."""
+        """Start a MySQL owner. It answers after `answers(alias)`."""
         environment = {
             "MYSQL_ROOT_PASSWORD": ROOT_PASSWORD,
             "MYSQL_DATABASE": "switchyard",
@@ -122,7 +126,10 @@ class Servers(Containers):
 
 @contextmanager
 def network_of_servers(*vendors: Vendor) -> Iterator[Servers]:
-    """Yield an empty network for servers of the vendors; remove all that was started in it."""
+    """Yield an empty network for servers of these vendors; remove its servers after the block.
+
+    Raises UnavailableError without an engine, an image or a driver.
+    """
     if any(vendor.scheme != "postgresql" for vendor in vendors) and MySQLdb is None:
         raise UnavailableError("mysqlclient is not installed")
     with network(*(vendor.image for vendor in vendors)) as made:
@@ -136,7 +143,7 @@ def network_of_servers(*vendors: Vendor) -> Iterator[Servers]:
 
 @contextmanager
 def four_servers() -> Iterator[Servers]:
-    """Yield the servers of the four aliases, all answering, with pg_stat_statements; remove them afterwards."""
+    """Yield the servers of the four aliases when all answer, with pg_stat_statements; remove them after the block."""
     with network_of_servers(POSTGRESQL, MYSQL) as servers:
         servers.start_postgres("default")
         servers.start_standby("replica", of="default")

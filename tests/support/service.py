@@ -1,4 +1,4 @@
-"""The service as `make run` starts it, for tests that use it from outside."""
+"""The service as `make run` starts it, for tests that send it HTTP requests."""
 
 import os
 import re
@@ -21,7 +21,7 @@ OURS = re.compile(r"DATABASE_|SECRET_KEY|API_TOKEN|METRICS_|DATA_DIR|PORT|SERVED
 
 @dataclass
 class Service:
-    """A running `manage.py run`."""
+    """A running `manage.py run`, with its ports and its output up to the line that says that it is ready."""
 
     process: subprocess.Popen[str]
     port: int
@@ -29,7 +29,7 @@ class Service:
     said: str
 
     def ask(self, method: str, path: str, body: str | None = None, *, port: int | None = None) -> tuple[int, str]:
-        """Send a request with the token that a first run prints."""
+        """Send a request with the API token of a first run; return the status and the body."""
         headers = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
         with closing(HTTPConnection("localhost", port or self.port, timeout=30)) as connection:
             connection.request(method, path, body, headers)
@@ -37,7 +37,7 @@ class Service:
             return response.status, response.read().decode()
 
     def descendants(self) -> dict[int, str]:
-        """Return the command of every process below this one, by its id."""
+        """Return process id -> command of all child processes, and of their children."""
         rows = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
         table = [
             (int(pid), int(parent), args) for pid, parent, args in (row.split(None, 2) for row in rows.splitlines())
@@ -51,14 +51,17 @@ class Service:
         return found
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
-        """Send a signal; return the exit code and what was said from then on."""
+        """Send a signal, wait for the end, and return the exit code and the rest of the output."""
         self.process.send_signal(number)
         said, _ = self.process.communicate(timeout=30)
         return self.process.returncode, said
 
 
 def embedded_environ(data_dir: Path, without_drivers: Path) -> dict[str, str]:
-    """Return the caller's environment without our variables, on this data directory, and with drivers out of reach."""
+    """Return an environment for the embedded default: without the variables of the service and without drivers.
+
+    `data_dir` holds the SQLite files. The modules in `without_drivers` replace the drivers and raise an error.
+    """
     for driver in DRIVERS:
         (without_drivers / f"{driver}.py").write_text(
             "raise ModuleNotFoundError('a driver was imported', name=__name__)\n"
@@ -68,7 +71,7 @@ def embedded_environ(data_dir: Path, without_drivers: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -77,7 +80,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(environ: Mapping[str, str], *, app: Path = APP) -> Iterator[Service]:
-    """Run the service of a checkout's directory `app`, and yield it once it is up."""
+    """Run the service of a checkout's directory `app` in this block, which begins when the service is ready."""
     port, metrics_port = free_port(), free_port()
     process = subprocess.Popen(
         [sys.executable, str(app / "manage.py"), "run"],
@@ -94,7 +97,7 @@ def running(environ: Mapping[str, str], *, app: Path = APP) -> Iterator[Service]
             if "Ctrl-C stops it" in line:
                 break
         else:
-            pytest.fail(f"It ended: {said}")
+            pytest.fail(f"The service ended: {said}")
         yield Service(process, port, metrics_port, said)
     finally:
         process.terminate()

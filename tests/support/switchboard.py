@@ -1,4 +1,4 @@
-"""An address of our own in front of the servers, as a proxy or a virtual address is: it can be led elsewhere."""
+"""An address in front of the servers that can lead to another server, like a proxy or a virtual IP address."""
 
 import socket
 from collections.abc import Iterator
@@ -10,7 +10,10 @@ from tests.support.servers import Servers
 
 
 class Switchboard:
-    """A port that leads to the server of an alias. Where it leads holds for new connections; `drop` ends the others."""
+    """A port that leads to the server of an alias.
+
+    A change of the target holds for new connections; `drop` ends the existing connections.
+    """
 
     def __init__(self, servers: Servers, alias: str) -> None:
         self.servers = servers
@@ -24,12 +27,12 @@ class Switchboard:
         self._listen()
 
     def environ(self, user: str = "app") -> dict[str, str]:
-        """Return the variable that sends a service through this address."""
+        """Return the DATABASE_* variable of a service that connects through this address."""
         return {f"DATABASE_{self.alias.upper()}_URL": self.servers.url(self.alias, user, port=self.port)}
 
     @contextmanager
     def leading_to(self, *aliases: str) -> Iterator[None]:
-        """Let the address lead to another server in this block; to several by turns, as a load balancer does."""
+        """Lead new connections to another server in this block; with several aliases in turn, like a load balancer."""
         before, self._leads_to = self._leads_to, cycle(aliases)
         try:
             yield
@@ -38,7 +41,7 @@ class Switchboard:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Take connections and swallow what is sent in this block, over old ones too; afterwards it arrives."""
+        """Accept connections and pass no data on in this block; after the block the data arrives."""
         self._passes.clear()
         try:
             yield
@@ -47,7 +50,7 @@ class Switchboard:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Refuse connections in this block, and end those that there are."""
+        """Refuse connections in this block, and end the existing connections."""
         self._close()
         try:
             yield
@@ -55,14 +58,14 @@ class Switchboard:
             self._listen()
 
     def drop(self) -> None:
-        """End every connection."""
+        """End all connections."""
         with self._lock:
             for end in self._open:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Take no more connections, and end those that there are."""
+        """Refuse connections from now on, and end the existing connections."""
         self._passes.set()
         self._close()
 
@@ -101,7 +104,7 @@ class Switchboard:
             back.join()
 
     def _hold(self, end: socket.socket, stack: ExitStack) -> None:
-        """Keep the socket among those that `drop` ends, until the stack closes it."""
+        """Register the socket for `drop` until the stack closes it."""
         stack.enter_context(end)
         with self._lock:
             self._open.add(end)
@@ -123,7 +126,7 @@ class Switchboard:
 
 @contextmanager
 def switchboard(servers: Servers, alias: str = "default") -> Iterator[Switchboard]:
-    """Yield an address that leads to the alias' server until it is changed."""
+    """Yield an address that leads to the server of the alias at first; close it after the block."""
     board = Switchboard(servers, alias)
     try:
         yield board

@@ -1,6 +1,6 @@
-"""What differs between the vendors of the real servers: how to reach them, and their SQL for replication.
+"""The differences between the vendors of the real servers: image, connection, and SQL about replication.
 
-A fault that is made by SQL is a `Switch` here; the faults themselves are faults.py's.
+A fault that SQL can cause is a `Switch` here. The faults as context managers are in `faults.py`.
 """
 
 import os
@@ -13,16 +13,16 @@ import psycopg
 try:
     import MySQLdb
     from MySQLdb import OperationalError as MySQLError
-except ImportError:  # it is compiled where it is installed; what needs no MySQL runs without
+except ImportError:  # compiled at its installation; tests without MySQL run without the driver
     MySQLdb = MySQLError = None
 
 ROOT_PASSWORD = "root-password"
-NOT_YET = tuple(filter(None, (psycopg.OperationalError, MySQLError)))  # what a server that starts answers with
+NOT_YET = tuple(filter(None, (psycopg.OperationalError, MySQLError)))  # errors of a server that is still starting
 
 
 @dataclass(frozen=True)
 class Switch:
-    """Statements that turn something on and off at a server, and queries that say which of both it is."""
+    """Statements that turn a state of a server on and off, and queries that return true in each state."""
 
     on: tuple[str, ...]
     is_on: str
@@ -32,21 +32,21 @@ class Switch:
 
 @dataclass(frozen=True, eq=False)
 class Vendor:
-    """One vendor. `replayed` takes a position of `written`; `delay` is formatted with `{ms}` and `{seconds}`."""
+    """One vendor. Statements and queries run as superuser on the owner or on the replica."""
 
-    scheme: str
+    scheme: str  # of a database URL
     image: str
-    port: int
-    run_dir: str
-    connect: Callable[[int], Any]
-    written: str
-    replayed: str
-    held_back: Switch
-    cut_off: Switch
-    delay: tuple[str, ...]
-    delayed: str
+    port: int  # in the container
+    run_dir: str  # the server's only writable directory beside its data and /tmp
+    connect: Callable[[int], Any]  # port of the host -> superuser's connection, in autocommit
+    written: str  # query on the owner: its position
+    replayed: str  # query on the replica: true if it has replayed the position, a parameter
+    held_back: Switch  # replay is paused
+    cut_off: Switch  # the replica does not reach its owner
+    delay: tuple[str, ...]  # delay the replay by `{ms}` or `{seconds}`
+    delayed: str  # query on the replica: true if replay is delayed by `{ms}` or `{seconds}`
     promote: tuple[str, ...]
-    promoted: str
+    promoted: str  # query on the replica: true if it was promoted
 
 
 def _postgresql(port: int) -> Any:
@@ -84,7 +84,7 @@ POSTGRESQL = Vendor(
     port=5432,
     run_dir="/var/run/postgresql",
     connect=_postgresql,
-    # Flushed, not inserted: that may stand behind a page header which only later WAL fills.
+    # The flushed LSN: the insert LSN can be after a page header that only the next record fills.
     written="SELECT pg_current_wal_flush_lsn()::text",
     replayed="SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)",
     held_back=Switch(

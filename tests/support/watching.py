@@ -1,4 +1,7 @@
-"""The process of the tests as a worker of the service: real servers behind its aliases, judged by its own refresher."""
+"""The process of the tests as a worker of the service: real servers behind its aliases, and a running monitor.
+
+The fixtures `watched` and `watched_two` of `tests/integration/conftest.py` are made of these blocks.
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -32,7 +35,10 @@ OLD, NEW = "old@example.org", "new@example.org"
 def declared(
     servers: Servers, data_dir: Path, environ: Mapping[str, str] | None = None, **routing: Any
 ) -> Iterator[None]:
-    """Give this process the aliases of these servers, in this block; `routing` changes SWITCHYARD."""
+    """Use the servers as the aliases of this process in this block.
+
+    `environ` adds DATABASE_* variables to those of the servers; `routing` changes keys of SWITCHYARD.
+    """
     given = topology({**servers.environ(), **(environ or {})}, data_dir=data_dir)
     chosen = {**settings.SWITCHYARD, "OWNERS": given.owners, "REPLICAS": given.replicas, **routing}
     with connected(given.databases), override_settings(SWITCHYARD=chosen):
@@ -40,8 +46,8 @@ def declared(
 
 
 @contextmanager
-def judged() -> Iterator[None]:
-    """Judge the servers by this process, from when all of them are known to be fit."""
+def monitored() -> Iterator[None]:
+    """Run the monitor of this process in this block; the block begins when all replicas are known to be fit."""
     monitor.start()
     try:
         for owner in conf.replicas:
@@ -50,7 +56,7 @@ def judged() -> Iterator[None]:
                 lambda group=group: (
                     group.snapshot.owner_sample and len(group.snapshot.eligible) == len(group.snapshot.replicas)
                 ),
-                f"'{owner}' is known",
+                f"the replicas of '{owner}' are fit",
             )
         yield
     finally:
@@ -59,59 +65,59 @@ def judged() -> Iterator[None]:
 
 
 def others() -> AbstractContextManager[RoutingContext]:
-    """Do what is done in this block as somebody else: this test owes nothing for it."""
+    """Run this block as another client: its writes are no requirement of the test."""
     return activate(task_context())
 
 
 class Edge(Client):
-    """A client of the service in this process. Connections are looked after between requests, as a server does."""
+    """A client of the service in this process. Before a request it closes old connections, as a server does."""
 
     def __init__(self, **defaults: Any) -> None:
         headers = {"Authorization": f"Bearer {settings.API_TOKEN}"}
         super().__init__(headers=headers, raise_request_exception=False, **defaults)
 
-    def request(self, **asked: Any) -> Any:
+    def request(self, **request: Any) -> Any:
         close_old_connections()
-        return super().request(**asked)
+        return super().request(**request)
 
     def sign_in(self, user: Model) -> None:
-        """Have a session of the user's."""
+        """Sign the user in, as another client: the session is no requirement of the test."""
         with others():
             self.force_login(user)
 
 
 @dataclass(frozen=True)
 class Side:
-    """An owner and its replica on one vendor, and a model there with an email and a key that people know."""
+    """An owner and its replica on one vendor, with a model there that has an email and a readable key."""
 
     owner: str
     replica: str
     model: type[Model]
-    key: str
-    api: str  # lists them
-    admin: str
+    key: str  # the field with the readable key
+    api: str  # path of the API's list
+    admin: str  # path of the admin's list
 
     def create(self, name: str, email: str = OLD) -> Any:
-        """Store a row on the owner."""
+        """Create a row on the owner."""
         values = {self.key: name, "email": email}
         if self.model is Customer:
             values["created_at"] = NOON
         return self.model._default_manager.create(**values)
 
     def get(self, name: str) -> Any:
-        """Return the row from where the routers look for it."""
+        """Read the row from the alias that the routers choose."""
         return self.model._default_manager.get(**{self.key: name})
 
     def exists(self, name: str) -> bool:
-        """Tell whether the row is where the routers look for it."""
+        """Return True if the alias that the routers choose has the row."""
         return self.model._default_manager.filter(**{self.key: name}).exists()
 
     def on_owner(self) -> Any:
-        """Return all rows of the owner."""
+        """Return the queryset of all rows on the owner."""
         return self.model._default_manager.using(self.owner)
 
-    def judged(self) -> Replica:
-        """Return what is known about the replica."""
+    def known_replica(self) -> Replica:
+        """Return the replica of the newest snapshot."""
         return replication_set(self.owner).snapshot.replicas[0]
 
 
@@ -122,7 +128,7 @@ SIDES = {
 
 
 def counted(name: str, **labels: str) -> float:
-    """Return the sum of the samples with these labels."""
+    """Return the sum of the metric's samples with these labels."""
     return sum(
         value
         for (sample, given), value in snapshot().items()

@@ -1,4 +1,4 @@
-"""Migrations written for one test, in place of an app's own."""
+"""Migrations that a test writes in place of the migrations of an app."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import pytest
 def write_migrations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: object
 ) -> Iterator[Callable[[str, dict[str, str]], None]]:
-    """Return what replaces an app's migrations by those given: name -> body of the Migration class."""
+    """Return a function that replaces the migrations of an app: `write(app, {name: body of the Migration class})`."""
     monkeypatch.syspath_prepend(tmp_path)
     modules: dict[str, str] = {}
 

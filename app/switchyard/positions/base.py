@@ -1,61 +1,64 @@
-"""What a position is, and what one question to a server tells: the small interface that each vendor's module fills.
+"""The interface of each vendor's module: a position, the status of a server, and the queries for both.
 
-A position says how far a server's rows have come. It is taken from the owner after a write and compared with what a
-replica has replayed; times are never compared.
+The owner's position is taken after a write and compared with the position that a replica has replayed. Clock times are
+never compared.
 """
 
 from typing import Any, NamedTuple, Protocol, Self
 
 
 class Position(Protocol):
-    """How far an owner has written, or a replica has replayed. Immutable."""
+    """A place in the log of an owner: everything that an owner has written, or a replica has replayed. Immutable."""
 
     def includes(self, other: "Position") -> bool:
-        """Tell whether a server at this position has everything that was there at the other one."""
+        """Return True if a server at this position has everything that a server at the other position has."""
         ...
 
     def bytes_behind(self, other: "Position") -> int | None:
-        """Return how many bytes of log this position is behind the other, None where the vendor counts none."""
+        """Return the bytes of log from this position to the other; None if the vendor does not count bytes."""
         ...
 
     def different_system(self, other: "Position") -> bool:
-        """Tell whether the two can never meet, because they are of different systems."""
+        """Return True if the positions belong to different systems, so that neither can ever include the other."""
         ...
 
     def superseded_by(self, other: "Position") -> bool:
-        """Tell whether the other is of a server that took this one's place, in the same system."""
+        """Return True if another server of the same system was promoted and has the other position."""
         ...
 
     def text(self) -> str:
-        """Return it in the vendor's own notation, for a token and for people."""
+        """Return the position in the vendor's notation."""
         ...
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the position of such a text. Raises ValueError."""
+        """Return the position of a text in the vendor's notation. Raises ValueError."""
         ...
 
 
 class ServerStatus(NamedTuple):
-    """What a server says of itself, in one round trip."""
+    """The answer of a server to one query about itself."""
 
-    server_id: str  # which server it is; differs for another one behind the same address
-    is_standby: bool  # it replays another server's writes
-    writable: bool  # it would take a write
-    position: Position | None  # written on an owner, replayed on a replica; None where the server keeps no positions
+    server_id: str  # different for each server behind one address
+    is_standby: bool  # the server replays the log of another server
+    writable: bool  # the server takes writes
+    position: Position | None  # written on an owner, replayed on a replica; None if the server has no position
 
 
 class Dialect(Protocol):
-    """A vendor's way to ask."""
+    """The queries of one vendor. Each takes an open cursor of the driver and raises the driver's errors."""
 
     def status(self, cursor: Any) -> ServerStatus:
-        """Ask the server what it is and how far it has come: one query."""
+        """Ask the server for its status. One query."""
         ...
 
     def server_id(self, cursor: Any) -> str:
-        """Return which server it is, as an answer says it: one query, of the cheapest."""
+        """Ask the server for the `server_id` of its status. One query, much cheaper than `status()`."""
         ...
 
     def current_position(self, cursor: Any) -> Position:
-        """Return the owner's position: with everything that was committed before. One query."""
+        """Ask an owner for its position, which includes every write committed before. One query.
+
+        Raises ValueError if the server keeps no positions.
+        """
         ...

@@ -1,13 +1,16 @@
-"""MySQL: sets of global transaction identifiers. https://dev.mysql.com/doc/refman/9.7/en/replication-gtids-concepts.html"""
+"""MySQL: a position is a set of global transaction identifiers (GTIDs).
+
+https://dev.mysql.com/doc/refman/9.7/en/replication-gtids-concepts.html
+"""
 
 from typing import Any, NamedTuple, Self
 
 from switchyard.positions.base import Position, ServerStatus
 
-_SERVER = "@@server_uuid"
-# Where GTIDs were turned off, those from before are still there.
-_ASK = f"""
-SELECT {_SERVER}, @@global.read_only, @@global.super_read_only,
+_SERVER_ID = "@@server_uuid"
+# After gtid_mode is turned off, gtid_executed keeps the old GTIDs: they are no position of the server.
+_STATUS_QUERY = f"""
+SELECT {_SERVER_ID}, @@global.read_only, @@global.super_read_only,
        IF(@@global.gtid_mode IN ('ON', 'ON_PERMISSIVE'), @@global.gtid_executed, '')
 /* switchyard */
 """
@@ -16,7 +19,7 @@ type _Intervals = tuple[tuple[int, int], ...]
 
 
 class MySQLGtidSet(NamedTuple):
-    """Transactions by source: the server's UUID, with a tag behind it where there is one, and intervals of numbers."""
+    """Intervals of transaction numbers by source. A source is the UUID of a server, with the tag of a tagged GTID."""
 
     sources: tuple[tuple[str, _Intervals], ...]
 
@@ -24,7 +27,7 @@ class MySQLGtidSet(NamedTuple):
         if not isinstance(other, MySQLGtidSet):
             return False
         own = dict(self.sources)
-        return all(_contain(own.get(source, ()), intervals) for source, intervals in other.sources)
+        return all(_include(own.get(source, ()), intervals) for source, intervals in other.sources)
 
     def bytes_behind(self, other: Position) -> int | None:
         return None
@@ -33,7 +36,7 @@ class MySQLGtidSet(NamedTuple):
         return not isinstance(other, MySQLGtidSet) or not dict(self.sources).keys() & dict(other.sources).keys()
 
     def superseded_by(self, other: Position) -> bool:
-        return False  # servers have no timeline: one that was superseded has to be read-only
+        return False  # MySQL has no timelines: a superseded server must be made read-only
 
     def text(self) -> str:
         return ",".join(
@@ -56,25 +59,25 @@ class MySQLGtidSet(NamedTuple):
 
 
 def status(cursor: Any) -> ServerStatus:
-    cursor.execute(_ASK)
+    cursor.execute(_STATUS_QUERY)
     server, read_only, super_read_only, executed = cursor.fetchone()
-    # The only sign of a replica that every user may read; one that takes writes counts as promoted.
-    fenced = bool(read_only or super_read_only)
-    return ServerStatus(server, fenced, not fenced, MySQLGtidSet.parse(executed) if executed else None)
+    # The only sign of a replica that every user may read. A replica that takes writes counts as promoted.
+    is_standby = bool(read_only or super_read_only)
+    return ServerStatus(server, is_standby, not is_standby, MySQLGtidSet.parse(executed) if executed else None)
 
 
 def server_id(cursor: Any) -> str:
-    cursor.execute(f"SELECT {_SERVER} /* switchyard */")
+    cursor.execute(f"SELECT {_SERVER_ID} /* switchyard */")
     return str(cursor.fetchone()[0])
 
 
 def current_position(cursor: Any) -> Position:
-    # Not only what the server itself wrote: after a change of roles that may be nothing new.
+    # With the GTIDs of other servers: after a promotion the rows that a client read may all be theirs.
     position = status(cursor).position
     if position is None:
-        raise ValueError("The server keeps no GTIDs: set gtid_mode=ON.")
+        raise ValueError("The server has no GTIDs, so its replicas cannot be compared with it: set gtid_mode=ON.")
     return position
 
 
-def _contain(intervals: _Intervals, wanted: _Intervals) -> bool:
-    return all(any(first <= low and high <= last for first, last in intervals) for low, high in wanted)
+def _include(intervals: _Intervals, others: _Intervals) -> bool:
+    return all(any(first <= low and high <= last for first, last in intervals) for low, high in others)

@@ -1,4 +1,4 @@
-"""PostgreSQL: log sequence numbers, on the timeline of one system.
+"""PostgreSQL: a position is a log sequence number (LSN) on a timeline of one system.
 
 https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-BACKUP and #FUNCTIONS-RECOVERY-CONTROL
 """
@@ -7,15 +7,17 @@ from typing import Any, NamedTuple, Self
 
 from switchyard.positions.base import Position, ServerStatus
 
-_PAGE_HEADER = 24  # bytes at the start of a page of the log
-_SEGMENT_HEADER = 40  # bytes at the start of a segment
+_PAGE_HEADER_BYTES = 24  # at the start of each page of the log
+_SEGMENT_HEADER_BYTES = 40  # at the start of each segment
 
-# With the time of its start: after a crash a standby may show rows from before those that it has shown.
-_SERVER = "concat_ws('/', host(inet_server_addr()), inet_server_port(), extract(epoch FROM pg_postmaster_start_time()))"
-# A standby tells the timeline that it streams to a role that may read pg_stat_wal_receiver (pg_read_all_stats); the
-# control file follows at restart points.
-_ASK = f"""
-SELECT {_SERVER},
+# With its start time: after a crash a standby may show older rows than before, so it counts as another server.
+_SERVER_ID = (
+    "concat_ws('/', host(inet_server_addr()), inet_server_port(), extract(epoch FROM pg_postmaster_start_time()))"
+)
+# A role with pg_read_all_stats reads the timeline that a standby streams in pg_stat_wal_receiver. For other roles the
+# control file has the timeline, from the last restart point on.
+_STATUS_QUERY = f"""
+SELECT {_SERVER_ID},
        recovering,
        current_setting('transaction_read_only') = 'off' OR NOT recovering,
        system_identifier::text,
@@ -30,18 +32,18 @@ FROM pg_is_in_recovery() AS recovering, pg_control_system(), pg_control_checkpoi
 /* switchyard */
 """
 
-# What a client waits for after its write, so without what a standby alone has to say: it takes half as long.
-_WRITTEN = """
+# A client waits for this query after its write. It leaves out the columns for standbys and takes half the time.
+_CURRENT_POSITION_QUERY = """
 SELECT system_identifier::text, pg_walfile_name(inserted), inserted::text,
        current_setting('wal_block_size'), current_setting('wal_segment_size')
 FROM pg_control_system(), pg_current_wal_insert_lsn() AS inserted
 /* switchyard */
 """
-_UNITS = {"MB": 20, "GB": 30}
+_UNIT_BITS = {"MB": 20, "GB": 30}
 
 
 class Lsn(NamedTuple):
-    """A place in the log of one system."""
+    """A place in the log of one system, in bytes from the beginning of the log."""
 
     system: str
     timeline: int
@@ -74,34 +76,39 @@ class Lsn(NamedTuple):
 
 
 def status(cursor: Any) -> ServerStatus:
-    cursor.execute(_ASK)
-    server, follows, writable, system, timeline, lsn, page, segment = cursor.fetchone()
+    cursor.execute(_STATUS_QUERY)
+    server, is_standby, writable, system, timeline, lsn, page_bytes, segment_bytes = cursor.fetchone()
     if lsn is None:  # a standby that has not replayed anything yet
-        return ServerStatus(server, follows, writable, None)
-    place = int(lsn) if follows else reached(int(lsn), page, segment)
-    return ServerStatus(server, follows, writable, Lsn(system, timeline, place))
+        return ServerStatus(server, is_standby, writable, None)
+    place = int(lsn) if is_standby else replayable_lsn(int(lsn), page_bytes, segment_bytes)
+    return ServerStatus(server, is_standby, writable, Lsn(system, timeline, place))
 
 
 def server_id(cursor: Any) -> str:
-    cursor.execute(f"SELECT {_SERVER} /* switchyard */")
+    cursor.execute(f"SELECT {_SERVER_ID} /* switchyard */")
     return str(cursor.fetchone()[0])
 
 
 def current_position(cursor: Any) -> Position:
-    cursor.execute(_WRITTEN)  # an error of the server where that is a standby
+    cursor.execute(_CURRENT_POSITION_QUERY)  # on a standby the server raises an error
     system, file, lsn, page, segment = cursor.fetchone()
-    at = Lsn.parse(f"{system}/{int(file[:8], 16)}/{lsn}")
-    return at._replace(lsn=reached(at.lsn, int(page), int(segment[:-2]) << _UNITS[segment[-2:]]))
+    position = Lsn.parse(f"{system}/{int(file[:8], 16)}/{lsn}")
+    segment_bytes = int(segment[:-2]) << _UNIT_BITS[segment[-2:]]
+    return position._replace(lsn=replayable_lsn(position.lsn, int(page), segment_bytes))
 
 
-def reached(insert_lsn: int, page: int, segment: int) -> int:
-    """Return the place that a standby reaches by replaying all records before this place of insertion.
+def replayable_lsn(insert_lsn: int, page_bytes: int, segment_bytes: int) -> int:
+    """Return the LSN of a standby that has replayed all records before the insert position of its owner.
 
-    Right after a record that ends a page the place is behind the next page's header, which is written, and replayed,
-    with the next record only. Every other place is taken as it is: rounded, it would lose the last commit.
+    A record may end exactly at the end of a page. The insert position is then after the header of the next page, but
+    this header is written, and replayed, only with the next record. Every other insert position stays as it is:
+    rounding down would lose the last commit.
+
+    >>> replayable_lsn(3 * 8192 + 24, page_bytes=8192, segment_bytes=16 * 1024**2) == 3 * 8192
+    True
     """
-    if insert_lsn % segment == _SEGMENT_HEADER:
-        return insert_lsn - _SEGMENT_HEADER
-    if insert_lsn % page == _PAGE_HEADER:
-        return insert_lsn - _PAGE_HEADER
+    if insert_lsn % segment_bytes == _SEGMENT_HEADER_BYTES:
+        return insert_lsn - _SEGMENT_HEADER_BYTES
+    if insert_lsn % page_bytes == _PAGE_HEADER_BYTES:
+        return insert_lsn - _PAGE_HEADER_BYTES
     return insert_lsn

@@ -1,4 +1,7 @@
-"""What a SQL text does, told without a database and without Django."""
+"""The classification of a SQL text, without a database and without Django.
+
+The package imports nothing of Switchyard outside itself. It does not decide which statements are refused.
+"""
 
 from switchyard.sql.classifier import Statement, classify, statement_text
 

@@ -1,10 +1,10 @@
-"""Which functions write, and which are known not to: names as tables, per vendor.
+"""The names of functions that write, and of functions that only read, as tables per vendor.
 
-A name that is in neither table is judged by functions.py. `HARMLESS` is what Django's ORM emits and what reports
-commonly use, not a copy of a server's catalog.
+`READ_ONLY_FUNCTIONS` has the functions that Django's ORM emits and that reports commonly use. It is not a copy of a
+server's catalog: a function in neither table may write, unless the server or a setting says that it does not.
 """
 
-# Functions that a SELECT can call and that change rows, sequences, locks or the server.
+# Functions that change rows, sequences, locks or the server, and that a SELECT can call.
 _WRITING = """
     nextval setval txid_current pg_current_xact_id pg_notify pg_logical_emit_message
     lo_create lo_creat lo_import lo_export lo_unlink lo_put lo_from_bytea lowrite lo_truncate lo_truncate64
@@ -120,7 +120,7 @@ READ_ONLY_FUNCTIONS = {
     for vendor, names in {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "sqlite": _SQLITE}.items()
 }
 
-# Before a parenthesis these are words of the language: where no name is quoted, no function of anyone's bears them.
+# Before a parenthesis, and not quoted, these words belong to the language: no function can have such a name.
 _SYNTAX = """
     all and as between case distinct else except exists from group having in intersect into join like limit not on or
     select table then union using values when where with
@@ -139,7 +139,7 @@ SYNTAX = {
         "sqlite": "offset to",
     }.items()
 }
-# Words that may name a function, too: they are of the language only after one of these.
+# Words that belong to the language only after one of these words or marks. Elsewhere they may name a function.
 SYNTAX_AFTER = {
     "AGAINST": {")"},
     "BERNOULLI": {"TABLESAMPLE"},

@@ -1,10 +1,14 @@
-"""What words mean in SQL, as tables: which verb does what, which PRAGMA only reads."""
+"""The words of SQL, as tables: the operation of each statement, and the words around the names of tables.
+
+The names of functions are in `function_names.py`, the effects of words while a statement is read in `clauses.py`.
+"""
 
 from typing import Literal
 
 type Operation = Literal["read", "write", "ddl", "tx", "other"]
 
-# A statement's class by its first word. A word that is missing here is a write: better refused than missed.
+# The operation of a statement by its first word. A statement with any other first word is a write: a wrong refusal is
+# noticed, a missed write is not.
 _WORDS: dict[Operation, str] = {
     "read": "SELECT VALUES TABLE WITH FETCH MOVE DECLARE EXPLAIN DESCRIBE DESC COPY",
     "write": "INSERT UPDATE DELETE MERGE REPLACE TRUNCATE CALL DO",
@@ -14,11 +18,11 @@ _WORDS: dict[Operation, str] = {
     "other": "SET RESET SHOW USE DISCARD CLOSE DEALLOCATE PREPARE PRAGMA LISTEN UNLISTEN LOCK UNLOCK ATTACH DETACH",
 }
 VERBS = {word: operation for operation, words in _WORDS.items() for word in words.split()}
-# Where the second word says more than the first.
+# The operation by the first two words, where the first word alone is not enough.
 PAIRS: dict[tuple[str, str], Operation] = {
     ("PREPARE", "TRANSACTION"): "tx",
     ("START", "TRANSACTION"): "tx",
-    # What was prepared is seen by others from here on.
+    # From here on other clients see the rows that the prepared transaction wrote.
     ("COMMIT", "PREPARED"): "write",
     ("XA", "COMMIT"): "write",
     ("RESET", "MASTER"): "write",
@@ -27,7 +31,7 @@ PAIRS: dict[tuple[str, str], Operation] = {
     ("RESET", "REPLICA"): "write",
     ("RESET", "SLAVE"): "write",
 }
-# Wherever they stand after SET: about the transaction, or outliving the session.
+# Words anywhere after SET: they change the transaction, or settings that outlive the session.
 SET_SCOPES: dict[str, Operation] = {
     "TRANSACTION": "tx",
     "CONSTRAINTS": "tx",
@@ -38,13 +42,13 @@ SET_SCOPES: dict[str, Operation] = {
     "PASSWORD": "write",
     "STATEMENT": "write",  # MariaDB's `SET STATEMENT ... FOR` runs any statement
 }
-# The verbs that change rows and can stand in a CTE or after one.
+# Verbs that change rows. They can also stand in a CTE, or after the CTEs.
 CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"})
 
-# Of several statements in one text the strongest class holds.
+# The operation of a text is the strongest operation of its statements.
 STRENGTH: dict[Operation, int] = {"other": 0, "tx": 1, "read": 2, "write": 3, "ddl": 4}
 
-# SQLite: these take an argument and change the session only, or nothing; others write to the file.
+# SQLite PRAGMAs that take an argument and change at most the session. All others with an argument write to the file.
 READ_ONLY_PRAGMAS = frozenset(
     """
     table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list foreign_key_check
@@ -52,14 +56,15 @@ READ_ONLY_PRAGMAS = frozenset(
     recursive_triggers defer_foreign_keys legacy_alter_table case_sensitive_like read_uncommitted
     """.upper().split()
 )
+# SQLite PRAGMAs that write without an argument.
 WRITING_PRAGMAS = frozenset({"OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM"})
 
-# After a word that introduces a table, these may stand before its name.
+# Words that may stand between a word that introduces a table and the name of the table.
 _BEFORE = (
     "ONLY LATERAL TABLE IF NOT EXISTS OR ROLLBACK ABORT FAIL IGNORE LOW_PRIORITY HIGH_PRIORITY DELAYED OVERWRITE TEMP"
     " TEMPORARY"
 )
 BEFORE_TABLE = frozenset(_BEFORE.split())
-# These end a list of tables: no name after them is one, until the next word that introduces one.
+# Words that end a list of tables. No name after them is a table, up to the next word that introduces tables.
 _AFTER = "SELECT WITH WHERE SET GROUP ORDER HAVING LIMIT OFFSET UNION EXCEPT INTERSECT VALUES WINDOW RETURNING WHEN"
 AFTER_TABLES = frozenset(_AFTER.split())

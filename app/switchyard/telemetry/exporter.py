@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(  # noqa: T201 - a command prints
             f"Cannot serve metrics on port {options.port} of {address}: {error.strerror}."
-            " Stop what listens there, or choose another with --port.",
+            " Stop the process that listens there, or choose another port with --port.",
             file=sys.stderr,
         )
         return 1

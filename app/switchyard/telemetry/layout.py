@@ -65,7 +65,7 @@ class Family:
         """A counter has its value; a histogram has its buckets, the calls above the last bucket, and the sum."""
         return len(self.buckets) + 2 if self.buckets else 1
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """The names of the labels, in the order of the axes."""
         return tuple(chain.from_iterable(axis.labels for axis in self.axes))

@@ -1,1 +1,1 @@
-"""A small Django project that every contender serves, each with its own routers and middleware."""
+"""A small Django project for all contenders, each with its own routers and middleware."""

@@ -1,4 +1,4 @@
-"""The project as an app; its one table is made by the benchmarks, without a migration."""
+"""The project as an app. The benchmarks create its table, without a migration."""
 
 from django.apps import AppConfig
 

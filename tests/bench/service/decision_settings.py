@@ -1,4 +1,4 @@
-"""What a decision needs and no more: a start under valgrind takes thirty times as long as without."""
+"""The minimal settings of a decision: under valgrind a start takes thirty times as long."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""One table: what is written once is looked for by its key."""
+"""One table: a value is written once and found by its key."""
 
 from django.db import models
 

@@ -1,11 +1,11 @@
-"""The service's settings with the routers and the middleware of the contender that BENCH_STACK names."""
+"""The settings of the service, with the routers and the middleware of the contender that BENCH_STACK names."""
 
 import os
 
 from tests.bench.service import stacks
 from tests.bench.service.stacks import OURS, ROUTERS
 
-from config.settings import *  # noqa: F403 - all of the service's, but for what follows
+from config.settings import *  # noqa: F403 - all settings of the service, with the changes below
 from config.settings import BASE_DIR, DATABASES, INSTALLED_APPS, MIDDLEWARE, SWITCHYARD
 
 STACK = os.environ.get("BENCH_STACK", "switchyard")
@@ -34,7 +34,7 @@ SWITCHYARD = {
     "OWNERS": {**SWITCHYARD["OWNERS"], "bench": "default"},
     **({"MAX_LAG_SECONDS": float(os.environ["BENCH_MAX_LAG"])} if "BENCH_MAX_LAG" in os.environ else {}),
 }
-STATIC_ROOT = BASE_DIR / "switchyard" / "static"  # a directory that is there
+STATIC_ROOT = BASE_DIR / "switchyard" / "static"  # an existing directory
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 LOGGING = {
     "version": 1,

@@ -1,4 +1,4 @@
-"""The contenders: their routers, and the middleware that each brings."""
+"""The contenders: their routers, and their middleware."""
 
 OURS = "switchyard"
 ROUTERS = {

@@ -1,4 +1,4 @@
-"""Where the benchmarks' requests go."""
+"""The paths of the benchmarks' requests."""
 
 from django.urls import path
 from tests.bench.service import views

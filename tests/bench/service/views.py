@@ -1,4 +1,4 @@
-"""What the benchmarks ask for. Every answer says which value was found, and which alias it came from."""
+"""The views of the benchmarks. Each response has the found value and its alias."""
 
 import json
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ def alive(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def read(request: HttpRequest, key: str) -> HttpResponse:
-    """Read where the routers say."""
+    """Read from the alias that the routers choose."""
     return JsonResponse(found(key))
 
 
 @require_safe
 def read_wired(request: HttpRequest, key: str) -> HttpResponse:
-    """Read from the replica, whatever routers say."""
+    """Read from the replica, whatever the routers choose."""
     row = Row.objects.using("replica").get(key=key)
     return JsonResponse({"value": row.value, "alias": row._state.db})
 
 
 @require_safe
 def visit(request: HttpRequest, key: str, value: int) -> HttpResponse:
-    """Write in a request that should not, and read it back."""
+    """Write in a request with a safe method, and read the value back."""
     put(key, value)
     return JsonResponse(found(key))
 
@@ -41,7 +41,7 @@ def visit(request: HttpRequest, key: str, value: int) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def write(request: HttpRequest, then: str, key: str, value: int) -> HttpResponseBase:
-    """Write, and do what comes then."""
+    """Write, and read as the request says."""
     if then == "atomic":
         with transaction.atomic():
             put(key, value)
@@ -58,7 +58,7 @@ def write(request: HttpRequest, then: str, key: str, value: int) -> HttpResponse
 
 
 def put(key: str, value: int) -> None:
-    """Write the value: the first of a key makes its row."""
+    """Write the value; the first value of a key creates its row."""
     if value == 1:
         Row.objects.create(key=key, value=value)
     else:
@@ -66,7 +66,7 @@ def put(key: str, value: int) -> None:
 
 
 def found(key: str) -> dict[str, Any]:
-    """Return the key's value and the alias of its row."""
+    """Return the value of the key, and the alias of its row."""
     try:
         row = Row.objects.get(key=key)
     except Row.DoesNotExist:

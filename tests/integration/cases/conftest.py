@@ -1,4 +1,4 @@
-"""What the cases share: both vendors, a row that owner and replica have, and clients of the service."""
+"""Fixtures of the cases: each vendor, a row that owner and replica have, and a client of the service."""
 
 import pytest
 from tests.support.servers import Servers
@@ -9,13 +9,13 @@ from accounts.models import User
 
 @pytest.fixture(params=list(SIDES))
 def side(request: pytest.FixtureRequest) -> Side:
-    """Each vendor in turn."""
+    """PostgreSQL, then MySQL."""
     return SIDES[request.param]
 
 
 @pytest.fixture
 def ada(watched: Servers, side: Side) -> object:
-    """A row that both the owner and the replica have."""
+    """A row that the owner and the replica have."""
     with others():
         row = side.create("ada")
     watched.caught_up(side.replica)
@@ -24,7 +24,7 @@ def ada(watched: Servers, side: Side) -> object:
 
 @pytest.fixture
 def admin(watched: Servers) -> Edge:
-    """A client signed in as a superuser whom the standby has, too."""
+    """A client that is signed in as a superuser; the standby has the user and the session."""
     edge = Edge()
     with others():
         edge.sign_in(User.objects.create(username="root", is_staff=True, is_superuser=True))

@@ -1,4 +1,4 @@
-"""Cases 10, 11, 12 and 15: what reaches from one owner's rows to another's."""
+"""Cases 10, 11, 12 and 15: relations, queries and deletions from the rows of one owner to the rows of another."""
 
 import pytest
 from django.apps.registry import Apps
@@ -17,11 +17,11 @@ from switchyard.testing import assert_queries
 
 pytestmark = pytest.mark.docker
 
-_apps = Apps(["accounts", "analytics"])  # their own: the system checks refuse such a relation
+_apps = Apps(["accounts", "analytics"])  # not Django's registry: the system checks refuse such a relation
 
 
 class Reader(models.Model):
-    """A user, for a relation that no constraint holds."""
+    """A user, for a relation without a constraint."""
 
     username = models.CharField(max_length=150)
 
@@ -35,7 +35,7 @@ class Reader(models.Model):
 
 
 class Deed(models.Model):
-    """An event that names its user by a foreign key across owners."""
+    """An event with a foreign key to its user, across owners."""
 
     user = models.ForeignKey(Reader, models.CASCADE, db_constraint=False, related_name="deeds")
     kind = models.CharField(max_length=64)
@@ -51,7 +51,7 @@ class Deed(models.Model):
 
 @pytest.fixture
 def bob(watched: Servers) -> User:
-    """A user with an event, known to the standby."""
+    """A user with an event; the standby has the user."""
     with others():
         user = User.objects.create(username="bob")
         AnalyticsEvent.objects.create(user_id=user.pk, kind="a", at=NOON)
@@ -60,7 +60,7 @@ def bob(watched: Servers) -> User:
 
 
 def test_case_10__across_owners(watched: Servers, bob: User) -> None:
-    """An instance of one owner is not assigned to a relation of another's."""
+    """An instance of one owner cannot be assigned to a relation of another owner."""
     with assert_queries(replica=1, analytics=1):
         reader, deed = Reader.objects.get(), Deed.objects.get()
 
@@ -82,14 +82,14 @@ def test_case_10__across_owners(watched: Servers, bob: User) -> None:
     ids=["subquery", "exists", "union", "mysql", "select_related", "lookup", "reverse"],
 )
 def test_case_11__query_across_owners(watched: Servers, query) -> None:
-    """A query across owners is an error before SQL that names models, aliases and what to use instead."""
-    Customer.objects.exists()  # Django asks MySQL once what it is
+    """A query across owners raises an error before SQL; the error names the models, the aliases and the replacement."""
+    Customer.objects.exists()  # Django sends its first queries about MySQL itself
     with assert_queries(), pytest.raises(RoutingError, match=r"(?s)owned by '.*owned by '.*rows_by_key"):
         list(query())
 
 
 def test_case_12__prefetch_across_owners(watched: Servers, bob: User) -> None:
-    """Each side is read on its own alias, in both directions."""
+    """Both models of a prefetch are read on their own alias, in both directions."""
     with assert_queries(analytics=1, replica=1):
         (deed,) = Deed.objects.prefetch_related("user")
     with assert_queries(analytics=1, replica=1):
@@ -100,7 +100,7 @@ def test_case_12__prefetch_across_owners(watched: Servers, bob: User) -> None:
 
 
 def test_case_12__pins(watched: Servers, bob: User) -> None:
-    """A side that is owed, or that an override sends to its owner, is read there."""
+    """A model with a pending write, or inside an override, is read from its owner."""
     with watched.held_back():
         with assert_queries(analytics=1, default=1), use_primary():
             list(Deed.objects.prefetch_related("user"))
@@ -112,14 +112,14 @@ def test_case_12__pins(watched: Servers, bob: User) -> None:
 
 
 def refused(reader: Reader) -> None:
-    """See that deleting the user is refused, before SQL, with both models, the alias and what to do."""
+    """Assert that deleting the user is refused before SQL, with both models, the alias and the remedy in the error."""
     message = r"accounts\.Reader on 'default'.*analytics\.Deed, owned by 'analytics'.*DO_NOTHING"
     with assert_queries(), pytest.raises(RoutingError, match=message):
         reader.delete()
 
 
 def test_case_15__cascade(watched: Servers, bob: User) -> None:
-    """A cascade to a child on another owner is refused before it is SQL on the parent's; nothing is deleted."""
+    """A cascade to a child on another owner is refused before SQL on the parent's alias, and nothing is deleted."""
     with use_primary():
         reader = Reader.objects.get()
 
@@ -129,10 +129,10 @@ def test_case_15__cascade(watched: Servers, bob: User) -> None:
 
 
 def test_case_15__cascade_that_loads_the_children(watched: Servers, bob: User) -> None:
-    """Where somebody listens to the children's deletion, Django would first ask the parent's database for them."""
+    """If a signal receiver needs the deleted children, Django would first read them from the parent's alias."""
 
     def listen(**_signal: object) -> None:
-        """Make Django load them."""
+        """Receive the signal, so that Django loads the children."""
 
     with use_primary():
         reader = Reader.objects.get()

@@ -1,4 +1,4 @@
-"""The promises with MariaDB behind `legacy`: tests of the cases once more, and what MariaDB alone has."""
+"""The promises with MariaDB behind `legacy`: some cases again, and the features of MariaDB alone."""
 
 import re
 import time
@@ -14,7 +14,7 @@ from tests.integration.cases.test_read_your_writes import (
     sampled,
     test_read_your_writes__cookie_after_a_redirect,
     test_read_your_writes__header,
-    test_read_your_writes__nothing_owed,
+    test_read_your_writes__nothing_required,
 )
 from tests.integration.cases.test_replica_away import impatient, test_case_17__replica_fails
 from tests.integration.cases.test_writes import (
@@ -46,14 +46,14 @@ __all__ = [
     "test_case_20__idle_owner",
     "test_read_your_writes__cookie_after_a_redirect",
     "test_read_your_writes__header",
-    "test_read_your_writes__nothing_owed",
+    "test_read_your_writes__nothing_required",
 ]
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("legacy_writable")]
 
 
 @pytest.fixture(scope="module")
 def mysql_pair(mariadb_pair: Servers, servers: Servers) -> Servers:
-    """The four servers and `legacyreplica`, as elsewhere, but a MariaDB and its replica in the place of MySQL's."""
+    """The four servers and `legacyreplica`, with a MariaDB and its replica in place of the MySQL servers."""
     among = Servers(mariadb_pair.network, {**servers.by_alias, **mariadb_pair.by_alias})
     migrated = manage("migrate_all", **among.environ("migrator"))
     assert migrated.returncode == 0, migrated.stdout + migrated.stderr
@@ -63,23 +63,23 @@ def mysql_pair(mariadb_pair: Servers, servers: Servers) -> Servers:
 
 @pytest.fixture
 def side() -> Side:
-    """The vendor that is MariaDB here."""
+    """The `legacy` side, here on MariaDB."""
     return SIDES["mysql"]
 
 
 def test_migrate_all__mariadb(mysql_pair: Servers) -> None:
-    """It has the tables that `legacy` owns and no others, and so has its replica."""
+    """The owner has the tables of the apps that `legacy` owns and no others, and so has its replica."""
     for alias in ("legacy", "legacyreplica"):
         assert {name for (name,) in mysql_pair.ask(alias, TABLES["legacy"])} == OWNED["legacy"] | {"django_migrations"}
 
 
 def test_check_servers__mariadb(watched: Servers) -> None:
-    """It keeps positions."""
+    """The check finds a server with positions."""
     assert check_servers(databases=["legacy"]) == []
 
 
 def test_replicas__mariadb(mysql_pair: Servers) -> None:
-    """Owner and replica are fit, at one position, 0 behind; no bytes are counted."""
+    """Owner and replica are fit, at one position, without lag; bytes of lag are not counted."""
     mysql_pair.caught_up("legacyreplica")
     code, found = replicas(mysql_pair)
     owner, replica = found["legacy"], found["legacyreplica"]
@@ -93,10 +93,10 @@ def test_replicas__mariadb(mysql_pair: Servers) -> None:
 
 @pytest.mark.parametrize("domain", [0, 7])
 def test_read_your_writes__outside_requests(watched: Servers, side: Side, domain: int) -> None:
-    """What was written in any domain is read from the owner at once, and from the replica when it has it."""
+    """A write in any domain is read from the owner at once, and from the replica after its replay."""
     watched.ask("legacy", f"SET GLOBAL gtid_domain_id = {domain}")
     try:
-        connections["legacy"].close()  # the next one writes in it
+        connections["legacy"].close()  # the next connection writes in the domain
         with watched.held_back(side.replica):
             side.create("bob")
             wrote_at = time.monotonic()
@@ -112,7 +112,7 @@ def test_read_your_writes__outside_requests(watched: Servers, side: Side, domain
 
 
 def test_written__on_a_former_replica(mysql_pair: Servers) -> None:
-    """A promoted replica has all that its owner had, though its own log need not name it."""
+    """A promoted replica has everything of its old owner, though its own log need not name it."""
     with closing(mysql_pair.admin("legacy")) as connection, closing(connection.cursor()) as cursor:
         before = mariadb.current_position(cursor)
     mysql_pair.caught_up("legacyreplica")
@@ -138,7 +138,7 @@ def test_written__on_a_former_replica(mysql_pair: Servers) -> None:
     ],
 )
 def test_wrote__in_its_own_words(watched: Servers, side: Side, ada: Any, text: str) -> None:
-    """What only MariaDB takes for a write is owed, and refused on the replica by the guard."""
+    """Writes in MariaDB's own syntax require a position, and the guard refuses them on the replica."""
     watched.ask("legacy", "CREATE SEQUENCE IF NOT EXISTS numbers")
     logged = "SELECT @@global.gtid_binlog_pos"
     try:
@@ -146,18 +146,18 @@ def test_wrote__in_its_own_words(watched: Servers, side: Side, ada: Any, text: s
         with connections[side.owner].cursor() as cursor:
             cursor.execute(text)
         wrote = watched.ask("legacy", logged) != before
-        owed = set(current().consistency.required)
+        required = set(current().consistency.required)
         with pytest.raises(RoutingError, match=f"'{side.owner}'"), connections[side.replica].cursor() as cursor:
             cursor.execute(text)
     finally:
         watched.ask("legacy", "DROP SEQUENCE numbers")
 
     assert wrote
-    assert owed == {"legacy"}
+    assert required == {"legacy"}
 
 
 def test_read_only__held_by_the_server(watched: Servers, side: Side, ada: Any) -> None:
-    """What no guard sees is refused by the owner's server while the block lasts, and not afterwards."""
+    """The server of the owner refuses writes without a guard inside the block, and takes them after it."""
     drivers = pytest.importorskip("MySQLdb")
     change = f"UPDATE customers SET email = '{NEW}'"
     with read_only(side.owner) as alias, connections[alias].connection.cursor() as cursor:
@@ -172,7 +172,7 @@ def test_read_only__held_by_the_server(watched: Servers, side: Side, ada: Any) -
 
 
 def test_read_only__a_replicas_session(watched: Servers, side: Side, ada: Any) -> None:
-    """Its session refuses a write of a user whom the read-only server would let write."""
+    """The session on a replica refuses writes of a user whose writes the read-only server would accept."""
     drivers = pytest.importorskip("MySQLdb")
     as_root(side.replica)
     connections[side.replica].ensure_connection()
@@ -185,14 +185,14 @@ def test_read_only__a_replicas_session(watched: Servers, side: Side, ada: Any) -
 
 
 def as_root(*aliases: str) -> None:
-    """Connect as the superuser from now on, to the test's end."""
+    """Connect as superuser from now on, until the end of the test."""
     for alias in aliases:
         connections.settings[alias] |= {"USER": "root", "PASSWORD": ROOT_PASSWORD}
         connections[alias].close()
 
 
 def test_replica_lag__on_demand(watched: Servers, side: Side, ada: Any) -> None:
-    """A test's replica is paused and delayed by its server, and has everything when the block has ended."""
+    """The server pauses and delays the replay in a test; after the block the replica has everything."""
     as_root(side.owner, side.replica)
     on_replica = side.model._default_manager.using(side.replica)
     with replica_lag() as lag:

@@ -1,4 +1,4 @@
-"""Nobody goes back in time: two standbys of different lag, one of which stops and starts, and clients that read on."""
+"""Monotonic reads: two standbys with different lag, one of which stops and starts, while clients read."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +20,12 @@ from switchyard.routing.topology.replication import replication_set
 pytestmark = pytest.mark.docker
 
 CLIENTS = 3
-SECONDS = 3.0  # in each of three times: both standbys are there, one is away, both are there again
+SECONDS = 3.0  # each of the three phases: both standbys up, one down, both up again
 
 
 @pytest.fixture
 def row(watched_two: Servers) -> User:
-    """A user whom all servers have, and whose `first_name` counts."""
+    """A user that all servers have; the test counts in `first_name`."""
     with others():
         user = User.objects.create(username="ada", first_name="0")
     for alias in ("replica", "replica2"):
@@ -34,7 +34,7 @@ def row(watched_two: Servers) -> User:
 
 
 class Clients:
-    """Clients that read the row over and over, each with its cookie, and what they saw."""
+    """Clients that read the row again and again, each with its cookie, and the values that they read."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -52,7 +52,7 @@ class Clients:
             newest = max(found, newest)
             self.reads += 1
             if self.reads % 100 == 0:
-                time.sleep(1)  # for longer than the lag: another server may be read then
+                time.sleep(1)  # longer than the lag: the client may read another server then
         connections.close_all()
 
     def write(self, servers: Servers, pk: int) -> None:
@@ -64,7 +64,7 @@ class Clients:
 
 
 def test_monotonic__two_standbys(watched_two: Servers, row: User) -> None:
-    """No client reads an older value than it has read, while one standby is late and one goes away and comes back."""
+    """No client reads an older value than before, while one standby is late and one stops and starts."""
     clients = Clients(f"/api/users/{row.pk}")
     with (
         delayed(watched_two, "replica2", seconds=0.4),
@@ -92,7 +92,7 @@ def test_monotonic__two_standbys(watched_two: Servers, row: User) -> None:
 
 
 def test_monotonic__moved_and_back(watched_two: Servers, row: User) -> None:
-    """A client whose standby stops is read for by the owner until another has what it saw, then by that one."""
+    """When its standby stops, a client reads the owner, until another standby has caught up for it."""
     edge = Edge()
 
     def read() -> str:
@@ -118,10 +118,10 @@ def test_monotonic__moved_and_back(watched_two: Servers, row: User) -> None:
                 "one is left",
             )
             moved = [read(), read()]
-            owed = edge.cookies[COOKIE].value
+            required = edge.cookies[COOKIE].value
     watched_two.caught_up("replica2")
     until(lambda: read() != "default", "a standby is known to have what the client saw")
 
     assert first == "replica"
     assert moved == ["default", "default"]
-    assert owed
+    assert required

@@ -1,4 +1,4 @@
-"""Cases 1, 2, 3 and 10: transactions, and instances that remember where they came from."""
+"""Cases 1, 2, 3 and 10: transactions, and instances that remember their alias."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ on_mysql = pytest.mark.parametrize("side", [SIDES["mysql"]], ids=["mysql"])
 
 
 def rename(side: Side, row: Any) -> None:
-    """Let somebody else change the row on the owner."""
+    """Change the row on the owner as another client."""
     with others():
         side.on_owner().filter(pk=row.pk).update(email=NEW)
 
 
 def test_case_1__read_in_a_transaction(watched: Servers, side: Side) -> None:
-    """Inside atomic() on the owner its own rows are seen; one on another alias changes nothing."""
+    """A transaction on the owner reads its own rows; a transaction on another alias changes nothing."""
     with watched.held_back(side.replica), without_stickiness():
         with transaction.atomic(using=side.owner):
             side.create("bob")
@@ -41,7 +41,7 @@ def test_case_1__read_in_a_transaction(watched: Servers, side: Side) -> None:
 
 
 def test_case_1__without_autocommit(watched: Servers, side: Side) -> None:
-    """A transaction that the program opened by itself is one, too."""
+    """A transaction without `atomic()` counts as well."""
     with watched.held_back(side.replica), without_stickiness():
         transaction.set_autocommit(False, using=side.owner)
         try:
@@ -55,7 +55,7 @@ def test_case_1__without_autocommit(watched: Servers, side: Side) -> None:
 
 
 def test_case_1__override(watched: Servers, side: Side) -> None:
-    """use_primary() reads from the owner what the replica has not replayed."""
+    """use_primary() reads rows from the owner that the replica has not replayed."""
     with watched.held_back(side.replica), without_stickiness():
         side.create("bob")
         with use_primary():
@@ -64,7 +64,7 @@ def test_case_1__override(watched: Servers, side: Side) -> None:
 
 
 def test_case_2__refresh(watched: Servers, side: Side, ada: Any) -> None:
-    """refresh_from_db() of an instance that the owner stored sees the owner's row."""
+    """refresh_from_db() of an instance from the owner reads the owner."""
     with watched.held_back(side.replica):
         rename(side, ada)
         ada.refresh_from_db()
@@ -73,7 +73,7 @@ def test_case_2__refresh(watched: Servers, side: Side, ada: Any) -> None:
 
 
 def test_case_2__refresh_of_what_the_replica_gave(watched: Servers, side: Side, ada: Any) -> None:
-    """An instance from the replica is read there again, unless something is owed."""
+    """refresh_from_db() of an instance from the replica reads the replica, unless a position is required."""
     loaded = side.get("ada")
     with watched.held_back(side.replica):
         rename(side, ada)
@@ -86,7 +86,7 @@ def test_case_2__refresh_of_what_the_replica_gave(watched: Servers, side: Side, 
 
 
 def test_case_2__deferred_field(watched: Servers, side: Side, ada: Any) -> None:
-    """A deferred field of an instance from the owner is loaded from the owner."""
+    """A deferred field of an instance from the owner is read from the owner."""
     with watched.held_back(side.replica):
         deferred = side.on_owner().defer("email").get()
         rename(side, ada)
@@ -107,7 +107,7 @@ def test_case_2__related_manager(watched: Servers, side: Side, ada: Any) -> None
 
 
 def test_case_2__relations_on_mysql(watched: Servers) -> None:
-    """A forward relation and its reverse, of instances from the owner, are read there; from the replica, there."""
+    """A forward relation and its reverse are read from the alias of the instance: the owner or the replica."""
     with watched.held_back("legacyreplica"):
         with others():
             customer = Customer.objects.create(name="Ada", email=OLD, created_at=NOON)
@@ -117,7 +117,7 @@ def test_case_2__relations_on_mysql(watched: Servers) -> None:
             assert order.customer == customer
             assert list(customer.orders.all()) == [order]
     watched.caught_up("legacyreplica")
-    Customer.objects.using("legacyreplica").exists()  # Django asks MySQL once what it is
+    Customer.objects.using("legacyreplica").exists()  # Django sends its first queries about MySQL itself
 
     with assert_queries(legacyreplica=3):
         assert list(Order.objects.get().customer.orders.all()) == [order]
@@ -125,7 +125,7 @@ def test_case_2__relations_on_mysql(watched: Servers) -> None:
 
 @on_postgresql
 def test_case_2__child_of_another_owner(watched: Servers, ada: Any) -> None:
-    """A hint of an instance from `default` sends no read of `analytics` there."""
+    """The hint of an instance from `default` sends no read of `analytics` to `default`."""
     AnalyticsEvent.objects.create(user_id=ada.pk, kind="a", at=NOON)
 
     with assert_queries(analytics=1):
@@ -133,7 +133,7 @@ def test_case_2__child_of_another_owner(watched: Servers, ada: Any) -> None:
 
 
 def test_case_3__save_of_what_the_replica_gave(watched: Servers, side: Side, ada: Any) -> None:
-    """save() and delete() of an instance from the replica are writes of the owner."""
+    """save() and delete() of an instance from the replica write on the owner."""
     loaded = side.get("ada")
     assert loaded._state.db == side.replica
 
@@ -152,7 +152,7 @@ def test_case_3__save_of_what_the_replica_gave(watched: Servers, side: Side, ada
 
 @on_postgresql
 def test_case_10__parent_from_the_replica(watched: Servers, side: Side, ada: Any) -> None:
-    """An instance from the standby is assigned to one from the owner: they are of one replication set."""
+    """An instance from the standby can be assigned to an instance from the owner: both are of one replication set."""
     parent = User.objects.get(pk=ada.pk)
     group = Group.objects.create(name="staff")
 
@@ -164,7 +164,7 @@ def test_case_10__parent_from_the_replica(watched: Servers, side: Side, ada: Any
 
 @on_mysql
 def test_case_10__parent_from_the_mysql_replica(watched: Servers, side: Side, ada: Any) -> None:
-    """The same holds for a foreign key on MySQL."""
+    """On MySQL, an instance from the replica can be assigned to a foreign key as well."""
     parent = Customer.objects.get(pk=ada.pk)
     stored = Order.objects.create(customer=ada, placed_at=NOON, total_cents=5)
 

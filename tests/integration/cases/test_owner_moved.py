@@ -1,6 +1,7 @@
-"""Case 19: the owner's address leads to a server that takes no writes, or must not: a standby, a fenced or an old one.
+"""Case 19: the address of the owner leads to a server that must not be written: a standby, a fenced or an old server.
 
-It is noticed within a second, measured from the change to the refusal in this process; connections are cut.
+The monitor notices this within a second, measured from the change to the refusal in this process, and shuts the
+connections down.
 """
 
 import time
@@ -17,7 +18,7 @@ from tests.support.containers import until
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
 from tests.support.vendors import POSTGRESQL
-from tests.support.watching import OLD, SIDES, Edge, Side, declared, judged, others
+from tests.support.watching import OLD, SIDES, Edge, Side, declared, monitored, others
 
 from accounts.models import User
 from switchyard.routing.errors import OwnerUnavailableError
@@ -26,7 +27,7 @@ from switchyard.routing.topology.replication import Replica, replication_set
 
 pytestmark = pytest.mark.docker
 
-NOTICED = 2.0  # seconds: what is promised is 1, on a machine that does nothing else
+NOTICED = 2.0  # seconds; the promise is 1 second on a machine without other work
 PROBES = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'switchyard probe'"
     " AND usename = 'app'"
@@ -36,11 +37,11 @@ CUSTOMER = {"name": "Bob", "email": OLD, "created_at_0": "2026-01-02", "created_
 
 @contextmanager
 def behind(servers: Servers, owner: str, data_dir: Path) -> Iterator[Switchboard]:
-    """Let this process reach the owner by an address that can be led elsewhere."""
+    """Connect this process to the owner through an address that can lead to other servers."""
     with (
         switchboard(servers, owner) as board,
         declared(servers, data_dir, board.environ(), READ_ONLY=[]),
-        judged(),
+        monitored(),
         activate(task_context()),
     ):
         yield board
@@ -50,14 +51,14 @@ def behind(servers: Servers, owner: str, data_dir: Path) -> Iterator[Switchboard
 def moving(
     mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
 ) -> Iterator[Callable[[str], Switchboard]]:
-    """Return what gives an owner such an address, on the empty servers."""
+    """Return a function that gives an owner such an address, on empty servers."""
     mysql_pair.clean()
     with django_db_blocker.unblock(), ExitStack() as stack:
         yield lambda owner: stack.enter_context(behind(mysql_pair, owner, tmp_path))
 
 
 def noticed(owner: str, refusal: str) -> float:
-    """Wait until writes are refused for this reason; return how long it took."""
+    """Wait until writes are refused for this reason; return the seconds that this took."""
     began = time.monotonic()
     until(
         lambda: replication_set(owner).snapshot.unavailable_reason == refusal,
@@ -80,7 +81,7 @@ def post_user(name: str) -> int:
 
 
 def refused(side: Side) -> None:
-    """Assert that no write goes through, and that reads go on."""
+    """Assert that writes fail and reads succeed."""
     with others(), pytest.raises(OwnerUnavailableError):
         side.create("lost")
     assert Edge().get(side.api).status_code == 200
@@ -101,7 +102,7 @@ def test_case_19__standby(moving: Callable[[str], Switchboard], name: str) -> No
         status = post_user("lost") if name == "postgresql" else 503
     board.drop()
     allowed(side.owner)
-    connections[side.owner].close()  # as the next request would
+    connections[side.owner].close()  # like the end of a request
 
     assert status == 503
     assert took < NOTICED
@@ -110,7 +111,7 @@ def test_case_19__standby(moving: Callable[[str], Switchboard], name: str) -> No
 
 @pytest.mark.parametrize("name", SIDES)
 def test_case_19__new_connections_alone(moving: Callable[[str], Switchboard], name: str) -> None:
-    """Connections that are open stay where they were: the write that opens one notices, and so does its return."""
+    """Open connections stay on the old server: a write on a new connection notices the change, and the return."""
     side = SIDES[name]
     board = moving(side.owner)
     with others():
@@ -130,7 +131,7 @@ def test_case_19__new_connections_alone(moving: Callable[[str], Switchboard], na
 
 
 def test_case_19__connections_dropped(moving: Callable[[str], Switchboard], mysql_pair: Servers) -> None:
-    """Who still has a connection to the server that was there loses it: nothing more is written over it."""
+    """Connections to the old server are shut down: nothing is written over them any more."""
     board = moving("default")
     with others():
         User.objects.create(username="kept")
@@ -138,7 +139,7 @@ def test_case_19__connections_dropped(moving: Callable[[str], Switchboard], mysq
     driver.execute("SELECT 1")
 
     with board.leading_to("replica"):
-        mysql_pair.ask("default", PROBES)  # the next question is asked at the new place; nothing else is cut by us
+        mysql_pair.ask("default", PROBES)  # the next probe reaches the new server; Switchyard shuts nothing else down
         took = noticed("default", "standby")
         with pytest.raises(OperationalError), connections["default"].wrap_database_errors:
             driver.execute("INSERT INTO accounts_user (username) VALUES ('lost')")
@@ -154,7 +155,7 @@ def test_case_19__connections_dropped(moving: Callable[[str], Switchboard], mysq
 
 @override_settings(LEGACY_WRITABLE=True)
 def test_case_19__super_read_only(watched: Servers, admin: Edge) -> None:
-    """MySQL is fenced: writes fail with a 503, reads go on, and after it is let go it is written again."""
+    """MySQL is fenced: writes answer 503 and reads succeed; without the fence writes succeed again."""
     legacy = SIDES["mysql"]
     before = admin.post("/admin/legacy/customer/add/", CUSTOMER).status_code
     connection = connections["legacy"].connection
@@ -174,7 +175,7 @@ def test_case_19__super_read_only(watched: Servers, admin: Edge) -> None:
 
 
 def test_case_19__failover(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:
-    """A standby takes over and another one follows it; the old primary, when it comes back, is not written."""
+    """A standby is promoted and another standby follows it; the old primary is not written when it returns."""
     servers = two_standbys
     servers.clean()
     with django_db_blocker.unblock(), behind(servers, "default", tmp_path) as board, repaired(servers):
@@ -185,9 +186,9 @@ def test_case_19__failover(two_standbys: Servers, django_db_blocker: DjangoDbBlo
             follow(servers, "replica2", "replica")
             until(lambda: post_user("new") == 201, "the new primary is written", seconds=20)
             print(f"written {time.monotonic() - began:.2f} s after the promotion")
-            until(lambda: judged_by_alias("replica2").fit, "the other standby follows", seconds=20)
+            until(lambda: known_replica("replica2").fit, "the other standby follows", seconds=20)
             read = Edge().get("/api/users").json()["items"]
-        board.drop()  # the address leads to the old primary again, which is up and takes writes
+        board.drop()  # the address leads to the old primary again, which runs and takes writes
         took = noticed("default", "superseded")
         refused(SIDES["postgresql"])
         status = post_user("lost")
@@ -205,13 +206,13 @@ def test_case_19__failover(two_standbys: Servers, django_db_blocker: DjangoDbBlo
     assert lost == []
 
 
-def judged_by_alias(alias: str) -> Replica:
-    """Return what is known about one of the replicas of `default`."""
+def known_replica(alias: str) -> Replica:
+    """Return a replica of `default` from the newest snapshot."""
     return next(each for each in replication_set("default").snapshot.replicas if each.alias == alias)
 
 
 def follow(servers: Servers, alias: str, primary: str) -> None:
-    """Let a standby follow another server than the one that it was cloned from."""
+    """Make a standby follow another server than the one it was cloned from."""
     (conninfo,) = servers.ask(alias, "SHOW primary_conninfo")[0]
     moved = conninfo.replace("host=default", f"host={primary}")
     servers.ask(
@@ -224,7 +225,7 @@ def follow(servers: Servers, alias: str, primary: str) -> None:
 
 @contextmanager
 def repaired(servers: Servers) -> Iterator[None]:
-    """Clone both standbys from `default` again when the block ends: one was promoted, the other followed it."""
+    """Clone both standbys from `default` again at the end of the block: one was promoted, the other followed it."""
     try:
         yield
     finally:

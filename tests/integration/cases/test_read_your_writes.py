@@ -1,6 +1,6 @@
-"""What a client wrote it reads in its next request, by the cookie or by the header: what the cases rest on.
+"""Read your writes: a client reads its write in its next request, with the cookie or the header.
 
-Every client here writes over HTTP, and reads while the replica is held back.
+Every client here writes over HTTP and reads while the replica is held back.
 """
 
 import json
@@ -26,25 +26,25 @@ pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("legacy_writable")]
 
 @pytest.fixture
 def legacy_writable() -> Iterator[None]:
-    """Let the admin write customers."""
+    """Allow the admin to write customers."""
     with override_settings(LEGACY_WRITABLE=True):
         yield
 
 
 def without_cookie(client: Edge) -> Edge:
-    """Return a client with the same session that owes nothing."""
+    """Return a client with the same session and without required positions."""
     other = Edge()
     other.cookies.load({"sessionid": client.cookies["sessionid"].value})
     return other
 
 
 def has_cookie(client: Edge) -> bool:
-    """Tell whether the client has a cookie to send."""
+    """Return True if the client has a cookie to send."""
     return COOKIE in client.cookies and bool(client.cookies[COOKIE].value)
 
 
 def read_by(side: Side, client: Edge, **headers: str) -> str:
-    """Return the alias that answers the client's next read of the model."""
+    """Return the alias of the client's next read of the model."""
     with recorded() as decisions:
         assert client.get(side.api, headers=headers).status_code == 200
     aliases = {each.alias for each in decisions} & {side.owner, side.replica}
@@ -53,7 +53,7 @@ def read_by(side: Side, client: Edge, **headers: str) -> str:
 
 
 def test_read_your_writes__cookie_after_a_redirect(watched: Servers, side: Side, admin: Edge, ada: Any) -> None:
-    """The list that the admin leads to after a deletion is without the row; then the replica is read again."""
+    """The admin's list after a deletion is without the row; later the replica is read again."""
     with watched.held_back(side.replica):
         response = admin.post(f"{side.admin}{ada.pk}/delete/", {"post": "yes"})
         assert (response.status_code, response.headers["Location"]) == (302, side.admin)
@@ -82,16 +82,16 @@ def test_read_your_writes__header(watched: Servers, side: Side, admin: Edge, ada
 
 @pytest.mark.parametrize("carries", ["cookie", "header"])
 def test_read_your_writes__after_204(watched: Servers, carries: str) -> None:
-    """What the API deleted is gone in the next GET, what it made and changed is there."""
-    edge, owed = Edge(), ""
+    """The next GET shows the rows that the API created, changed and deleted."""
+    edge, carried = Edge(), ""
 
     def ask(method: str, path: str, **body: Any) -> Any:
-        nonlocal owed
+        nonlocal carried
         if carries == "header":
             edge.cookies.clear()
-        headers = {HEADER: owed} if owed and carries == "header" else {}
+        headers = {HEADER: carried} if carried and carries == "header" else {}
         response = edge.generic(method, path, json.dumps(body) if body else "", "application/json", headers=headers)
-        owed = response.headers.get(HEADER, owed)
+        carried = response.headers.get(HEADER, carried)
         return response
 
     with watched.held_back():
@@ -107,8 +107,8 @@ def test_read_your_writes__after_204(watched: Servers, carries: str) -> None:
     assert seen.json()["email"] == NEW
 
 
-def test_read_your_writes__nothing_owed(watched: Servers, side: Side, ada: Any) -> None:
-    """A response to who owes nothing sets no cookie and no header, and the replica is read."""
+def test_read_your_writes__nothing_required(watched: Servers, side: Side, ada: Any) -> None:
+    """A response without required positions sets no cookie and no header, and the replica is read."""
     edge = Edge()
 
     assert read_by(side, edge) == side.replica
@@ -117,7 +117,7 @@ def test_read_your_writes__nothing_owed(watched: Servers, side: Side, ada: Any) 
     assert not response.has_header(HEADER)
 
 
-# Positions of another system, and positions that the owner will never reach.
+# positions of another system, and positions that the owner will never reach
 FOREIGN: dict[str, Callable[[Any], Any]] = {
     "default": lambda position: position._replace(system="7"),
     "legacy": lambda position: position._replace(sources=((OTHER_SERVER, ((1, 5),)),)),
@@ -146,7 +146,7 @@ def rejected(reason: str) -> Iterator[None]:
 @pytest.mark.parametrize("reason", ["forged", "other_system"])
 @pytest.mark.parametrize("carried", ["cookie", "header"])
 def test_token__not_ours(watched: Servers, side: Side, carried: str, reason: str) -> None:
-    """A token that nobody here signed, or of another system, is ignored and counted, without a query."""
+    """A token without a valid signature, or of another system, is ignored and counted, without a query."""
     token = encode([TokenEntry(side.owner, FOREIGN[side.owner](sampled(side).status.position))])
     if reason == "forged":
         token = ("B" if token[0] == "A" else "A") + token[1:]
@@ -164,7 +164,7 @@ def test_token__not_ours(watched: Servers, side: Side, carried: str, reason: str
 
 
 def test_token__future(watched: Servers, side: Side) -> None:
-    """A position ahead of the owner is believed until a sample that is taken later does not cover it; then counted."""
+    """A position beyond the sample is accepted until a later sample does not include it; then it is counted."""
     sample = sampled(side)
     headers = {HEADER: encode([TokenEntry(side.owner, FUTURE[side.owner](sample.status.position))])}
 

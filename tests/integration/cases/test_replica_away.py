@@ -1,6 +1,6 @@
-"""Case 17: a replica fails in each way there is while requests read. None fails, and its circuit opens and closes.
+"""Case 17: a replica fails in each possible way while requests read. No request fails.
 
-test_failover.py has the same for threads that read by the ORM.
+The replica becomes unfit in time, and fit again. test_failover.py has the same for threads that read with the ORM.
 """
 
 import time
@@ -19,7 +19,7 @@ from tests.support import faults
 from tests.support.containers import until
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
-from tests.support.watching import SIDES, Edge, Side, counted, declared, judged, others
+from tests.support.watching import SIDES, Edge, Side, counted, declared, monitored, others
 
 from accounts.models import User
 from switchyard.routing.session.context import activate, task_context
@@ -28,12 +28,12 @@ from switchyard.routing.topology.replication import replication_set
 pytestmark = pytest.mark.docker
 
 MAX_LAG_SECONDS = 1.0
-OPENS = 2.0  # seconds: what is promised is 1, on a machine that does nothing else
-CLOSES = 4.0  # seconds: promised are 2
+OPENS = 2.0  # seconds; the promise is 1 second on a machine without other work
+CLOSES = 4.0  # seconds; the promise is 2
 
 
 class Fault(NamedTuple):
-    """A way to fail, why the replica is unfit then, and after how many seconds that must be known."""
+    """A way to fail, the reason of the unfit replica, and the seconds until the reason must be known."""
 
     make: Callable[[Servers, str], AbstractContextManager[None]]
     reason: str
@@ -51,16 +51,16 @@ FAULTS = {
 
 @pytest.fixture
 def impatient(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The watched servers, where no replica may be further behind than a second."""
+    """The monitored servers, with a maximum lag of one second."""
     mysql_pair.clean()
     routing = {"READ_ONLY": [], "MAX_LAG_SECONDS": MAX_LAG_SECONDS}
-    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, **routing), judged(), activate(task_context()):
+    with django_db_blocker.unblock(), declared(mysql_pair, tmp_path, **routing), monitored(), activate(task_context()):
         yield mysql_pair
 
 
 @contextmanager
 def requested(path: str) -> Iterator[Counter[int]]:
-    """Let two clients read in this block, one of which forgets what it owes; yield how they were answered."""
+    """Let two clients read in this block, one of which drops its cookies; yield their responses."""
     statuses: Counter[int] = Counter()
     ended = Event()
 
@@ -70,7 +70,7 @@ def requested(path: str) -> Iterator[Counter[int]]:
             if forgets:
                 edge.cookies.clear()
             statuses[edge.get(path).status_code] += 1
-            time.sleep(0.005)  # the servers have the same two processors
+            time.sleep(0.005)  # the servers run on the same two processors
         connections.close_all()
 
     with ThreadPoolExecutor(2) as pool:
@@ -85,20 +85,20 @@ def requested(path: str) -> Iterator[Counter[int]]:
 
 
 def check(side: Side, fault: AbstractContextManager[None], reason: str, limit: float = OPENS) -> None:
-    """Assert that no request fails, and that the replica is unfit in time, for this reason, and fit again in time."""
+    """Assert that no request fails, and that the replica becomes unfit for this reason, and fit again, in time."""
     before = counted("switchyard_decisions_total", alias=side.owner, reason="down")
     with requested(side.api) as statuses:
         with fault:
             began = time.monotonic()
             with others():
                 side.create("new")
-            until(lambda: side.judged().unfit_reason == reason, f"it is {reason}", seconds=10)
+            until(lambda: side.known_replica().unfit_reason == reason, f"the replica is {reason}", seconds=10)
             opened = time.monotonic() - began
             with others():
                 assert side.get("new")._state.db == side.owner
             time.sleep(0.3)
         repaired = time.monotonic()
-        until(lambda: side.judged().fit, "it is fit again", seconds=20)
+        until(lambda: side.known_replica().fit, "the replica is fit again", seconds=20)
         closed = time.monotonic() - repaired
 
     print(f"{side.replica} {reason} after {opened:.2f} s, fit again after {closed:.2f} s, {dict(statuses)}")
@@ -110,14 +110,14 @@ def check(side: Side, fault: AbstractContextManager[None], reason: str, limit: f
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_case_17__replica_fails(impatient: Servers, side: Side, fault: str) -> None:
-    """Both vendors' replicas, each way."""
+    """The replicas of both vendors, with each fault."""
     make, reason, limit = FAULTS[fault]
 
     check(side, make(impatient, side.replica), reason, limit)
 
 
 def test_case_17__rebuilt_from_another_system(impatient: Servers) -> None:
-    """A standby of another system that answers at the replica's address is no replica."""
+    """A standby of another system at the address of the replica is not read."""
     check(SIDES["postgresql"], faults.rebuilt_from_another_system(impatient), "other_system")
 
 
@@ -125,14 +125,14 @@ def test_case_17__rebuilt_from_another_system(impatient: Servers) -> None:
 def test_case_17__address(
     mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path, side: str, fault: str
 ) -> None:
-    """A way to the replica that refuses connections, or swallows what it is sent, counts as well."""
+    """The same for an address in front of the replica that refuses connections, or passes no data on."""
     mysql_pair.clean()
     chosen = SIDES[side]
     with (
         switchboard(mysql_pair, chosen.replica) as board,
         django_db_blocker.unblock(),
         declared(mysql_pair, tmp_path, board.environ(), READ_ONLY=[]),
-        judged(),
+        monitored(),
         activate(task_context()),
     ):
         make: Callable[[], AbstractContextManager[None]] = getattr(Switchboard, fault).__get__(board)
@@ -140,7 +140,7 @@ def test_case_17__address(
 
 
 def test_case_17__another_fit_replica(watched_two: Servers) -> None:
-    """While one standby is down the other is read, not the owner; what neither has is read from the owner."""
+    """While one standby is down the other standby is read; rows that it does not have yet are read from the owner."""
     with others():
         User.objects.create(username="ada")
     for alias in ("replica", "replica2"):

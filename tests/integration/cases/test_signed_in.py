@@ -1,6 +1,6 @@
-"""Cases 7, 8 and 9: what requests validate, whose they are, and what people edit, while every replica is held back.
+"""Cases 7, 8 and 9: validation, sessions and the editing of rows, while every replica is held back.
 
-The clients owe nothing: what they must see was written by others.
+The clients have no required positions: other clients wrote the rows that they must see.
 """
 
 from collections.abc import Iterator
@@ -42,8 +42,8 @@ def all_held_back(servers: Servers) -> Iterator[None]:
         yield
 
 
-def stranger(user: User | None = None) -> Edge:
-    """Return a client that owes nothing, signed in where a user is given."""
+def other_client(user: User | None = None) -> Edge:
+    """Return a client without required positions, signed in if a user is given."""
     edge = Edge()
     if user is not None:
         edge.sign_in(user)
@@ -51,7 +51,7 @@ def stranger(user: User | None = None) -> Edge:
 
 
 def test_case_7__unique(watched: Servers) -> None:
-    """In a request that may write, full_clean() finds what only the owner has; in one that reads, it does not."""
+    """full_clean() finds a row that only the owner has in a request that may write, and not in a request that reads."""
     with watched.held_back():
         with others():
             User.objects.create(username="ada", password="!")
@@ -62,7 +62,7 @@ def test_case_7__unique(watched: Servers) -> None:
 
 
 def test_case_7__choices(watched: Servers, side: Side) -> None:
-    """So do a form's choices and a foreign key's validation, on both vendors."""
+    """The choices of a form and the validation of a foreign key also find such rows, on both vendors."""
     model, field, values = CHILDREN[side.owner]
     with all_held_back(watched):
         with others():
@@ -78,7 +78,7 @@ def test_case_7__choices(watched: Servers, side: Side) -> None:
 
 
 def test_case_7__unique_over_http(watched: Servers, admin: Edge) -> None:
-    """A name that was taken a moment ago is an error of the form, not one of the database."""
+    """A name that another client has just taken is an error of the form, not of the database."""
     with watched.held_back():
         with others():
             User.objects.create(username="ada")
@@ -93,7 +93,7 @@ def test_case_7__unique_over_http(watched: Servers, admin: Edge) -> None:
 
 @override_settings(LEGACY_WRITABLE=True)
 def test_case_7__choice_over_http(watched: Servers, admin: Edge) -> None:
-    """A customer who was stored a moment ago can be chosen for an order, on MySQL."""
+    """A customer that was created a moment ago can be chosen for an order, on MySQL."""
     with all_held_back(watched):
         with others():
             customer = Customer.objects.create(name="Ada", email=OLD, created_at=NOON)
@@ -105,13 +105,13 @@ def test_case_7__choice_over_http(watched: Servers, admin: Edge) -> None:
 
 
 def test_case_7__taken_name_over_the_api(watched: Servers) -> None:
-    """The API's conflict is found as well: the name's row is locked and compared on the owner."""
+    """The API finds the conflict too: the row with the name is locked and compared on the owner."""
     with watched.held_back():
         with others():
             User.objects.create(username="ada")
             bob = User.objects.create(username="bob")
-        taken = stranger().patch(f"/api/users/{bob.pk}", {"username": "ada"}, content_type="application/json")
-        renamed = stranger().patch(f"/api/users/{bob.pk}", {"email": NEW}, content_type="application/json")
+        taken = other_client().patch(f"/api/users/{bob.pk}", {"username": "ada"}, content_type="application/json")
+        renamed = other_client().patch(f"/api/users/{bob.pk}", {"email": NEW}, content_type="application/json")
 
     assert (taken.status_code, renamed.status_code) == (409, 200)
     assert renamed.json()["email"] == NEW
@@ -134,8 +134,8 @@ def test_case_8__rows_that_are_never_stale(watched: Servers) -> None:
 
 
 def test_case_8__sign_in(watched: Servers) -> None:
-    """Who was made a moment ago signs in, and stays signed in without what the response handed out as a position."""
-    edge = stranger()
+    """A user that was created a moment ago can sign in, and stays signed in without the token of the response."""
+    edge = other_client()
     with watched.held_back():
         with others():
             User.objects.create_superuser("root", "root@example.org", "pw")
@@ -163,11 +163,11 @@ def test_case_8__new_password(watched: Servers, admin: Edge) -> None:
 
 
 def test_case_8__permission(watched: Servers) -> None:
-    """A right counts from the moment it is given, and not any more from when it is taken."""
+    """A permission counts from the moment of its grant to the moment of its removal."""
     with others():
         user = User.objects.create_user("ada", OLD, "pw", is_staff=True)
     watched.caught_up()
-    edge = stranger(user)
+    edge = other_client(user)
     view = Permission.objects.get(codename="view_user")
     statuses = [edge.get("/admin/accounts/user/").status_code]
     with watched.held_back():
@@ -180,7 +180,7 @@ def test_case_8__permission(watched: Servers) -> None:
 
 
 def test_case_8__content_type(watched: Servers) -> None:
-    """A content type that was made a moment ago is found, not made again."""
+    """A content type that was created a moment ago is found, and not created again."""
     with watched.held_back():
         with others():
             made = ContentType.objects.create(app_label="accounts", model="ghost")
@@ -193,7 +193,7 @@ def test_case_8__content_type(watched: Servers) -> None:
 
 
 def test_case_8__database_cache(watched: Servers) -> None:
-    """What a client of the database cache stored, every other one gets."""
+    """An entry that one client of the database cache stored is found by every other client."""
     settings.SWITCHYARD["OWNERS"]["django_cache"] = "default"
     owner_of_app.cache_clear()
     watched.ask(
@@ -217,7 +217,7 @@ def test_case_8__database_cache(watched: Servers) -> None:
 
 @override_settings(LEGACY_WRITABLE=True)
 def test_case_9__change_form(watched: Servers, side: Side, admin: Edge, ada: Any) -> None:
-    """The page to change a row shows the owner's; the list, which nobody edits, may be late."""
+    """The change form of a row shows the owner's row; the list, which nobody edits, may be late."""
     with all_held_back(watched):
         with others():
             side.on_owner().filter(pk=ada.pk).update(email=NEW)
@@ -230,14 +230,14 @@ def test_case_9__change_form(watched: Servers, side: Side, admin: Edge, ada: Any
 
 @pytest.fixture
 def edited_in_place(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The admin's list has its emails as fields of a form."""
+    """The admin's list shows the emails as form fields."""
     monkeypatch.setattr(site.get_model_admin(side.model), "list_editable", ("email",))
 
 
 @override_settings(LEGACY_WRITABLE=True)
 @pytest.mark.usefixtures("edited_in_place")
 def test_case_9__list_edited_in_place(watched: Servers, side: Side, admin: Edge, ada: Any) -> None:
-    """A list whose rows are edited in place shows the owner's."""
+    """A list whose rows are edited in place shows the owner's rows."""
     with all_held_back(watched):
         with others():
             side.on_owner().filter(pk=ada.pk).update(email=NEW)
@@ -249,7 +249,7 @@ def test_case_9__list_edited_in_place(watched: Servers, side: Side, admin: Edge,
 @override_settings(LEGACY_WRITABLE=True)
 @pytest.mark.usefixtures("edited_in_place")
 def test_case_9__list_stored(watched: Servers, side: Side, admin: Edge, ada: Any) -> None:
-    """What is stored from it changes the owner's newest rows, and nothing else in them."""
+    """A save from the list changes the newest rows of the owner, and only the edited fields."""
     with all_held_back(watched):
         forms = admin.get(side.admin).context["cl"].formset.forms
         with others():

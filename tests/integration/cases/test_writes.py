@@ -1,4 +1,4 @@
-"""Cases 5 and 6: what reads before it writes, and what would write on a replica."""
+"""Cases 5 and 6: writes that read first, and writes on a replica."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.docker
 
 
 def test_case_5__writes_that_read_first(watched: Servers, side: Side) -> None:
-    """get_or_create and update_or_create look on the owner, where the row is, though nothing is owed."""
+    """get_or_create and update_or_create read the owner, which has the row, though no position is required."""
     with watched.held_back(side.replica):
         bob = side.create("bob")
         rows = side.model._default_manager
@@ -47,7 +47,7 @@ def test_case_5__bulk(watched: Servers, side: Side) -> None:
 
 def test_case_5__lock(watched: Servers, side: Side, ada: Any) -> None:
     """select_for_update locks on the owner, and is refused on the replica before any SQL."""
-    side.get("ada")  # Django asks MySQL once what it is
+    side.get("ada")  # Django sends its first queries about MySQL itself
     with transaction.atomic(using=side.owner):
         assert side.model._default_manager.select_for_update().get(pk=ada.pk)._state.db == side.owner
 
@@ -70,14 +70,14 @@ def raw_delete(side: Side) -> None:
         (lambda side: side.model._default_manager.using(side.replica).create(pk=7), 0),
         (lambda side: side.model(pk=7).save(using=side.replica, force_insert=True), 0),
         (lambda side: side.model._default_manager.using(side.replica).update(email=""), 0),
-        (lambda side: side.model._default_manager.using(side.replica).all().delete(), 1),  # what cascades?
+        (lambda side: side.model._default_manager.using(side.replica).all().delete(), 1),  # does the deletion cascade?
         (raw_delete, 0),
     ],
     ids=["create", "save", "update", "delete", "raw"],
 )
 def test_case_6__write_to_the_replica(watched: Servers, side: Side, ada: Any, write: Any, reads: int) -> None:
-    """A write with using("replica") is refused with an error that names the owner, before it is SQL, and counted."""
-    side.get("ada")  # Django asks MySQL once what it is
+    """A write with using("replica") is refused before SQL and counted; the error names the owner."""
+    side.get("ada")  # Django sends its first queries about MySQL itself
     counted: list[tuple[str, str]] = []
 
     def count(*, kind: str, alias: str, **_signal: object) -> None:
@@ -95,7 +95,7 @@ def test_case_6__write_to_the_replica(watched: Servers, side: Side, ada: Any, wr
 
 
 def test_case_6__the_server_refuses_too(watched: Servers) -> None:
-    """What no guard sees fails on the standby: its session is read-only, and so is the server."""
+    """A write that the guard cannot see fails on the standby: its session is read-only, and so is the server."""
     connections["replica"].ensure_connection()
     driver = connections["replica"].connection
 
@@ -105,7 +105,7 @@ def test_case_6__the_server_refuses_too(watched: Servers) -> None:
 
 
 def test_case_6__the_mysql_server_refuses_too(watched: Servers) -> None:
-    """The same holds for MySQL's replica: its session is read-only."""
+    """On MySQL too, a write that the guard cannot see fails: the session on the replica is read-only."""
     drivers = pytest.importorskip("MySQLdb")
     connections["legacyreplica"].ensure_connection()
 

@@ -14,7 +14,7 @@ from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table
 
-from switchyard.routing.monitor import monitor
+from switchyard.routing.monitor import monitor, watch
 from switchyard.routing.monitor.server_status import ServerReport, server_reports
 
 _FIRST_ANSWERS_SECONDS = 3.0  # a server without an answer by then is down
@@ -81,13 +81,13 @@ class Command(BaseCommand):
 @contextmanager
 def _watching() -> Iterator[None]:
     """Probe the servers in this block. The table shows each change, so the monitor logs none."""
-    monitor.logger.disabled = True
+    watch.logger.disabled = True
     monitor.start()
     try:
         yield
     finally:
         monitor.stop()
-        monitor.logger.disabled = False
+        watch.logger.disabled = False
 
 
 def _first() -> list[ServerReport]:

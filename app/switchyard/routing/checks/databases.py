@@ -1,4 +1,4 @@
-"""System checks of DATABASES and MAX_LAG_SECONDS, and of the settings of the servers (E010, E013, E014, W002, W005)."""
+"""System checks of DATABASES and MAX_LAG_SECONDS, and of the settings of the servers (E010, E013-E015, W002, W005)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf

@@ -72,13 +72,14 @@ class RoutedConnection(BaseDatabaseWrapper):
         # MySQL begins a transaction with a query: on a lost connection the error of the driver would say less.
         if not autocommit and (error := unavailable_error(self.alias, changes=False)) is not None:
             raise error
-        if not autocommit:
-            transaction_begins(self)
-        else:
+        if autocommit:
             self.program_transaction = None  # before Django runs the functions that waited for the commit
         super().set_autocommit(autocommit, *arguments, **options)
+        # Not before: on a closed connection Django opens it first, and that calls this method for autocommit.
         if autocommit:
             transaction_ended(self)
+        else:
+            transaction_begins(self)
 
     def on_commit(self, *arguments: Any, **options: Any) -> None:
         check_on_commit(self)

@@ -105,7 +105,7 @@ def _install() -> None:
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
     wrappers = connection.execute_wrappers
     if _clock not in wrappers:
-        # Behind the guard, which stays the outermost; never last, for the reason that guard.py gives.
+        # Behind the guard, which stays the outermost; never last, for the reason in connections/guard.py.
         wrappers.insert(wrappers.index(guard_statement) + 1 if guard_statement in wrappers else 0, _clock)
 
 

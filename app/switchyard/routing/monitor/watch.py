@@ -52,7 +52,7 @@ class ReplicaWatch:
         written = owner.status.position if owner else None
         if position is None or (reason := _other_server_reason(sample, position, written)):
             return Replica(self.alias, "empty" if position is None else reason)
-        lag_seconds = history.lag_seconds(position, asked_at=sample.begun_at, now=lag_now)
+        lag_seconds = history.lag_seconds(position, probed_at=sample.begun_at, now=lag_now)
         server = sample.status.server_id
         if not self.discovery.admits(server, position, owner, owner_unavailable=lag_now < now, now=now):
             reason = "unverified"

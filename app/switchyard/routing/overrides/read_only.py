@@ -71,21 +71,21 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
     def __enter__(self) -> str:
         owner = self._owner
-        alias, block = _begin(self._where(owner), owner)
-        state = current()
+        alias, block = _begin(self._choose_alias(owner), owner)
+        context = current()
         push(
-            state.derive(
-                read_only_aliases={**state.read_only_aliases, owner: alias},
+            context.derive(
+                read_only_aliases={**context.read_only_aliases, owner: alias},
                 read_only_block=block,
-                write_blocked=state.write_blocked | {owner},
+                write_blocked=context.write_blocked | {owner},
             )
         )
         return alias
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        state = current()
-        connection = connections[state.read_only_aliases[self._owner]]
-        block = cast(AbstractContextManager[Any], state.read_only_block)
+        context = current()
+        connection = connections[context.read_only_aliases[self._owner]]
+        block = cast(AbstractContextManager[Any], context.read_only_block)
         pop()
         try:
             block.__exit__(kind, error, at)
@@ -111,7 +111,7 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
         vars(in_block)["_non_atomic_requests"] = non_atomic.union(owner_and_replicas(self._owner))
         return cast(F, in_block)
 
-    def _where(self, owner: str) -> str:
+    def _choose_alias(self, owner: str) -> str:
         context, group = current(), replication_set(owner)
         if owner in context.read_only_aliases:
             return context.read_only_aliases[owner]
@@ -130,7 +130,7 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
 
 def _begin(alias: str, owner: str) -> tuple[str, AbstractContextManager[Any]]:
-    """Begin the transaction; on the owner if the replica cannot. Return where, and the block to leave."""
+    """Begin the transaction on the alias, or on the owner if the replica fails; return its alias and its block."""
     connection = connections[alias]
     nested = has_open_transaction(connection)
     try:

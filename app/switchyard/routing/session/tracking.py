@@ -1,4 +1,7 @@
-"""Record the writes and reads that the driver cursors report: raw SQL, COPY and procedures included."""
+"""Record the writes and reads that the drivers' cursors report, with raw SQL, COPY and procedures.
+
+A write makes the owner's position after it a required position. Cursors are not in this module.
+"""
 
 import time
 
@@ -8,47 +11,48 @@ from switchyard.routing.session.context import current, is_process_context
 from switchyard.routing.topology.ownership import is_primary_only, replicas_of
 from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import cache_tables, models_by_table
-from switchyard.sql.classifier import Statement
+from switchyard.sql import Statement
 
 
 def record_write(alias: str, statement: Statement) -> None:
-    """Require of the replicas of the alias that they replay the statement, which may have written. No query.
+    """Require that a replica of the alias has replayed the statement before this client reads it. No query.
 
-    Call it after the statement, also after a failed statement: a commit whose answer was lost is a commit.
+    Call this after each statement that may have written, also after a failed one: a COMMIT whose answer was lost may
+    have committed.
     """
-    state = current()
+    context = current()
     if (
         not replicas_of(alias)
-        or not state.sticky
-        or _is_read_there_alone(statement)
+        or not context.sticky
+        or _is_primary_only(statement)
         or replication_set(alias).snapshot.lag_free
     ):
         return
-    state.consistency.require(alias, PendingPosition(time.monotonic(), program_transaction_on(alias)))
+    context.consistency.require(alias, PendingPosition(time.monotonic(), program_transaction_on(alias)))
 
 
 def record_read(alias: str) -> bool:
-    """Record that a read of the alias is over; return True if this process waits for a sample of the owner's position.
+    """Record that a read of the alias is over; return True if this process waits for a sample of the owner.
 
-    Other clients may have committed since the routing decision, so the pending time of a request moves forward. The
-    reads of a process outside requests and tasks do not move it: a process that reads all the time would stay pinned.
+    Other clients may have committed since the routing decision, so the time of a request's pending position moves
+    forward. Outside requests and tasks it does not move: a process that always reads would stay pinned.
     """
-    state = current()
-    pending = state.consistency.required.get(alias)
+    context = current()
+    pending = context.consistency.required.get(alias)
     if type(pending) is not PendingPosition:
         return False
-    if is_process_context(state):
+    if is_process_context(context):
         return True
     pending.written_at = max(pending.written_at, time.monotonic())
     return False
 
 
-def _is_read_there_alone(statement: Statement) -> bool:
-    """Tell whether all its tables are of apps whose rows are never read from a replica (sessions, the cache)."""
-    return bool(statement.tables) and all(map(_has_primary_only_rows, statement.tables))
+def _is_primary_only(statement: Statement) -> bool:
+    """Return True if all tables of the statement belong to apps that are never read from a replica."""
+    return bool(statement.tables) and all(map(_is_primary_only_table, statement.tables))
 
 
-def _has_primary_only_rows(table: str) -> bool:
+def _is_primary_only_table(table: str) -> bool:
     models = models_by_table().get(table, {}).values()
     if not models:
         return table in cache_tables() and is_primary_only("django_cache")

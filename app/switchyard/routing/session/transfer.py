@@ -1,4 +1,7 @@
-"""What goes from one request or task into the next: out of a token into a ledger, and out of a ledger into a token."""
+"""Transfer of a client's consistency state between requests and tasks: from a token, and into a token.
+
+The form of the token is in `token.py`. The middleware and the task back ends move the token itself.
+"""
 
 import logging
 import threading
@@ -19,133 +22,139 @@ from switchyard.routing.topology.replication import replication_set
 
 logger = logging.getLogger(__name__)
 
-# Sent with `reason` for each token, or position in one, that was ignored: forged, foreign or future.
+# Sent for each ignored token and each ignored position of a token, with `reason`: `forged`, `other_system` or `future`.
 token_rejected = Signal()
 
-_REMEMBERED = 1024  # positions ahead of the owner's sample
+_MAX_FUTURE_POSITIONS = 1024
 
 
 class FuturePositions:
-    """When this process first saw positions that the owner is not known to have reached."""
+    """The times at which this process first saw positions beyond the newest sample of their owner."""
 
     def __init__(self) -> None:
-        self._first: OrderedDict[tuple[str, Position], float] = OrderedDict()
+        self._first_seen_at: OrderedDict[tuple[str, Position], float] = OrderedDict()
         self._lock = threading.Lock()
 
-    def since(self, owner: str, position: Position) -> float:
-        """Return the `time.monotonic()` at which the position was first asked about."""
+    def first_seen_at(self, owner: str, position: Position) -> float:
+        """Return the `time.monotonic()` of the first call with this position."""
         with self._lock:
-            first = self._first.setdefault((owner, position), time.monotonic())
-            while len(self._first) > _REMEMBERED:
-                self._first.popitem(last=False)
-            return first
+            first_seen_at = self._first_seen_at.setdefault((owner, position), time.monotonic())
+            while len(self._first_seen_at) > _MAX_FUTURE_POSITIONS:
+                self._first_seen_at.popitem(last=False)
+            return first_seen_at
 
 
 _future_positions = FuturePositions()
 
 
 def accept_tokens(tokens: Collection[str]) -> tuple[ConsistencyState, str]:
-    """Return the ledger of what the client carries, and the token that would say the same.
+    """Return the consistency state of the client's tokens, and one token with the same content. No query.
 
-    What replicas have replayed by now, and what cannot be believed, is left out. No query.
+    The state leaves out positions that all replicas have replayed, and positions that the owner never had.
     """
     if not any(tokens):
         return ConsistencyState(), ""
-    lines: dict[str, TokenEntry] = {}
+    entries: dict[str, TokenEntry] = {}
     for text in filter(None, tokens):
         try:
-            for line in token.decode(text):
-                lines[line.owner] = _merge(lines[line.owner], line) if line.owner in lines else line
+            for entry in token.decode(text):
+                known = entries.get(entry.owner)
+                entries[entry.owner] = entry if known is None else _merge(known, entry)
         except TokenError:
             token_rejected.send(sender=TokenEntry, reason="forged")
-    believed = [line for line in lines.values() if replicas_of(line.owner)]
-    owed = {
-        line.owner: None if line.unknown else line.position
-        for line in believed
-        if line.unknown or (line.position is not None and _still_required(line.owner, line.position))
+    replicated = [entry for entry in entries.values() if replicas_of(entry.owner)]
+    required = {
+        entry.owner: None if entry.unknown else entry.position
+        for entry in replicated
+        if entry.unknown or (entry.position is not None and _still_required(entry.owner, entry.position))
     }
-    last = {line.owner: line.last_replica for line in believed if line.last_replica in replicas_of(line.owner)}
-    ledger = consistency_from(owed, last)
-    for line in believed:
-        if line.server and not line.unknown:
-            _remember_server(ledger, line.owner, line.server)
-    return ledger, token.encode(lines.values())
+    last_replica = {
+        each.owner: each.last_replica for each in replicated if each.last_replica in replicas_of(each.owner)
+    }
+    consistency = consistency_from(required, last_replica)
+    for entry in replicated:
+        if entry.server and not entry.unknown:
+            _remember_server(consistency, entry.owner, entry.server)
+    return consistency, token.encode(entries.values())
 
 
-def _remember_server(ledger: ConsistencyState, owner: str, mark: str) -> None:
-    """Take down the server read last; the owner's next sample has what one that nobody knows here has shown."""
-    server = next(
-        (each for each in replication_set(owner).snapshot.by_server if token.server_fingerprint(each) == mark), None
-    )
+def _remember_server(consistency: ConsistencyState, owner: str, fingerprint: str) -> None:
+    """Remember the last server read. If this process does not know it, require the owner's next sampled position."""
+    servers = replication_set(owner).snapshot.by_server
+    server = next((each for each in servers if token.server_fingerprint(each) == fingerprint), None)
     if server is not None:
-        ledger.last_server[owner] = server
+        consistency.last_server[owner] = server
     else:
-        ledger.require(owner, PendingPosition(time.monotonic()))
+        consistency.require(owner, PendingPosition(time.monotonic()))
 
 
-def issue_token(ledger: ConsistencyState) -> str:
-    """Return the token of what the ledger owes; empty when it owes nothing.
+def issue_token(consistency: ConsistencyState) -> str:
+    """Return the token of the consistency state; empty if the client has nothing to carry.
 
-    Asks each owner that was written, or read in a replica's place, for its position: one query each, on this thread's
-    connection.
+    One query to each owner with a pending position, on this thread's connection: the position after the client's last
+    write, or after its last read of the owner in place of a replica.
     """
-    lines = (
-        _line(owner, ledger)
-        for owner in sorted(ledger.required.keys() | ledger.last_replica.keys() | ledger.last_server.keys())
-    )
-    return token.encode(line for line in lines if line is not None)
+    owners = consistency.required.keys() | consistency.last_replica.keys() | consistency.last_server.keys()
+    entries = (_entry(owner, consistency) for owner in sorted(owners))
+    return token.encode(entry for entry in entries if entry is not None)
 
 
-def _line(owner: str, ledger: ConsistencyState) -> TokenEntry | None:
-    group = replication_set(owner)
-    owed = None if group.snapshot.lag_free else ledger.required_position(owner)
-    position = _read_position(owner) if type(owed) is PendingPosition else owed
-    unknown = owed is not None and position is None
-    if position is not None and group.snapshot.all_caught_up(position):
+def _entry(owner: str, consistency: ConsistencyState) -> TokenEntry | None:
+    """Return the entry about the owner; None if it would say nothing. At most one query."""
+    snapshot = replication_set(owner).snapshot
+    required = None if snapshot.lag_free else consistency.required_position(owner)
+    position = _read_position(owner) if type(required) is PendingPosition else required
+    unknown = required is not None and position is None
+    if position is not None and snapshot.all_caught_up(position):
         position = None
-    server = ledger.last_server.get(owner)
-    line = TokenEntry(
-        owner, position, unknown, ledger.last_replica.get(owner, ""), token.server_fingerprint(server) if server else ""
-    )
-    return line if position is not None or unknown or line.last_replica or server else None
+    last_replica, server = consistency.last_replica.get(owner, ""), consistency.last_server.get(owner)
+    if position is None and not (unknown or last_replica or server):
+        return None
+    return TokenEntry(owner, position, unknown, last_replica, token.server_fingerprint(server) if server else "")
 
 
 def _still_required(owner: str, position: Position) -> bool:
-    group = replication_set(owner)
-    if group.snapshot.lag_free or group.snapshot.all_caught_up(position):
+    """Return True if the client must still see the position. Positions that the owner never had are rejected."""
+    snapshot = replication_set(owner).snapshot
+    if snapshot.lag_free or snapshot.all_caught_up(position):
         return False
-    reached = group.snapshot.owner_sample.status.position if group.snapshot.owner_sample else None
-    if group.snapshot.owner_sample is None or reached is None or reached.includes(position):
+    sample = snapshot.owner_sample
+    written = sample.status.position if sample else None
+    if sample is None or written is None or written.includes(position):
         return True
-    if reached.different_system(position):
+    if written.different_system(position):
         token_rejected.send(sender=TokenEntry, reason="other_system")
         return False
-    # Another worker may know a newer position than this one's last sample. A sample begun after we saw it does not lie.
-    if group.snapshot.owner_sample.begun_at > _future_positions.since(owner, position):
+    # Another process may know a newer position than the last sample here. Only a sample that begins after the position
+    # was first seen here must include it.
+    if sample.begun_at > _future_positions.first_seen_at(owner, position):
         token_rejected.send(sender=TokenEntry, reason="future")
         return False
     return True
 
 
 def _merge(one: TokenEntry, other: TokenEntry) -> TokenEntry:
-    """Return a line that owes what either does, as a client may send both the cookie and the header."""
-    last, server = other.last_replica or one.last_replica, other.server or one.server
+    """Return an entry that requires both: a client may send a cookie and a header.
+
+    The required position becomes unknown if no single position covers both entries: for positions that cannot be
+    compared, and for reads of two replicas or servers.
+    """
+    last_replica, server = other.last_replica or one.last_replica, other.server or one.server
     if one.position is None or other.position is None:
-        both = one.position or other.position
+        position = one.position or other.position
     elif one.position.includes(other.position):
-        both = one.position
+        position = one.position
     else:
-        both = other.position if other.position.includes(one.position) else None
-    # No position bounds two that cannot be compared, and none is known that bounds what two replicas showed.
-    apart = both is None and one.position is not None
-    parted = (last, server) != (one.last_replica or other.last_replica, one.server or other.server)
-    if one.unknown or other.unknown or apart or parted:
+        position = other.position if other.position.includes(one.position) else None
+    incomparable = position is None and one.position is not None
+    two_servers = (last_replica, server) != (one.last_replica or other.last_replica, one.server or other.server)
+    if one.unknown or other.unknown or incomparable or two_servers:
         return TokenEntry(one.owner, None, unknown=True)
-    return TokenEntry(one.owner, both, last_replica=last, server=server)
+    return TokenEntry(one.owner, position, last_replica=last_replica, server=server)
 
 
 def _read_position(owner: str) -> Position | None:
-    """Return the owner's position; None when it cannot be had, or would say nothing of a transaction still open."""
+    """Return the owner's position; None without a connection, after an error, or in an open transaction. One query."""
     connection = connections[owner]
     if connection.connection is None or program_transaction_on(owner):
         return None
@@ -154,7 +163,8 @@ def _read_position(owner: str) -> Position | None:
             return dialect_for(connection.vendor, connection.connection).current_position(cursor)
     except (DatabaseError, ValueError) as error:
         logger.warning(
-            "The position of '%s' could not be asked for (%s): its reads go to it until it can.",
+            "Could not read the replication position of '%s' (%s)."
+            " This client reads the primary until the position is known.",
             owner,
             type(error).__name__,
         )

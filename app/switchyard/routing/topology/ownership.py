@@ -1,4 +1,4 @@
-"""Which alias answers for which app. Pure look-ups: what costs I/O lives in replicas.py."""
+"""The owner of each app, and the replicas of each owner, from the settings. No I/O."""
 
 from functools import cache
 from typing import Any
@@ -13,9 +13,9 @@ from switchyard.conf import conf
 
 @cache
 def owner_of_app(app_label: str) -> str:
-    """Return the alias that the app's rows are written to.
+    """Return the alias that the rows of the app are written to.
 
-    Raises ImproperlyConfigured for an app that no entry of OWNERS names.
+    Raises ImproperlyConfigured if OWNERS has no entry for the app.
     """
     owner = conf.owners.get(app_label) or conf.owners.get("*")
     if owner is None:
@@ -40,16 +40,16 @@ def migration_owner(app_label: str) -> str | None:
 
 
 def owner_of(model: type[Model]) -> str:
-    """Return the alias that the model's rows are written to; raise as `owner_of_app` does.
+    """Return the alias that the rows of the model are written to. Raises ImproperlyConfigured as `owner_of_app` does.
 
-    Not cached by model: migrations render model classes by the thousand.
+    Not cached by model: migrations render thousands of model classes.
     """
     return owner_of_app(app_of_rows(model))
 
 
 def app_of_rows(model: type[Model]) -> str:
-    """Return the app label of the model's rows: a proxy's are those of its concrete model, whatever app it is in."""
-    # The database cache asks the routers with a class of its own, which has not all that a model has.
+    """Return the label of the app that has the table of the model. A proxy uses the table of its concrete model."""
+    # Django's database cache passes a class of its own to the routers, without all attributes of a model.
     return (getattr(model._meta, "concrete_model", None) or model)._meta.app_label
 
 
@@ -61,31 +61,31 @@ def replicas_of(owner: str) -> tuple[str, ...]:
 
 @cache
 def replicated_by(alias: str) -> str | None:
-    """Return the owner that the alias is a replica of, None when it is no replica."""
+    """Return the owner of the replica; None if the alias is not a replica."""
     return next((owner for owner, replicas in conf.replicas.items() if alias in replicas), None)
 
 
 def owner_and_replicas(owner: str) -> tuple[str, ...]:
-    """Return the owner and its replicas: the aliases that hold the same rows."""
+    """Return the owner and its replicas: the aliases with the same rows."""
     return (owner, *replicas_of(owner))
 
 
 @cache
 def is_read_only(alias: str) -> bool:
-    """Tell whether the alias is an owner that refuses writes outside `allow_writes()`."""
+    """Return True if the alias is an owner that refuses writes outside `allow_writes()`."""
     return alias in conf.read_only
 
 
 @cache
 def is_primary_only(app_label: str) -> bool:
-    """Tell whether the app's rows are always read from their owner."""
+    """Return True if the rows of the app are always read from their owner."""
     return app_label in conf.primary_only
 
 
-def _forget(*, setting: str, **_kwargs: Any) -> None:
+def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting == "SWITCHYARD":
         for look_up in (owner_of_app, replicas_of, replicated_by, is_read_only, is_primary_only):
             look_up.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="switchyard.routing.topology.ownership")
+setting_changed.connect(_clear_caches, dispatch_uid="switchyard.routing.topology.ownership")

@@ -1,4 +1,7 @@
-"""Which models a table's name stands for: what lets a statement be judged by its text."""
+"""The models and apps behind the names of tables, so that the text of a statement leads to an owner.
+
+Tables are named as `switchyard.sql` names them: lower case, without schema.
+"""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,14 +16,14 @@ from django.utils.module_loading import import_string
 
 from switchyard.conf import conf
 from switchyard.routing.topology.ownership import owner_of
-from switchyard.sql.classifier import Statement
+from switchyard.sql import Statement
 
-OTHER = "other"
+OTHER = "other"  # the label of statements without a known table
 
 
 @cache
 def models_by_table() -> Mapping[str, Mapping[str, type[Model]]]:
-    """Return table (lower case, without schema) -> owner -> a model whose rows it holds there."""
+    """Return table -> owner -> a model with this table there. Two owners can have tables of the same name."""
     tables: dict[str, dict[str, type[Model]]] = {}
     for model in apps.get_models(include_auto_created=True):
         if not model._meta.proxy and has_owner(model._meta.app_label):
@@ -31,7 +34,7 @@ def models_by_table() -> Mapping[str, Mapping[str, type[Model]]]:
 
 @cache
 def cache_tables() -> frozenset[str]:
-    """Return the tables (lower case) of Django's database caches, which have no models."""
+    """Return the tables of Django's database caches, which have no models."""
     backends = [(import_string(options["BACKEND"]), options) for options in settings.CACHES.values()]
     return frozenset(
         str(options["LOCATION"]).lower() for backend, options in backends if issubclass(backend, BaseDatabaseCache)
@@ -39,28 +42,28 @@ def cache_tables() -> frozenset[str]:
 
 
 def has_owner(app_label: str) -> bool:
-    """Tell whether OWNERS names the app."""
+    """Return True if OWNERS has an entry for the app."""
     return app_label in conf.owners or "*" in conf.owners
 
 
 def app_of(statement: Statement) -> str:
-    """Return the label of the app that owns the statement's first known table, else `other`."""
+    """Return the label of the app with the first known table of the statement; `other` if no table is known."""
     tables = models_by_table()
     known = (tables[table] for table in statement.tables if table in tables)
     return next((model._meta.app_label for models in known for model in models.values()), OTHER)
 
 
 def app_labels() -> tuple[str, ...]:
-    """Return all that `app_of` can return: the owned apps that have tables, and `other`."""
+    """Return all possible results of `app_of()`: the labels of the apps with tables, and `other`."""
     labels = {model._meta.app_label for models in models_by_table().values() for model in models.values()}
     return (*sorted(labels), OTHER)
 
 
-def _forget(*, setting: str, **_kwargs: Any) -> None:
+def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "INSTALLED_APPS"}:
         models_by_table.cache_clear()
     if setting == "CACHES":
         cache_tables.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="switchyard.routing.topology.tables")
+setting_changed.connect(_clear_caches, dispatch_uid="switchyard.routing.topology.tables")

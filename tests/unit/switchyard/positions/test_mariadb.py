@@ -1,4 +1,4 @@
-"""The last sequence number of each replication domain."""
+"""Positions of MariaDB: the last sequence number of each replication domain."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ positions = domains.map(lambda found: MariaDBGtid(tuple((domain, *last) for doma
 
 
 class Cursor:
-    """Answers the one question."""
+    """A cursor that answers the status query with this row."""
 
     def __init__(self, *row: object) -> None:
         self.row = row
@@ -25,18 +25,18 @@ class Cursor:
 
 
 @given(positions)
-def test_gtids__as_text(position: MariaDBGtid) -> None:
-    """They come back from their text as they were."""
+def test_serialize__any_position(position: MariaDBGtid) -> None:
+    """The text of a position parses to the same position."""
     assert parse(serialize(position)) == position
 
 
-def test_parse__in_any_order() -> None:
-    """The order of the domains says nothing."""
+def test_parse__any_order() -> None:
+    """The order of the domains in the text does not matter."""
     assert MariaDBGtid.parse("1-101-5,0-100-7") == MariaDBGtid.parse("0-100-7,1-101-5")
 
 
 def test_parse__a_domain_twice() -> None:
-    """The higher number holds, whichever server wrote it and wherever it stands."""
+    """The higher sequence number counts, whichever server wrote it and in any order."""
     assert (
         MariaDBGtid.parse("0-2-9,0-1-10,1-1-5")
         == MariaDBGtid.parse("0-1-10,1-1-5")
@@ -45,8 +45,8 @@ def test_parse__a_domain_twice() -> None:
 
 
 @given(positions, positions, positions)
-def test_covers__is_an_order_of_sequences(one: MariaDBGtid, other: MariaDBGtid, third: MariaDBGtid) -> None:
-    """A position covers itself; what covers each other has the same sequences; what covers reaches on."""
+def test_includes__is_a_partial_order(one: MariaDBGtid, other: MariaDBGtid, third: MariaDBGtid) -> None:
+    """A position includes itself; two that include each other have equal numbers; inclusion is transitive."""
     sequences = [{domain: last for domain, _, last in each.domains} for each in (one, other)]
 
     assert one.includes(one)
@@ -54,20 +54,20 @@ def test_covers__is_an_order_of_sequences(one: MariaDBGtid, other: MariaDBGtid, 
     assert not (one.includes(other) and other.includes(third)) or one.includes(third)
 
 
-def test_covers__a_domain_that_is_missing() -> None:
-    """What was written in a domain that the other knows nothing of is not there."""
+def test_includes__missing_domain() -> None:
+    """A position does not include writes in a domain that it does not have."""
     assert not MariaDBGtid.parse("0-1-9").includes(MariaDBGtid.parse("0-1-9,1-1-1"))
     assert MariaDBGtid.parse("0-1-9,1-1-1").includes(MariaDBGtid.parse("0-1-9"))
 
 
-def test_foreign_to__no_domain_in_common() -> None:
-    """Servers that share a domain can meet, others cannot."""
+def test_different_system__no_common_domain() -> None:
+    """Positions without a common domain belong to different systems."""
     assert MariaDBGtid.parse("0-1-9").different_system(MariaDBGtid.parse("1-1-9"))
     assert not MariaDBGtid.parse("0-1-9").different_system(MariaDBGtid.parse("0-2-1,1-1-9"))
 
 
-def test_ask__owner_and_replica() -> None:
-    """An owner is at what it has, a replica at what it replayed, whatever it wrote itself."""
+def test_status__owner_and_replica() -> None:
+    """The position of an owner is all that it has; of a replica all that it replayed, without its own writes."""
     owner = status(Cursor("a/3306/1", 0, "0-2-3", "0-1-9,0-2-3"))
     replica = status(Cursor("b/3306/2", 1, "0-1-8", "0-2-9,0-1-8"))
 
@@ -76,18 +76,18 @@ def test_ask__owner_and_replica() -> None:
 
 
 @pytest.mark.parametrize("read_only", ["ON", "NO_LOCK", "NO_LOCK_NO_ADMIN"])
-def test_ask__read_only_as_a_word(read_only: str) -> None:
-    """Since 12.0 it is a word, and every one but OFF means that the server takes no writes."""
+def test_status__read_only_as_a_word(read_only: str) -> None:
+    """Since MariaDB 12.0 read_only is a word: a server with any word but OFF takes no writes."""
     assert status(Cursor("b/3306/2", read_only, "0-1-8", "0-1-8")).is_standby
     assert status(Cursor("a/3306/1", "OFF", "", "0-1-8")).writable
 
 
-def test_written__turned_read_only_meanwhile() -> None:
-    """What was written before is there, though the server counts as a replica by now."""
+def test_current_position__read_only_since_the_write() -> None:
+    """The position includes the earlier writes, though the server counts as a replica now."""
     assert current_position(Cursor("a/3306/1", 1, "0-2-3", "0-1-9,0-2-3")) == MariaDBGtid.parse("0-1-9")
 
 
-def test_written__without_a_log() -> None:
-    """There is no position, and the error says what to set."""
+def test_current_position__without_binary_log() -> None:
+    """The server has no position, and the error says which option to set."""
     with pytest.raises(ValueError, match="log_bin"):
         current_position(Cursor("a/3306/1", 0, "0-1-8", ""))

@@ -1,4 +1,4 @@
-"""Sets of GTIDs, against sets of Python's."""
+"""Positions of MySQL: sets of GTIDs, compared with Python's sets."""
 
 from itertools import groupby
 
@@ -18,7 +18,7 @@ models = st.frozensets(st.tuples(sources, st.integers(1, 12)), min_size=1)
 
 
 def notation(model: Model) -> str:
-    """Return the set as MySQL writes it: one entry for a UUID, its tags behind it, a number alone where it is one."""
+    """Return the set in MySQL's notation: one entry for each UUID, with its tags, intervals and single numbers."""
     entries: dict[str, list[str]] = {}
     for source, members in groupby(sorted(model), key=lambda member: member[0]):
         uuid, _, tag = source.partition(":")
@@ -32,7 +32,7 @@ def notation(model: Model) -> str:
 
 
 class Cursor:
-    """Answers the one question."""
+    """A cursor that answers the status query with this row."""
 
     def __init__(self, *row: object) -> None:
         self.row = row
@@ -45,45 +45,45 @@ class Cursor:
 
 
 @given(models)
-def test_gtid_set__as_text(model: Model) -> None:
-    """It comes back from its text as it was."""
+def test_serialize__any_position(model: Model) -> None:
+    """The text of a position parses to the same position."""
     position = MySQLGtidSet.parse(notation(model))
 
     assert parse(serialize(position)) == position
 
 
 @given(models, models)
-def test_covers__as_sets_do(one: Model, other: Model) -> None:
-    """A set covers another when it has all of its members, gaps and tags included."""
+def test_includes__like_sets(one: Model, other: Model) -> None:
+    """A position includes another one if it has all of its transactions, with gaps and tags."""
     assert MySQLGtidSet.parse(notation(one)).includes(MySQLGtidSet.parse(notation(other))) == (one >= other)
 
 
 @given(models, st.data())
-def test_covers__a_part(model: Model, data: st.DataObject) -> None:
-    """A set covers each of its parts."""
+def test_includes__subset(model: Model, data: st.DataObject) -> None:
+    """A position includes each of its subsets."""
     part = data.draw(st.frozensets(st.sampled_from(sorted(model)), min_size=1))
 
     assert MySQLGtidSet.parse(notation(model)).includes(MySQLGtidSet.parse(notation(part)))
 
 
 @given(models, models)
-def test_covers__each_other(one: Model, other: Model) -> None:
-    """Equal sets are equal positions, whatever the order of what was read."""
+def test_includes__each_other(one: Model, other: Model) -> None:
+    """Equal sets are equal positions, in any order of the text."""
     first, second = MySQLGtidSet.parse(notation(one)), MySQLGtidSet.parse(notation(other))
 
     assert (first.includes(second) and second.includes(first)) == (first == second) == (one == other)
 
 
 @given(models, models)
-def test_foreign_to__no_source_in_common(one: Model, other: Model) -> None:
-    """Two sets are foreign when no server wrote in both."""
+def test_different_system__no_common_source(one: Model, other: Model) -> None:
+    """Positions without a common source belong to different systems."""
     common = {source for source, _ in one} & {source for source, _ in other}
 
     assert MySQLGtidSet.parse(notation(one)).different_system(MySQLGtidSet.parse(notation(other))) == (not common)
 
 
 def test_parse__tags_of_one_server() -> None:
-    """What stands behind a tag is that tag's, up to the next one."""
+    """The intervals after a tag belong to this tag, up to the next tag."""
     assert MySQLGtidSet.parse(f"{ONE.upper()}:1-3:7:nightly:2-4").sources == (
         (ONE, ((1, 3), (7, 7))),
         (f"{ONE}:nightly", ((2, 4),)),
@@ -91,29 +91,29 @@ def test_parse__tags_of_one_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("read_only", "super_read_only", "follows"), [(0, 0, False), (1, 0, True), (1, 1, True), (0, 1, True)]
+    ("read_only", "super_read_only", "is_standby"), [(0, 0, False), (1, 0, True), (1, 1, True), (0, 1, True)]
 )
-def test_ask__a_fenced_server(*, read_only: int, super_read_only: int, follows: bool) -> None:
-    """A server that is read-only follows; one that takes writes does not."""
-    answer = status(Cursor(ONE, read_only, super_read_only, f"{ONE}:1-5"))
+def test_status__read_only(*, read_only: int, super_read_only: int, is_standby: bool) -> None:
+    """A read-only server counts as a standby; a server that takes writes does not."""
+    found = status(Cursor(ONE, read_only, super_read_only, f"{ONE}:1-5"))
 
-    assert (answer.server_id, answer.is_standby, answer.writable) == (ONE, follows, not follows)
+    assert (found.server_id, found.is_standby, found.writable) == (ONE, is_standby, not is_standby)
 
 
-def test_written__what_came_from_a_predecessor() -> None:
-    """After a change of roles the server shows rows that others wrote: they are part of its position."""
+def test_current_position__after_a_promotion() -> None:
+    """The position of a promoted server includes the rows that other servers wrote."""
     position = current_position(Cursor(ONE, 0, 0, f"{ONE}:1-5,\n{OTHER}:1-70"))
 
     assert position == MySQLGtidSet.parse(f"{ONE}:1-5,{OTHER}:1-70")
     assert not MySQLGtidSet.parse(f"{ONE}:1-5,{OTHER}:1-69").includes(position)
 
 
-def test_written__without_gtids() -> None:
-    """There is no position, and the error says what to set."""
+def test_current_position__without_gtids() -> None:
+    """The server has no position, and the error says which option to set."""
     with pytest.raises(ValueError, match="gtid_mode=ON"):
         current_position(Cursor(ONE, 0, 0, ""))
 
 
-def test_ask__without_gtids() -> None:
-    """The server answers all the same, without a position."""
+def test_status__without_gtids() -> None:
+    """The status has no position."""
     assert status(Cursor(ONE, 0, 0, "")).position is None

@@ -1,11 +1,11 @@
-"""Log sequence numbers: compared on the timeline of one system, and taken as they are but for two cases."""
+"""Positions of PostgreSQL: LSNs on a timeline of one system."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from switchyard.positions import parse, serialize
 from switchyard.positions.mysql import MySQLGtidSet
-from switchyard.positions.postgresql import Lsn, reached
+from switchyard.positions.postgresql import Lsn, replayable_lsn
 
 KIB = 1024
 PAGES = [2**power * KIB for power in range(7)]
@@ -20,33 +20,33 @@ lsns = st.builds(
 
 
 @given(lsns)
-def test_lsn__as_text(position: Lsn) -> None:
-    """It comes back from its text as it was."""
+def test_serialize__any_position(position: Lsn) -> None:
+    """The text of a position parses to the same position."""
     assert parse(serialize(position)) == position
 
 
-def test_lsn__notation() -> None:
-    """The place is written as the server writes it."""
+def test_text__notation() -> None:
+    """The LSN has the notation of the server."""
     assert Lsn("73", 2, (0x16 << 32) + 0xB374D848).text() == "73/2/16/B374D848"
 
 
 @given(lsns, lsns, lsns)
-def test_covers__is_a_partial_order(one: Lsn, other: Lsn, third: Lsn) -> None:
-    """A position covers itself; what covers each other is equal; what covers reaches on."""
+def test_includes__is_a_partial_order(one: Lsn, other: Lsn, third: Lsn) -> None:
+    """A position includes itself; two that include each other are equal; inclusion is transitive."""
     assert one.includes(one)
     assert not (one.includes(other) and other.includes(one)) or one == other
     assert not (one.includes(other) and other.includes(third)) or one.includes(third)
 
 
 @given(lsns, lsns)
-def test_covers__another_system(one: Lsn, other: Lsn) -> None:
-    """Two systems never meet, however far each has come."""
+def test_includes__other_system(one: Lsn, other: Lsn) -> None:
+    """A position never includes a position of another system."""
     assert one.different_system(other) == (one.system != other.system)
     assert not (one.different_system(other) and one.includes(other))
 
 
-def test_covers__another_vendor() -> None:
-    """A position of another vendor is foreign, and covered by none."""
+def test_includes__other_vendor() -> None:
+    """A position of another vendor belongs to another system, and is never included."""
     gtids = MySQLGtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5")
     position = Lsn("73", 1, 5)
 
@@ -55,8 +55,8 @@ def test_covers__another_vendor() -> None:
     assert position.bytes_behind(gtids) is None
 
 
-def test_superseded__an_older_timeline() -> None:
-    """A server on an older timeline of the same system was superseded, however far it wrote on."""
+def test_superseded_by__newer_timeline() -> None:
+    """A server on an older timeline of the same system is superseded, even if its LSN is higher."""
     old, new = Lsn("73", 1, 900), Lsn("73", 2, 500)
 
     assert old.superseded_by(new)
@@ -66,8 +66,8 @@ def test_superseded__an_older_timeline() -> None:
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**40))
-def test_distance__bytes_behind(one: int, other: int) -> None:
-    """It is the log in between, and never negative."""
+def test_bytes_behind__any_lsns(one: int, other: int) -> None:
+    """The result is the log between the positions, and never negative."""
     assert Lsn("73", 1, one).bytes_behind(Lsn("73", 1, other)) == max(other - one, 0)
 
 
@@ -77,21 +77,21 @@ def test_distance__bytes_behind(one: int, other: int) -> None:
     number=st.integers(1, 2**30),
     behind=st.one_of(st.integers(0, 64), st.integers(0, 64 * KIB)),
 )
-def test_reached__only_behind_a_header(page: int, segment: int, number: int, behind: int) -> None:
-    """Right behind a page's or a segment's header it is the page's start; every other place is as it is."""
+def test_replayable_lsn__after_a_header(page: int, segment: int, number: int, behind: int) -> None:
+    """An LSN right after the header of a page or segment becomes the start of the page; other LSNs do not change."""
     lsn = number * page + behind
-    moved = reached(lsn, page, segment)
+    found = replayable_lsn(lsn, page, segment)
 
     if lsn % segment == 40:
-        assert moved == lsn - 40
+        assert found == lsn - 40
     elif lsn % page == 24:
-        assert moved == lsn - 24
+        assert found == lsn - 24
     else:
-        assert moved == lsn
+        assert found == lsn
 
 
 @given(page=st.sampled_from(PAGES), segment=st.sampled_from(SEGMENTS), number=st.integers(1, 2**20))
-def test_reached__the_two_headers(page: int, segment: int, number: int) -> None:
-    """Behind the header of a segment, and behind that of a page inside one, nothing is waited for."""
-    assert reached(number * segment + 40, page, segment) == number * segment
-    assert reached(number * segment + page + 24, page, segment) == number * segment + page
+def test_replayable_lsn__both_headers(page: int, segment: int, number: int) -> None:
+    """The header of a segment, and the header of a page inside a segment, need no replay."""
+    assert replayable_lsn(number * segment + 40, page, segment) == number * segment
+    assert replayable_lsn(number * segment + page + 24, page, segment) == number * segment + page

@@ -20,7 +20,7 @@ def values_of(message: str) -> dict[str, str]:
 def all_messages() -> list[str]:
     """Return the text of every refusal with all its values."""
     refusals = [error(**values_of(error.message)) for error in RoutingError.__subclasses__()]
-    away = [OwnerUnavailableError(alias="ALIAS", refusal=refusal) for refusal in OwnerUnavailableError.WHY]
+    away = [OwnerUnavailableError(alias="ALIAS", reason=reason) for reason in OwnerUnavailableError.WHY]
     return [str(error) for error in (*refusals, *away)]
 
 

@@ -1,4 +1,4 @@
-"""What classify() says of a text, and that it says it of every spelling of that text."""
+"""The classification of known texts, in every spelling, and of any text."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchyard.sql.classifier import Statement, classify
+from switchyard.sql import Statement, classifier, classify
 from switchyard.sql.keywords import VERBS
 
 VENDORS = ("postgresql", "mysql", "sqlite")
@@ -159,7 +159,7 @@ TEXTS = [
 
 
 def changes(vendor: str, operation: str, locks: bool) -> bool:
-    """Say whether a text that calls nothing unknown may write: PostgreSQL logs locks under a transaction's id."""
+    """Return whether a text without unknown calls may write: PostgreSQL logs locks with a transaction id."""
     return operation in {"write", "ddl"} or (locks and vendor == "postgresql")
 
 
@@ -172,15 +172,15 @@ PIECES = [*VERBS, "(", ")", "'", '"', "`", ";", ",", ".", "$", "=", "#", "[", "]
 
 
 @pytest.mark.parametrize(("vendor", "sql", "expected"), CASES)
-def test_classify__a_known_text(vendor: str, sql: str, expected: Statement) -> None:
-    """Each text has the class, the tables and the lock that the table says."""
+def test_classify__known_text(vendor: str, sql: str, expected: Statement) -> None:
+    """Each text has the operation, the tables and the locks of its line in the table."""
     assert classify(sql, vendor) == expected
 
 
 @given(sql=st.text() | st.lists(st.sampled_from(PIECES)).map(" ".join))
 @pytest.mark.parametrize("vendor", [*VENDORS, "oracle"])
 def test_classify__any_text(vendor: str, sql: str) -> None:
-    """Every text has a class, however broken it is."""
+    """Every text has an operation, also a broken text."""
     statement = classify(sql, vendor)
 
     assert isinstance(statement, Statement)
@@ -192,17 +192,17 @@ NOISE = {
     "mysql": [" ", "\n\t", "/* ' DELETE FROM z; */", "-- it's; DROP TABLE z\n", '# " FOR UPDATE\n'],
     "sqlite": [" ", "\n\t", "/* ' DELETE FROM z; */", "-- it's; DROP TABLE z\n"],
 }
-# Texts without literals, comments and operators of their own: they can be cut at every blank.
+# Texts without literals, comments and operators: each blank can be replaced by other blanks and comments.
 PLAIN = [case for case in CASES if not re.search(r"['\"$#`@!]|--|/\*", case[1])]
 
 
 @settings(max_examples=500)
 @given(case=st.sampled_from(PLAIN), data=st.data())
 def test_classify__comments_blanks_and_case(case: tuple[str, str, Statement], data: st.DataObject) -> None:
-    """Comments, blanks and letters' case between words change nothing."""
+    """Comments and blanks between words, and the case of letters, change nothing."""
     vendor, sql, expected = case
     noise = st.lists(st.sampled_from(NOISE[vendor]), min_size=1, max_size=2).map(" ".join)
-    # A parameter is no word: its case means something to the driver.
+    # A parameter is no word: the driver reads its case.
     words = [data.draw(st.sampled_from([word, word.swapcase()] if "%" not in word else [word])) for word in sql.split()]
     spelled = data.draw(noise) + "".join(word + data.draw(noise) for word in words)
 
@@ -219,7 +219,7 @@ LITERALS = {
 @given(data=st.data(), inside=st.text(st.sampled_from("abc; ()-/*#DELETE INTO\n")))
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_classify__text_inside_literals(vendor: str, data: st.DataObject, inside: str) -> None:
-    """What a literal holds changes nothing."""
+    """The text inside a literal changes nothing."""
     literal = data.draw(st.sampled_from(LITERALS[vendor])).format(inside)
     statement = classify(f"SELECT {literal}, x FROM a WHERE y = {literal}", vendor)
 
@@ -227,11 +227,11 @@ def test_classify__text_inside_literals(vendor: str, data: st.DataObject, inside
 
 
 @pytest.mark.parametrize("row", ["(%s, %s, %s)", "(1, 'it''s', NULL)"])
-def test_classify__a_bulk_insert_of_a_megabyte(row: str) -> None:
-    """What follows a hundred thousand values is still seen, and the text is not kept."""
-    before = classify.__globals__["_remembered"].cache_info().currsize
+def test_classify__bulk_insert_of_a_megabyte(row: str) -> None:
+    """A statement after a hundred thousand values is found, and the text is not cached."""
+    before = classifier._classify_cached.cache_info().currsize
     sql = f"INSERT INTO a VALUES {', '.join([row] * 80_000)}; DROP TABLE b"
     statement = classify(sql, "mysql")
 
     assert statement == Statement("ddl", ("a", "b"), locks=False, changes=True)
-    assert classify.__globals__["_remembered"].cache_info().currsize == before
+    assert classifier._classify_cached.cache_info().currsize == before

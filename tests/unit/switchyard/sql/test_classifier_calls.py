@@ -1,4 +1,4 @@
-"""Which functions of a text classify() does not know to be harmless, in every spelling of a call."""
+"""The functions of a text that are not known to be read-only, in every spelling of a call."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchyard.sql.classifier import classify
+from switchyard.sql import classify
 
 PG, MY, LITE = ["postgresql"], ["mysql"], ["sqlite"]
 ANY = [*PG, *MY, *LITE]
@@ -70,8 +70,8 @@ TEXTS = [
 @pytest.mark.parametrize(
     ("vendor", "sql", "calls"), [(vendor, sql, calls) for vendors, sql, calls in TEXTS for vendor in vendors]
 )
-def test_classify__the_calls_of_a_text(vendor: str, sql: str, calls: str) -> None:
-    """Each text calls the functions that the table says, in order, and whether it writes is up to them."""
+def test_classify__calls(vendor: str, sql: str, calls: str) -> None:
+    """Each text calls the functions of its line in the table, in order; they decide whether the server may write."""
     statement = classify(sql, vendor)
 
     assert statement.calls == tuple(calls.split(" ") if calls else ())
@@ -81,12 +81,12 @@ def test_classify__the_calls_of_a_text(vendor: str, sql: str, calls: str) -> Non
 
 @pytest.mark.parametrize("sql", ["SELECT 1 /*!50000 , 2 */", "SELECT 1 /*M!100000 , 2 */"])
 def test_classify__comments_that_mysql_executes(sql: str) -> None:
-    """What they do depends on the server, so such a text may write."""
+    """Their effect depends on the server, so such a text may write."""
     assert classify(sql, "mysql").changes
     assert classify(sql, "postgresql").changes is False
 
 
-# Between two of these a call is a call, whatever stands before it.
+# A call between two of these expressions is found.
 EXPRESSIONS = [
     "x",
     "(1)",
@@ -110,7 +110,7 @@ BLANKS = [" ", "\n", "/* ( ' */", "-- ' (\n", "\t"]
 )
 @pytest.mark.parametrize("vendor", ANY)
 def test_classify__a_call_anywhere(vendor: str, data: st.DataObject, before: list[str], after: list[str]) -> None:
-    """A function that is not known is seen wherever it is called."""
+    """The call of an unknown function is found in every place."""
     blank = st.sampled_from(BLANKS)
     listed = f",{data.draw(blank)}".join([*before, f"tidy{data.draw(blank)}(1)", *after])
     sql = data.draw(
@@ -150,7 +150,7 @@ def seconds(sql: str, vendor: str) -> float:
 @pytest.mark.parametrize("piece", PATHOLOGICAL)
 @pytest.mark.parametrize("vendor", ANY)
 def test_classify__time_of_a_long_text(vendor: str, piece: str) -> None:
-    """Eight times the text takes far less than 64 times the time."""
+    """A text of eight times the length takes far less than 64 times the time."""
     short, long = (seconds("SELECT " + piece * (length // len(piece)), vendor) for length in (5_000, 40_000))
 
     assert long < 24 * short + 0.02

@@ -159,7 +159,7 @@ def test_port__in_use(serve: Serve) -> None:
     assert process.returncode == 1
     assert errors == (
         f"Cannot serve metrics on port {port} of 127.0.0.1: Address already in use."
-        " Stop what listens there, or choose another with --port.\n"
+        " Stop the process that listens there, or choose another port with --port.\n"
     )
 
 

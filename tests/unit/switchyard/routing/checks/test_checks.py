@@ -84,7 +84,7 @@ def printed() -> list[Printed]:
     return [Printed(*found) for found in PRINTED.findall(said.getvalue())]
 
 
-# id, SWITCHYARD, DATABASE_ROUTERS, what message and hint say
+# id, SWITCHYARD, DATABASE_ROUTERS, parts of message and hint
 WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E001", {"OWNERS": {"accounts": "default"}}, [APP], "'legacy' has models and no owner", "Add 'legacy': '<alias>'"),
     ("E002", {"OWNERS": {**OWNERS, "legacy": "lgacy"}}, [APP], "'legacy' to 'lgacy'", f"one of: {ALIASES}"),

@@ -1,6 +1,7 @@
 """The mixin of every connection, and connections that cannot be opened, on SQLite files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support.connected import connected
 from tests.support.published import published
 
 from config.databases import topology
+from switchyard.routing.connection_state import program_transaction_on
 from switchyard.routing.connections import failover
 from switchyard.routing.connections.failover import retry_elsewhere
 from switchyard.routing.connections.guard import guard_statement
@@ -147,6 +149,17 @@ def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.Monk
         run("default", "DELETE FROM place")
 
 
+@contextmanager
+def without_autocommit(alias: str) -> Iterator[None]:
+    """Begin a transaction with the next statement, without `atomic()`."""
+    transaction.set_autocommit(False, using=alias)
+    try:
+        yield
+    finally:
+        transaction.rollback(using=alias)
+        transaction.set_autocommit(True, using=alias)
+
+
 def test_owner__known_to_be_down_with_an_open_connection(
     files: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +174,17 @@ def test_owner__known_to_be_down_with_an_open_connection(
     assert not connection.in_atomic_block
     with transaction.atomic("default"):
         assert run("default", "SELECT name FROM place") == [("default",)]
+
+
+@pytest.mark.parametrize("begin", [lambda: transaction.atomic("default"), lambda: without_autocommit("default")])
+def test_transaction__on_a_closed_connection(begin: Callable[[], Any], files: dict[str, Any]) -> None:
+    """A transaction that opens its connection is known as long as it is open."""
+    connections["default"].close()
+    with begin():
+        inside = program_transaction_on("default")
+
+    assert inside is connections["default"]
+    assert program_transaction_on("default") is None
 
 
 def test_cursor__server_that_may_be_stale(

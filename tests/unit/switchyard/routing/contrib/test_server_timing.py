@@ -25,7 +25,7 @@ ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["
 
 @pytest.fixture(autouse=True)
 def own_counter() -> Iterator[None]:
-    """Give each test a decision counter of its own."""
+    """Give each test a decision counter of its own, and stop timing the queries of later tests."""
     with recorded():
         yield
     connection_created.disconnect(dispatch_uid="switchyard.routing.contrib.server_timing")

@@ -62,7 +62,8 @@ def fails() -> None:
 
 def make_task(function: Any, **options: Any) -> Any:
     """Make a task for the current backend, as `@task` does."""
-    return task_backends["default"].task_class(func=function, **options)
+    defaults = {"priority": 0, "backend": "default", "queue_name": "default", "run_after": None}  # Django 6.1 has them
+    return task_backends["default"].task_class(func=function, **{**defaults, **options})
 
 
 @pytest.fixture

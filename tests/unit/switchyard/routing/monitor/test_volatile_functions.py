@@ -1,4 +1,4 @@
-"""What may_write() takes for a write when a text calls functions of somebody's own."""
+"""Statements that may write because of the functions that they call."""
 
 import pytest
 from django.db import connections
@@ -7,12 +7,12 @@ from tests.support.orm_reads import texts_of
 
 from switchyard.routing.monitor import volatile_functions
 from switchyard.routing.monitor.volatile_functions import cache_read_only_functions, may_write
-from switchyard.sql.classifier import classify
+from switchyard.sql import classify
 
 
 @pytest.fixture(autouse=True)
-def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no server have told anything."""
+def no_functions_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test without read-only functions from a server."""
     monkeypatch.setattr(volatile_functions, "_loaded", {})
 
 
@@ -31,12 +31,12 @@ def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_may_write__without_a_server(sql: str, vendor: str, expected: bool) -> None:
-    """What the text itself says is believed, and an unknown function may write."""
+    """The text alone decides, and an unknown function may write."""
     assert may_write(classify(sql, vendor), "default") is expected
 
 
-def test_may_write__what_the_server_calls_harmless() -> None:
-    """It holds for that alias alone, and for a text all of whose functions it names."""
+def test_may_write__read_only_functions_of_the_server() -> None:
+    """They count for this alias alone, and every function of the text must be read-only."""
     cache_read_only_functions("default", {"tidy"})
 
     assert not may_write(classify("SELECT tidy(1)", "postgresql"), "default")
@@ -45,16 +45,16 @@ def test_may_write__what_the_server_calls_harmless() -> None:
     assert may_write(classify("SELECT tidy(1), nextval('x')", "postgresql"), "default")
 
 
-def test_may_write__loaded_anew() -> None:
-    """A function that the server names no more is not harmless any more."""
+def test_may_write__loaded_again() -> None:
+    """A function that the server no longer names may write again."""
     cache_read_only_functions("default", {"tidy"})
     cache_read_only_functions("default", {"mop"})
 
     assert may_write(classify("SELECT tidy(1)", "postgresql"), "default")
 
 
-def test_may_write__the_setting(settings: Settings) -> None:
-    """Functions that the setting names are harmless everywhere, in any case."""
+def test_may_write__setting(settings: Settings) -> None:
+    """The functions of READ_ONLY_FUNCTIONS are read-only on every alias, in upper and lower case."""
     settings.SWITCHYARD = {**settings.SWITCHYARD, "READ_ONLY_FUNCTIONS": ["Tidy"]}
 
     assert not may_write(classify("SELECT TIDY(1)", "mysql"), "legacy")
@@ -63,7 +63,7 @@ def test_may_write__the_setting(settings: Settings) -> None:
 
 @pytest.mark.django_db(databases=["default"])
 def test_may_write__reads_of_the_orm_on_sqlite() -> None:
-    """None of them calls what is not known to be harmless."""
+    """None of these reads calls a function that is not known to be read-only."""
     for sql in texts_of(connections["default"]):
         statement = classify(sql, "sqlite")
 

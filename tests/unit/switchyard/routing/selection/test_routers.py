@@ -1,4 +1,4 @@
-"""The router matrix: app x operation x state -> alias, through Django's own ConnectionRouter and without a database."""
+"""The routers: the alias for each app, operation and state, by Django's ConnectionRouter and without a database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,16 +13,16 @@ from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models import Model
-from django.db.transaction import Atomic
 from django.db.utils import ConnectionRouter
 from django.test import override_settings
+from tests.support.published import published
+from tests.support.transactions import transaction
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from reporting.models import AnalyticsReport
 from switchyard.routing import AppRouter, PrimaryReplicaRouter, use_primary, use_replica
-from switchyard.routing.connection_state import transaction_begins, transaction_ended
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
 from switchyard.routing.session.context import activate
@@ -35,66 +35,56 @@ REPLICA_ALONE, APP_ALONE = STACKED[:1], STACKED[1:]
 
 
 def loaded(model: type[Model], alias: str | None) -> Model:
-    """Return an instance as Django makes it of a row that it read from the alias."""
+    """Return an instance as Django makes it from a row that it read from the alias; None for an unsaved instance."""
     instance = model(pk=1)
     instance._state.db = alias
     instance._state.adding = alias is None
     return instance
 
 
-@contextmanager
-def unfit() -> Iterator[None]:
-    """Judge the replica unfit."""
-    group = replication_set("default")
-    before = group.snapshot.replicas
-    group.replace_snapshot(each._replace(unfit_reason="down") if each.alias == "replica" else each for each in before)
-    try:
-        yield
-    finally:
-        group.replace_snapshot(before)
+def unfit() -> AbstractContextManager[Any]:
+    """Make `replica` unfit."""
+    replicas = replication_set("default").snapshot.replicas
+    return published(
+        replicas=[each._replace(unfit_reason="down") if each.alias == "replica" else each for each in replicas]
+    )
 
 
-def block(alias: str, *, from_testcase: bool) -> State:
-    """Return a state as `atomic(alias)` makes it, without its BEGIN."""
-
-    @contextmanager
-    def opened() -> Iterator[None]:
-        connection, atomic = connections[alias], Atomic(alias, savepoint=True, durable=False)
-        atomic._from_testcase = from_testcase
-        connection.in_atomic_block, connection.atomic_blocks = True, [atomic]
-        transaction_begins(connection)
-        try:
-            yield
-        finally:
-            connection.in_atomic_block, connection.atomic_blocks = False, []
-            transaction_ended(connection)
-
-    return opened
+def in_atomic() -> AbstractContextManager[Any]:
+    """Open a transaction on `default`."""
+    return transaction("own")
 
 
-def unsafe() -> AbstractContextManager[Any]:
-    """Return the state of a request that may write by what it reads."""
+def in_atomic_of_analytics() -> AbstractContextManager[Any]:
+    """Open a transaction on `analytics`."""
+    return transaction("own", "analytics")
+
+
+def in_testcase() -> AbstractContextManager[Any]:
+    """Open the transaction of a TestCase on `default`."""
+    return transaction("testcase")
+
+
+def unsafe_request() -> AbstractContextManager[Any]:
+    """Begin a request that may write by what it reads."""
     return activate(context.request_context(unsafe_method=True))
 
 
 def request() -> AbstractContextManager[Any]:
-    """Return the state of a request that only reads."""
+    """Begin a request that only reads."""
     return activate(context.request_context())
 
 
 @contextmanager
-def report_in_atomic() -> Iterator[None]:
-    """Read for a report inside a transaction."""
+def use_replica_in_atomic() -> Iterator[None]:
+    """Prefer a replica inside a transaction."""
     with in_atomic(), use_replica():
         yield
 
 
 usual: State = nullcontext
-in_atomic = block("default", from_testcase=False)
-in_atomic_elsewhere = block("analytics", from_testcase=False)
-in_testcase = block("default", from_testcase=True)
 
-# routers, model, alias that the hinted instance was loaded from ("-": no hint), state, read, write
+# routers, model, alias from which the hinted instance was loaded ("-": no hint), state, alias of reads, of writes
 MATRIX: list[tuple[tuple[str, ...], type[Model], str | None, State, str, str]] = [
     (STACKED, User, "-", usual, "replica", "default"),
     (STACKED, AnalyticsEvent, "-", usual, "analytics", "analytics"),
@@ -102,23 +92,23 @@ MATRIX: list[tuple[tuple[str, ...], type[Model], str | None, State, str, str]] =
     (STACKED, Customer, "-", usual, "legacy", "legacy"),
     (STACKED, Session, "-", usual, "default", "default"),
     (STACKED, ContentType, "-", usual, "default", "default"),
-    # A transaction on the model's owner, not on another, and not a TestCase's.
+    # A transaction counts on the owner of the model, not on another owner, and not if a TestCase opened it.
     (STACKED, User, "-", in_atomic, "default", "default"),
-    (STACKED, User, "-", in_atomic_elsewhere, "replica", "default"),
+    (STACKED, User, "-", in_atomic_of_analytics, "replica", "default"),
     (STACKED, User, "-", in_testcase, "replica", "default"),
     (STACKED, User, "replica", in_atomic, "default", "default"),
     (STACKED, AnalyticsEvent, "-", in_atomic, "analytics", "analytics"),
     (STACKED, User, "-", use_primary, "default", "default"),
     (STACKED, AnalyticsEvent, "-", use_primary, "analytics", "analytics"),
     (STACKED, User, "-", use_replica, "replica", "default"),
-    (STACKED, User, "-", report_in_atomic, "replica", "default"),
+    (STACKED, User, "-", use_replica_in_atomic, "replica", "default"),
     (STACKED, User, "default", use_replica, "replica", "default"),
     (STACKED, Session, "-", use_replica, "default", "default"),
     (STACKED, Customer, "-", use_replica, "legacy", "legacy"),
     (STACKED, User, "-", request, "replica", "default"),
-    (STACKED, User, "-", unsafe, "default", "default"),
-    (STACKED, AnalyticsEvent, "-", unsafe, "analytics", "analytics"),
-    # The instance's alias counts only where it is the target's owner; a write never follows it.
+    (STACKED, User, "-", unsafe_request, "default", "default"),
+    (STACKED, AnalyticsEvent, "-", unsafe_request, "analytics", "analytics"),
+    # Reads go to the alias of the instance only if this alias is the owner of the model; writes go to the owner.
     (STACKED, User, "default", usual, "default", "default"),
     (STACKED, User, "replica", usual, "replica", "default"),
     (STACKED, User, "analytics", usual, "replica", "default"),
@@ -143,20 +133,20 @@ MATRIX: list[tuple[tuple[str, ...], type[Model], str | None, State, str, str]] =
 ]
 
 
-@pytest.mark.parametrize(("routers", "model", "loaded_from", "within_", "read", "write"), MATRIX)
+@pytest.mark.parametrize(("routers", "model", "loaded_from", "state", "read", "write"), MATRIX)
 def test_routers__reads_and_writes(
-    *, routers: tuple[str, ...], model: type[Model], loaded_from: str | None, within_: State, read: str, write: str
+    *, routers: tuple[str, ...], model: type[Model], loaded_from: str | None, state: State, read: str, write: str
 ) -> None:
-    """Each operation goes to the alias that the table says."""
+    """Reads and writes go to the aliases of the table."""
     router = ConnectionRouter(routers)
     hints = {} if loaded_from == "-" else {"instance": loaded(model, loaded_from)}
 
-    with within_():
+    with state():
         assert (read, write) == (router.db_for_read(model, **hints), router.db_for_write(model, **hints))
 
 
 def test_routers__one_owner_and_a_replica() -> None:
-    """With one owner for all apps, the replica's router alone does all that is needed."""
+    """With one owner for all apps, PrimaryReplicaRouter alone is enough."""
     router = ConnectionRouter(REPLICA_ALONE)
 
     with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {"default": ["replica"]}}):
@@ -166,8 +156,8 @@ def test_routers__one_owner_and_a_replica() -> None:
         assert not router.allow_migrate("replica", "legacy")
 
 
-def test_routers__two_replicas_of_which_one_is_unfit() -> None:
-    """Reads go to the first replica that is fit."""
+def test_routers__one_of_two_replicas_unfit() -> None:
+    """Reads go to the first fit replica."""
     router = ConnectionRouter(STACKED)
 
     with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {"default": ["replica", "legacy"]}}):
@@ -189,14 +179,14 @@ def test_routers__two_replicas_of_which_one_is_unfit() -> None:
     ],
 )
 def test_routers__relations(routers: tuple[str, ...], first: Model, second: Model, allowed: bool) -> None:
-    """Relations are allowed inside one replication set, wherever its rows came from, and nowhere else."""
+    """Relations are allowed inside one replication set only, from whichever of its aliases the rows were loaded."""
     assert ConnectionRouter(routers).allow_relation(first, second) is allowed
 
 
 @pytest.mark.parametrize("routers", [STACKED, REPLICA_ALONE, APP_ALONE])
 @pytest.mark.parametrize("app", ["accounts", "analytics", "reporting", "legacy", "auth", "sessions"])
 def test_routers__migrations(routers: tuple[str, ...], app: str) -> None:
-    """An app migrates on its owner and nowhere else, least of all on a replica."""
+    """An app migrates on its owner only, never on a replica."""
     router = ConnectionRouter(routers)
     allowed = [alias for alias in connections if router.allow_migrate(alias, app)]
 
@@ -205,24 +195,24 @@ def test_routers__migrations(routers: tuple[str, ...], app: str) -> None:
 
 @pytest.mark.parametrize("router", [PrimaryReplicaRouter(), AppRouter()])
 def test_routers__an_unowned_app(router: PrimaryReplicaRouter | AppRouter) -> None:
-    """Nothing falls through to `default`: the error says where to add the app."""
+    """An app without an owner is not sent to `default`: the error says where to add the app."""
     with override_settings(SWITCHYARD={"OWNERS": {"accounts": "default"}}):
-        for ask in (router.db_for_read, router.db_for_write):
+        for method in (router.db_for_read, router.db_for_write):
             with pytest.raises(ImproperlyConfigured, match=r"'legacy' has no owner. Add it to SWITCHYARD\['OWNERS'\]"):
-                ask(Customer)
+                method(Customer)
         with pytest.raises(ImproperlyConfigured, match="'no_such_app' has no owner"):
             router.allow_migrate("default", "no_such_app")
 
 
 @pytest.mark.parametrize("router", [PrimaryReplicaRouter(), AppRouter()])
 def test_allow_migrate__an_installed_app_without_an_owner(router: PrimaryReplicaRouter | AppRouter) -> None:
-    """It migrates nowhere, and raises no error: Django's own checks ask, and E001 has to be shown."""
+    """The app migrates nowhere, without an error: Django's checks call the method, and check E001 reports the app."""
     with override_settings(SWITCHYARD={"OWNERS": {"accounts": "default"}}):
         assert [router.allow_migrate(alias, "legacy", model=Customer) for alias in connections] == [False] * 4
 
 
-def test_primary_replica_router__without_a_fit_replica() -> None:
-    """It leaves the read to the next router where Django's own choice would be the owner, too."""
+def test_db_for_read__without_a_fit_replica() -> None:
+    """The router leaves the read to the next router if Django's own choice is the owner as well."""
     router = PrimaryReplicaRouter()
 
     with unfit():
@@ -230,8 +220,8 @@ def test_primary_replica_router__without_a_fit_replica() -> None:
         assert router.db_for_read(User, instance=loaded(User, "replica")) == "default"
 
 
-def test_owner_of__a_proxy_in_another_app() -> None:
-    """A proxy's rows are its concrete model's."""
+def test_db_for_write__a_proxy_in_another_app() -> None:
+    """A proxy has the owner of its concrete model."""
 
     class LegacyUser(User):
         class Meta:
@@ -245,8 +235,8 @@ def test_owner_of__a_proxy_in_another_app() -> None:
         LegacyUser._meta.apps.clear_cache()
 
 
-def test_decide__a_proxy_of_a_model_that_must_never_be_stale() -> None:
-    """Its rows are as its concrete model's: read from the owner, whatever app the proxy is in."""
+def test_decide__a_proxy_of_a_primary_only_model() -> None:
+    """The rows of the proxy are read from the owner, because the app of the concrete model decides."""
 
     class Team(Group):
         class Meta:
@@ -261,7 +251,7 @@ def test_decide__a_proxy_of_a_model_that_must_never_be_stale() -> None:
 
 
 def test_decide__the_database_cache() -> None:
-    """Django asks with a class that is no model: its rows must never be stale."""
+    """Django passes a class that is no model for its cache table, whose rows must never be stale."""
     owners = {**settings.SWITCHYARD["OWNERS"], "django_cache": "default"}
     entries = BaseDatabaseCache("cached", {}).cache_model_class
     with override_settings(SWITCHYARD={**settings.SWITCHYARD, "OWNERS": owners}):
@@ -272,7 +262,7 @@ def test_decide__the_database_cache() -> None:
 
 
 def test_allow_migrate__an_owner_without_replicas() -> None:
-    """The replica's router leaves it to the next one; the app's router, always the last, answers."""
+    """PrimaryReplicaRouter leaves the decision to the next router; AppRouter, which comes last, decides."""
     assert PrimaryReplicaRouter().allow_migrate("analytics", "analytics") is None
     assert AppRouter().allow_migrate("analytics", "analytics") is True
     assert PrimaryReplicaRouter().allow_migrate("replica", "accounts") is False

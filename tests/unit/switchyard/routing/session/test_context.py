@@ -1,4 +1,4 @@
-"""Frames and ledgers: what is in force where, and when what is owed gets a position."""
+"""The routing context in force, and the required positions of a consistency state."""
 
 import asyncio
 import threading
@@ -19,15 +19,15 @@ from switchyard.routing.session.iteration import aiterate_in_context, iterate_in
 
 @dataclass(eq=False)
 class Connection:
-    """What tells that a transaction is open."""
+    """A connection with an open transaction, as far as `connection_state` reads it."""
 
     in_atomic_block: bool = True
     autocommit: bool = False
     connection: object | None = field(default_factory=object)
 
 
-def test_current__outside_of_everything() -> None:
-    """The process has one frame, which asks for nothing."""
+def test_current__outside_requests() -> None:
+    """The context of the process is in force, without any override."""
     found = current()
 
     assert is_process_context(found)
@@ -35,8 +35,8 @@ def test_current__outside_of_everything() -> None:
     assert not found.in_request
 
 
-def test_push__another_frame() -> None:
-    """It shares the ledger, changes what was asked for and nothing else, and leaves the one below in force."""
+def test_push__derived_context() -> None:
+    """The derived context shares the consistency state and changes only the given fields; pop() restores the parent."""
     with activate(context.request_context(unsafe_method=True)) as first:
         push(first.derive(preference="replica", sticky=False))
         second = current()
@@ -49,17 +49,17 @@ def test_push__another_frame() -> None:
     assert (first.preference, first.sticky) == ("", True)
 
 
-def test_pop__the_last_frame() -> None:
-    """The process's frame is never taken away."""
+def test_pop__context_of_the_process() -> None:
+    """The context of the process stays in force."""
     pop()
 
     assert is_process_context(current())
 
 
-def test_within__left_by_an_error_with_frames_on_it() -> None:
-    """What was in force before is in force again, whatever was put on top meanwhile."""
+def test_activate__error_with_pushed_contexts() -> None:
+    """The caller's context is in force again, whatever was pushed in the block."""
     before = current()
-    with pytest.raises(ZeroDivisionError), activate(context.request_context()):  # noqa: PT012 - the frames are left by the error
+    with pytest.raises(ZeroDivisionError), activate(context.request_context()):  # noqa: PT012 - the error leaves the pushed contexts
         push(current().derive(preference="primary"))
         push(current().derive(preference="replica"))
         raise ZeroDivisionError
@@ -67,8 +67,8 @@ def test_within__left_by_an_error_with_frames_on_it() -> None:
     assert current() is before
 
 
-def test_request__begins_with_nothing_from_outside() -> None:
-    """It has its own ledger and none of the overrides around it."""
+def test_request_context__inside_overrides() -> None:
+    """A request has its own consistency state and none of the overrides around it."""
     push(current().derive(preference="primary", write_allowed=frozenset({"legacy"})))
     try:
         found = context.request_context()
@@ -80,8 +80,8 @@ def test_request__begins_with_nothing_from_outside() -> None:
     assert not is_process_context(found)
 
 
-def test_task__is_no_request() -> None:
-    """A task may allow writes, and owes nothing at first."""
+def test_task_context__requires_nothing() -> None:
+    """A task is not a request, and requires nothing at first."""
     found = context.task_context()
 
     assert not found.in_request
@@ -89,8 +89,8 @@ def test_task__is_no_request() -> None:
     assert not found.consistency.required
 
 
-def test_within__survives_await_and_threads() -> None:
-    """A child task and a thread of `sync_to_async` are of the same request."""
+def test_activate__await_and_threads() -> None:
+    """A child task and a thread of `sync_to_async` have the context of their request."""
 
     async def seen() -> set[RoutingContext]:
         with activate(context.request_context()):
@@ -111,8 +111,8 @@ async def _current_later() -> RoutingContext:
     return current()
 
 
-def test_within__another_thread() -> None:
-    """A thread that nobody gave the context to is of no request."""
+def test_activate__new_thread() -> None:
+    """A thread of its own does not have the context of the request."""
     found = []
     with activate(context.request_context()):
         thread = threading.Thread(target=lambda: found.append(current()))
@@ -122,8 +122,8 @@ def test_within__another_thread() -> None:
     assert is_process_context(found[0])
 
 
-def test_stepwise__the_consumers_work_is_outside() -> None:
-    """Each step, and the end, are made in the block; what happens between is not."""
+def test_iterate_in_context__every_step() -> None:
+    """Each step and the end run in the context; the work of the consumer does not."""
     inside = context.request_context()
     steps: list[bool] = []
 
@@ -141,8 +141,8 @@ def test_stepwise__the_consumers_work_is_outside() -> None:
     assert outside == [False] * 3
 
 
-def test_stepwise__closed_before_its_end() -> None:
-    """The iterator is closed in the block."""
+def test_iterate_in_context__closed_early() -> None:
+    """The end of an iterator that is closed early runs in the context."""
     inside = context.request_context()
     closed: list[bool] = []
 
@@ -161,8 +161,8 @@ def test_stepwise__closed_before_its_end() -> None:
     assert is_process_context(current())
 
 
-def test_stepwise__an_error_of_a_step() -> None:
-    """It reaches the consumer, and nothing stays in force."""
+def test_iterate_in_context__error() -> None:
+    """An error of a step reaches the consumer, and the context does not stay in force."""
 
     def generator() -> Iterator[int]:
         yield 1
@@ -174,8 +174,8 @@ def test_stepwise__an_error_of_a_step() -> None:
     assert is_process_context(current())
 
 
-def test_stepwise_async__as_the_other() -> None:
-    """Each step is made in the block, also one that awaits, and the end of a consumer that went away."""
+def test_aiterate_in_context__every_step() -> None:
+    """Each step runs in the context, also a step that awaits, and the end of an iterator that is closed early."""
     inside = context.request_context()
     steps: list[bool] = []
 
@@ -200,113 +200,113 @@ def test_stepwise_async__as_the_other() -> None:
     assert steps == [True] * 6
 
 
-def test_ledger__a_write_before_the_owner_was_sampled() -> None:
-    """It has no position, and the ledger keeps it as it is."""
+def test_required_position__without_a_sample() -> None:
+    """Before the first sample of the owner the position of a write stays pending."""
     with lagging("replica"):
-        ledger = consistency_from({"default": None})
+        consistency = consistency_from({"default": None})
 
-        assert type(ledger.required_position("default")) is PendingPosition
+        assert type(consistency.required_position("default")) is PendingPosition
 
 
-def test_ledger__a_sample_begun_before_the_write_ended() -> None:
-    """It may not have the write: only one that began later bounds it."""
+def test_required_position__sample_begun_before_the_write() -> None:
+    """Only a sample that begins after the write resolves its position."""
     with lagging("replica") as group:
-        ledger = ConsistencyState()
+        consistency = ConsistencyState()
         written = time.monotonic()
-        ledger.require("default", PendingPosition(written))
+        consistency.require("default", PendingPosition(written))
         sampled(group, 7, written)
-        assert type(ledger.required_position("default")) is PendingPosition
+        assert type(consistency.required_position("default")) is PendingPosition
         sampled(group, 8)
 
-        assert ledger.required_position("default") == at(8)
-        assert ledger.required["default"] == at(8)
+        assert consistency.required_position("default") == at(8)
+        assert consistency.required["default"] == at(8)
 
 
-def test_ledger__a_write_that_nobody_knows_the_time_of() -> None:
-    """No sample ever bounds it."""
+def test_required_position__write_at_an_unknown_time() -> None:
+    """No sample resolves the position."""
     with lagging("replica") as group:
-        ledger = ConsistencyState()
-        ledger.require("default", PendingPosition(inf))
+        consistency = ConsistencyState()
+        consistency.require("default", PendingPosition(inf))
         sampled(group, 8)
 
-        assert type(ledger.required_position("default")) is PendingPosition
+        assert type(consistency.required_position("default")) is PendingPosition
 
 
-def test_ledger__an_open_transaction() -> None:
-    """What it wrote is there when it is over, not when it was written."""
+def test_required_position__open_transaction() -> None:
+    """Only a sample after the COMMIT resolves the position of a write in a transaction."""
     connection = Connection()
     with lagging("replica") as group:
-        ledger = ConsistencyState()
-        ledger.require("default", PendingPosition(time.monotonic(), connection))
+        consistency = ConsistencyState()
+        consistency.require("default", PendingPosition(time.monotonic(), connection))
         sampled(group, 7)
-        assert type(ledger.required_position("default")) is PendingPosition
+        assert type(consistency.required_position("default")) is PendingPosition
         connection.in_atomic_block = False
-        assert type(ledger.required_position("default")) is PendingPosition  # COMMIT is on its way
+        assert type(consistency.required_position("default")) is PendingPosition  # the COMMIT is on its way
         connection.autocommit = True
-        assert type(ledger.required_position("default")) is PendingPosition  # the sample is from before
+        assert type(consistency.required_position("default")) is PendingPosition  # the sample is older than the COMMIT
         sampled(group, 8)
 
-        assert ledger.required_position("default") == at(8)
+        assert consistency.required_position("default") == at(8)
 
 
-def test_ledger__a_connection_lost_in_its_transaction() -> None:
-    """The transaction is over."""
+def test_required_position__connection_lost_in_a_transaction() -> None:
+    """The transaction of a lost connection is over."""
     connection = Connection(in_atomic_block=False, connection=None)
     with lagging("replica") as group:
-        ledger = ConsistencyState()
-        ledger.require("default", PendingPosition(time.monotonic(), connection))
-        ledger.required_position("default")
+        consistency = ConsistencyState()
+        consistency.require("default", PendingPosition(time.monotonic(), connection))
+        consistency.required_position("default")
         sampled(group, 8)
 
-        assert ledger.required_position("default") == at(8)
+        assert consistency.required_position("default") == at(8)
 
 
-def test_ledger__a_read_of_the_owner_beside_an_open_transaction() -> None:
-    """What is owed later does not settle the transaction that will yet be committed."""
+def test_require__read_of_the_owner_beside_a_transaction() -> None:
+    """A later requirement does not resolve the write of a transaction that is still open."""
     connection = Connection()
     with lagging("replica") as group:
-        ledger = ConsistencyState()
-        ledger.require("default", PendingPosition(time.monotonic(), connection))
-        ledger.require("default", PendingPosition(time.monotonic()))
+        consistency = ConsistencyState()
+        consistency.require("default", PendingPosition(time.monotonic(), connection))
+        consistency.require("default", PendingPosition(time.monotonic()))
         sampled(group, 7)
-        assert type(ledger.required_position("default")) is PendingPosition
+        assert type(consistency.required_position("default")) is PendingPosition
         connection.in_atomic_block, connection.autocommit = False, True
-        ledger.required_position("default")
+        consistency.required_position("default")
         sampled(group, 8)
 
-        assert ledger.required_position("default") == at(8)
+        assert consistency.required_position("default") == at(8)
 
 
-def test_ledger__a_write_while_an_earlier_one_gets_its_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The later write stays owed."""
+def test_required_position__write_during_a_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later write stays required while an earlier write gets its position."""
     later = PendingPosition(inf)
     with lagging("replica"):
-        ledger = consistency_from({"default": None})
+        consistency = consistency_from({"default": None})
 
         def position(_self: PendingPosition, _owner: str) -> object:
-            ledger.require("default", later)
+            consistency.require("default", later)
             return at(8)
 
         monkeypatch.setattr(PendingPosition, "resolve", position)
-        ledger.required_position("default")
+        consistency.required_position("default")
 
-    assert ledger.required["default"] is later
-
-
-def test_ledger__what_was_read_before_a_write() -> None:
-    """The write bounds it: no replica is kept to any more."""
-    ledger = consistency_from({}, {"default": "replica", "analytics": "other"})
-    ledger.require("default", PendingPosition(0))
-
-    assert ledger.last_replica == {"analytics": "other"}
+    assert consistency.required["default"] is later
 
 
-def test_owing__positions_and_replicas() -> None:
-    """A position is owed as it is, none as one that nobody knows; the replica read last is kept beside it."""
-    ledger = consistency_from({"default": at(5), "analytics": None}, {"default": "replica"})
-    unknown = ledger.required["analytics"]
+def test_require__after_reads_of_replicas() -> None:
+    """The position of the write covers earlier reads, so the client may change its replica."""
+    consistency = consistency_from({}, {"default": "replica", "analytics": "other"})
+    consistency.require("default", PendingPosition(0))
 
-    assert ledger.required["default"] == at(5)
+    assert consistency.last_replica == {"analytics": "other"}
+
+
+def test_consistency_from__positions_and_replicas() -> None:
+    """Known positions are required, None becomes a pending position, and the replica read last is kept."""
+    consistency = consistency_from({"default": at(5), "analytics": None}, {"default": "replica"})
+    unknown = consistency.required["analytics"]
+
+    assert consistency.required["default"] == at(5)
     assert isinstance(unknown, PendingPosition)
     assert unknown.written_at == inf
-    assert ledger.last_replica == {"default": "replica"}
+    assert consistency.last_replica == {"default": "replica"}

@@ -1,4 +1,4 @@
-"""Tokens: they come back as they were sent, or not at all."""
+"""Tokens: a token decodes to its entries, or is refused."""
 
 import random
 import string
@@ -19,7 +19,7 @@ from switchyard.routing.session.token import MAX_LENGTH, TokenEntry, TokenError,
 
 names = st.text(st.characters(exclude_characters="\t\n", exclude_categories=["Cs"]), max_size=12)
 lsns = st.builds(Lsn, st.integers(1, 2**63).map(str), st.integers(1, 99), st.integers(0, 2**64 - 1))
-lines = st.lists(
+entry_lists = st.lists(
     st.one_of(
         st.builds(TokenEntry, names, lsns, st.just(False), names, names),
         st.builds(TokenEntry, names, st.none(), st.booleans(), names, names),
@@ -30,21 +30,21 @@ lines = st.lists(
 BASE64 = string.ascii_letters + string.digits + "-_"
 
 
-@given(lines)
-def test_token__any_lines(carried: list[TokenEntry]) -> None:
-    """They come back as they were."""
-    assert decode(encode(carried)) == carried
+@given(entry_lists)
+def test_encode__any_entries(entries: list[TokenEntry]) -> None:
+    """The token of any entries decodes to the same entries."""
+    assert decode(encode(entries)) == entries
 
 
-def test_token__no_lines() -> None:
-    """They make no token."""
+def test_encode__no_entries() -> None:
+    """The token of no entries is empty."""
     assert encode([]) == ""
 
 
-@given(lines, st.data())
-def test_decode__a_flipped_bit(carried: list[TokenEntry], data: st.DataObject) -> None:
-    """It is refused, wherever the bit is: in the last character's unused ones as well."""
-    sent = encode(carried)
+@given(entry_lists, st.data())
+def test_decode__flipped_bit(entries: list[TokenEntry], data: st.DataObject) -> None:
+    """A token with a flipped bit is refused, also if base64 does not use the bit."""
+    sent = encode(entries)
     place = data.draw(st.integers(0, len(sent) - 1))
     flipped = chr(ord(sent[place]) ^ (1 << data.draw(st.integers(0, 6))))
 
@@ -52,70 +52,70 @@ def test_decode__a_flipped_bit(carried: list[TokenEntry], data: st.DataObject) -
         decode(sent[:place] + flipped + sent[place + 1 :])
 
 
-@given(lines, st.data())
-def test_decode__a_truncated_token(carried: list[TokenEntry], data: st.DataObject) -> None:
-    """It is refused."""
-    sent = encode(carried)
+@given(entry_lists, st.data())
+def test_decode__truncated_token(entries: list[TokenEntry], data: st.DataObject) -> None:
+    """A truncated token is refused."""
+    sent = encode(entries)
 
     with pytest.raises(TokenError):
         decode(sent[: data.draw(st.integers(0, len(sent) - 1))])
 
 
-@given(lines, st.text(min_size=1, max_size=8))
-def test_decode__more_behind_it(carried: list[TokenEntry], more: str) -> None:
-    """It is refused, characters that base64 passes over included."""
+@given(entry_lists, st.text(min_size=1, max_size=8))
+def test_decode__extended_token(entries: list[TokenEntry], more: str) -> None:
+    """A token with more text at its end is refused, also if base64 ignores the text."""
     with pytest.raises(TokenError):
-        decode(encode(carried) + more)
+        decode(encode(entries) + more)
 
 
 @given(st.one_of(st.text(), st.text(BASE64)))
 def test_decode__any_text(text: str) -> None:
-    """It is refused as no token, and nothing else is ever raised."""
+    """Any other text raises TokenError, and no other error."""
     with pytest.raises(TokenError):
         decode(text)
 
 
-def test_decode__a_very_long_text() -> None:
-    """It is refused by its length, before anything is made of it."""
+def test_decode__very_long_text() -> None:
+    """A very long text is refused by its length."""
     with pytest.raises(TokenError, match=f"longer than {MAX_LENGTH}"):
         decode("A" * 100_000)
 
 
 @given(st.text("\t\n?=/:-,lsngtid0123456789abcdef\udcff", max_size=60))
-def test_decode__a_signed_text_of_another_version(payload: str) -> None:
-    """What a key of this service signed is refused too where it is no lines, and nothing else is raised."""
+def test_decode__signed_text_of_another_version(payload: str) -> None:
+    """A signed text without valid entries raises TokenError, and no other error."""
     raw = payload.encode(errors="surrogateescape")
     found: list[TokenEntry] = []
     with suppress(TokenError):
         found = decode(token._base64(token._signature(raw, settings.SECRET_KEY) + raw))
 
-    assert all(isinstance(line, TokenEntry) for line in found)
+    assert all(isinstance(entry, TokenEntry) for entry in found)
 
 
-@given(lines)
-def test_decode__another_key(carried: list[TokenEntry]) -> None:
-    """It is refused."""
+@given(entry_lists)
+def test_decode__other_key(entries: list[TokenEntry]) -> None:
+    """A token that another key signed is refused."""
     with override_settings(SECRET_KEY="another"):
-        sent = encode(carried)
+        sent = encode(entries)
 
     with pytest.raises(TokenError, match="of no key"):
         decode(sent)
 
 
-@given(lines)
-def test_decode__a_key_that_was_replaced(carried: list[TokenEntry]) -> None:
-    """A token of a fallback key is read; a new one is signed with the new key."""
-    sent = encode(carried)
+@given(entry_lists)
+def test_decode__fallback_key(entries: list[TokenEntry]) -> None:
+    """A token of a fallback key is accepted; the new key signs new tokens."""
+    sent = encode(entries)
 
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["older", "only-for-tests"]):
-        assert decode(sent) == carried
-        renewed = encode(carried)
+        assert decode(sent) == entries
+        renewed = encode(entries)
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=[]):
-        assert decode(renewed) == carried
+        assert decode(renewed) == entries
 
 
-def test_encode__a_position_that_is_too_long() -> None:
-    """It is carried as unknown, and the replica read last as it was."""
+def test_encode__too_long_position() -> None:
+    """The position becomes unknown, and the replica read last stays."""
     gaps = ":".join(f"{number}" for number in range(1, 999, 2))
     position = MySQLGtidSet.parse(f"3e11fa47-71ca-11e1-9e33-c80aa9429562:{gaps}")
 
@@ -125,8 +125,8 @@ def test_encode__a_position_that_is_too_long() -> None:
 
 
 @given(st.integers(1, 1200), st.integers(0, 2**32))
-def test_encode__as_a_cookie(length: int, seed: int) -> None:
-    """With its name and attributes it comes to 1 KB at most, however long the position is."""
+def test_encode__size_of_the_cookie(length: int, seed: int) -> None:
+    """With its name and attributes the cookie has at most 1 KB, for positions of any length."""
     chooser = random.Random(seed)
     numbers = sorted(chooser.sample(range(1, 10**6, 2), k=length))
     position = MySQLGtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:" + ":".join(map(str, numbers)))
@@ -144,10 +144,10 @@ def test_encode__as_a_cookie(length: int, seed: int) -> None:
     assert len(response.cookies[COOKIE].OutputString()) <= 1024
 
 
-def test_encode__at_any_length_of_the_position() -> None:
-    """What it makes is never too long to be read."""
+def test_encode__any_length_of_the_position() -> None:
+    """The token is never too long for decode()."""
     for length in range(1, 400):
         position = MySQLGtidSet.parse("a:" + ":".join(str(2 * number) for number in range(1, length + 1)))
-        (line,) = decode(encode([TokenEntry("default", position)]))
+        (entry,) = decode(encode([TokenEntry("default", position)]))
 
-        assert line in {TokenEntry("default", position), TokenEntry("default", None, unknown=True)}
+        assert entry in {TokenEntry("default", position), TokenEntry("default", None, unknown=True)}

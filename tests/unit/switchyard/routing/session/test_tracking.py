@@ -1,4 +1,4 @@
-"""What a statement leaves owed: a write its position, a read in a replica's place a bound of what it showed."""
+"""The requirement after a statement: the position of a write, or of a read of the owner in place of a replica."""
 
 import time
 from collections.abc import Iterator
@@ -17,10 +17,11 @@ from switchyard.routing.session import context
 from switchyard.routing.session.consistency import PendingPosition, consistency_from
 from switchyard.routing.session.context import RoutingContext, activate, current, is_process_context
 from switchyard.routing.session.tracking import record_read, record_write
-from switchyard.sql.classifier import Statement, classify
+from switchyard.sql import Statement, classify
 
 
 def statement(sql: str) -> Statement:
+    """Return the classification of a text for PostgreSQL."""
     return classify(sql, "postgresql")
 
 
@@ -28,73 +29,76 @@ INSERT = statement("INSERT INTO accounts_user (id) VALUES (1)")
 
 
 @pytest.fixture
-def frame() -> Iterator[RoutingContext]:
-    """A request whose owner has a replica that lags."""
-    with lagging("replica") as group, activate(context.request_context()) as frame:
+def request_context() -> Iterator[RoutingContext]:
+    """The context of a request whose owner has a lagging replica."""
+    with lagging("replica") as group, activate(context.request_context()) as active:
         replayed(group, replica=1)
-        yield frame
+        yield active
 
 
-def owed(frame: RoutingContext) -> PendingPosition:
-    found = frame.consistency.required["default"]
+def pending(active: RoutingContext) -> PendingPosition:
+    """Return the required position of `default`, which must be pending."""
+    found = active.consistency.required["default"]
     assert isinstance(found, PendingPosition)
     return found
 
 
-def test_record_write__outside_a_transaction(frame: RoutingContext) -> None:
-    """It had happened by now."""
+def test_record_write__outside_a_transaction(request_context: RoutingContext) -> None:
+    """The write happened before now."""
     before = time.monotonic()
     record_write("default", INSERT)
 
-    assert before <= owed(frame).written_at <= time.monotonic()
-    assert owed(frame).open_connections == ()
+    assert before <= pending(request_context).written_at <= time.monotonic()
+    assert pending(request_context).open_connections == ()
     assert decide(User).rule == "pinned"
 
 
-def test_record_write__in_a_transaction(frame: RoutingContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It happens when the transaction ends."""
+def test_record_write__in_a_transaction(request_context: RoutingContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write happens when its transaction ends."""
     connection = connections["default"]
     monkeypatch.setattr(connection, "in_atomic_block", True)
     monkeypatch.setattr(connection, "atomic_blocks", [SimpleNamespace(_from_testcase=False)])
     transaction_begins(connection)
     record_write("default", INSERT)
 
-    assert owed(frame).open_connections == (connection,)
+    assert pending(request_context).open_connections == (connection,)
 
 
-def test_record_write__in_a_testcases_transaction(frame: RoutingContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That one never ends as far as the test is concerned."""
+def test_record_write__in_a_transaction_of_testcase(
+    request_context: RoutingContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction of a TestCase does not count: it ends after the test."""
     connection = connections["default"]
     monkeypatch.setattr(connection, "in_atomic_block", True)
     monkeypatch.setattr(connection, "atomic_blocks", [SimpleNamespace(_from_testcase=True)])
     record_write("default", INSERT)
 
-    assert owed(frame).open_connections == ()
+    assert pending(request_context).open_connections == ()
 
 
 @pytest.mark.parametrize("alias", ["replica", "analytics"])
-def test_record_write__where_nothing_is_replicated(frame: RoutingContext, alias: str) -> None:
-    """Nothing is owed: not to an owner without replicas, and not to a replica."""
+def test_record_write__alias_without_replicas(request_context: RoutingContext, alias: str) -> None:
+    """Nothing is required of an owner without replicas, or of a replica."""
     record_write(alias, INSERT)
 
-    assert not frame.consistency.required
+    assert not request_context.consistency.required
 
 
-def test_record_write__without_stickiness(frame: RoutingContext) -> None:
-    """Nothing is owed, and what was owed before still is."""
+def test_record_write__without_stickiness(request_context: RoutingContext) -> None:
+    """The write requires nothing, and an earlier requirement stays."""
     with without_stickiness():
         record_write("default", INSERT)
-        assert not frame.consistency.required
+        assert not request_context.consistency.required
     record_write("default", INSERT)
-    first = owed(frame)
+    first = pending(request_context)
     with without_stickiness():
         record_write("default", INSERT)
 
-    assert owed(frame) is first
+    assert pending(request_context) is first
 
 
 @pytest.mark.parametrize(
-    ("sql", "owes"),
+    ("sql", "required"),
     [
         ("UPDATE django_session SET session_data = 'x'", False),
         ("DELETE FROM auth_group", False),
@@ -106,68 +110,68 @@ def test_record_write__without_stickiness(frame: RoutingContext) -> None:
         ("COPY accounts_user FROM STDIN", True),
     ],
 )
-def test_record_write__tables(frame: RoutingContext, sql: str, *, owes: bool) -> None:
-    """What is never read from a replica, sessions and the like, is not waited for; whatever is unknown is."""
+def test_record_write__tables(request_context: RoutingContext, sql: str, *, required: bool) -> None:
+    """Writes of primary-only apps, such as sessions, require nothing; writes of unknown tables do."""
     record_write("default", statement(sql))
 
-    assert ("default" in frame.consistency.required) is owes
+    assert ("default" in request_context.consistency.required) is required
 
 
-def test_record_write__in_step_replicas() -> None:
-    """Nothing is owed."""
-    with activate(context.request_context()) as frame:
+def test_record_write__replicas_without_lag() -> None:
+    """Nothing is required."""
+    with activate(context.request_context()) as active:
         record_write("default", INSERT)
 
-    assert not frame.consistency.required
+    assert not active.consistency.required
 
 
-def test_record_read__after_a_fall_back(frame: RoutingContext) -> None:
-    """A sample from between the decision and the query does not bound what the query showed."""
+def test_record_read__after_a_fallback(request_context: RoutingContext) -> None:
+    """A sample between the decision and the query does not resolve the pending position."""
     with lagging("replica") as group:
         replayed(group, replica=1, unfit=("replica",))
         assert decide(User).rule == "down"
         sampled(group, 5)
         record_read("default")
-        assert type(frame.consistency.required_position("default")) is PendingPosition
+        assert type(request_context.consistency.required_position("default")) is PendingPosition
         sampled(group, 6)
 
-        assert frame.consistency.required_position("default") is not None
+        assert request_context.consistency.required_position("default") is not None
 
 
-def test_record_read__nothing_owed(frame: RoutingContext) -> None:
-    """A read owes nothing by itself."""
+def test_record_read__nothing_required(request_context: RoutingContext) -> None:
+    """A read alone requires nothing."""
     record_read("default")
     record_read("replica")
 
-    assert not frame.consistency.required
+    assert not request_context.consistency.required
 
 
-def test_record_read__a_write_that_nobody_knows_the_time_of() -> None:
-    """It stays one."""
-    with activate(context.request_context(consistency=consistency_from({"default": None}))) as frame:
+def test_record_read__write_at_an_unknown_time() -> None:
+    """The time of the write stays unknown."""
+    with activate(context.request_context(consistency=consistency_from({"default": None}))) as active:
         record_read("default")
 
-        assert owed(frame).written_at == float("inf")
+        assert pending(active).written_at == float("inf")
 
 
-def test_record_read__of_no_request() -> None:
-    """A process owes its writes, however much it reads: else it would never come back to a replica."""
-    ledger: Any = current().consistency
+def test_record_read__outside_requests() -> None:
+    """Reads of a process do not move its pending writes, so that the process returns to its replicas."""
+    consistency: Any = current().consistency
     assert is_process_context(current())
-    ledger.require("default", PendingPosition(5.0))
+    consistency.require("default", PendingPosition(5.0))
     try:
         record_read("default")
-        assert ledger.required["default"].written_at == 5.0
+        assert consistency.required["default"].written_at == 5.0
     finally:
-        ledger.required.clear()
+        consistency.required.clear()
 
 
-def test_record_write__to_the_database_cache(frame: RoutingContext, settings: Any) -> None:
-    """What is stored there is read from nowhere else: nobody owes it."""
+def test_record_write__database_cache(request_context: RoutingContext, settings: Any) -> None:
+    """The tables of the database cache are only read from their owner, so their writes require nothing."""
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "Cached"}}
 
     record_write("default", statement("INSERT INTO cached (cache_key) VALUES ('a')"))
-    assert not frame.consistency.required
+    assert not request_context.consistency.required
 
     record_write("default", statement("INSERT INTO uncached (id) VALUES (1)"))
-    assert "default" in frame.consistency.required
+    assert "default" in request_context.consistency.required

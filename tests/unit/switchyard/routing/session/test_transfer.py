@@ -1,4 +1,4 @@
-"""What a client carries: no read is stale for it and none goes back in time, whatever the servers do meanwhile."""
+"""Tokens in and out: no read of a client is stale or goes back in time, whatever the servers do."""
 
 import time
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from tests.support.published import at, lagging, replayed, sampled
 from accounts.models import User
 from switchyard.positions import Position
 from switchyard.routing.selection.select import decide, fallback_alias
-from switchyard.routing.session import context, token, transfer
+from switchyard.routing.session import token, transfer
 from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
-from switchyard.routing.session.context import activate
+from switchyard.routing.session.context import activate, request_context
 from switchyard.routing.session.token import TokenEntry, decode, encode
 from switchyard.routing.session.tracking import record_read, record_write
 from switchyard.routing.session.transfer import accept_tokens, issue_token, token_rejected
 from switchyard.routing.topology.replication import Replica
-from switchyard.sql.classifier import classify
+from switchyard.sql import classify
 
 BOTH = ("replica", "legacy")
 INSERT = classify("INSERT INTO accounts_user (id) VALUES (1)", "postgresql")
@@ -31,7 +31,7 @@ INSERT = classify("INSERT INTO accounts_user (id) VALUES (1)", "postgresql")
 
 @pytest.fixture
 def reasons() -> Iterator[list[str]]:
-    """Why tokens were ignored."""
+    """The reasons of the rejected tokens and positions, in order."""
     found: list[str] = []
 
     def note(*, reason: str, **_: object) -> None:
@@ -43,80 +43,80 @@ def reasons() -> Iterator[list[str]]:
 
 
 @contextmanager
-def asked(monkeypatch: pytest.MonkeyPatch, answer: Position | None) -> Iterator[list[str]]:
-    """Let the owner answer so when it is asked for its position; the list is of those asked."""
+def owner_answers(monkeypatch: pytest.MonkeyPatch, answer: Position | None) -> Iterator[list[str]]:
+    """Answer each query for an owner's position with `answer`; yield the list of the owners that were asked."""
     owners: list[str] = []
 
-    def ask(owner: str) -> Position | None:
+    def read_position(owner: str) -> Position | None:
         owners.append(owner)
         return answer
 
     with monkeypatch.context() as patch:
-        patch.setattr(transfer, "_read_position", ask)
+        patch.setattr(transfer, "_read_position", read_position)
         yield owners
 
 
-def test_received__nothing() -> None:
-    """Nothing is owed."""
-    ledger, sent = accept_tokens(("", ""))
+def test_accept_tokens__no_tokens() -> None:
+    """Without tokens nothing is required."""
+    consistency, sent = accept_tokens(("", ""))
 
-    assert (ledger.required, ledger.last_replica, sent) == ({}, {}, "")
+    assert (consistency.required, consistency.last_replica, sent) == ({}, {}, "")
 
 
-def test_received__what_is_owed() -> None:
-    """It is owed, and the token that says the same is the one that came."""
+def test_accept_tokens__required_position() -> None:
+    """The position is required, and the returned token is the client's token."""
     with lagging(*BOTH) as group:
         replayed(group, replica=4, legacy=9)
         text = encode([TokenEntry("default", at(5), last_replica="replica")])
-        ledger, sent = accept_tokens((text, ""))
+        consistency, sent = accept_tokens((text, ""))
 
-    assert (ledger.required, ledger.last_replica) == ({"default": at(5)}, {"default": "replica"})
+    assert (consistency.required, consistency.last_replica) == ({"default": at(5)}, {"default": "replica"})
     assert sent == text
 
 
-def test_received__what_all_replicas_have() -> None:
-    """It is owed no more."""
+def test_accept_tokens__all_replicas_caught_up() -> None:
+    """A position that all replicas have replayed is no longer required."""
     with lagging(*BOTH) as group:
         replayed(group, replica=5, legacy=9)
-        ledger, sent = accept_tokens((encode([TokenEntry("default", at(5))]),))
+        consistency, sent = accept_tokens((encode([TokenEntry("default", at(5))]),))
 
-    assert not ledger.required
+    assert not consistency.required
     assert sent
 
 
-def test_received__forged(reasons: list[str]) -> None:
-    """It is ignored and counted."""
+def test_accept_tokens__forged_token(reasons: list[str]) -> None:
+    """A forged token is ignored and reported."""
     with lagging("replica"):
-        ledger, sent = accept_tokens(("not a token", ""))
+        consistency, sent = accept_tokens(("not a token", ""))
 
-    assert (ledger.required, sent, reasons) == ({}, "", ["forged"])
+    assert (consistency.required, sent, reasons) == ({}, "", ["forged"])
 
 
-def test_received__of_another_system(reasons: list[str]) -> None:
-    """It is ignored and counted."""
+def test_accept_tokens__position_of_another_system(reasons: list[str]) -> None:
+    """A position of another system is ignored and reported."""
     with lagging("replica") as group:
         sampled(group, 9)
-        ledger, _ = accept_tokens((encode([TokenEntry("default", at(5, system="2"))]),))
+        consistency, _ = accept_tokens((encode([TokenEntry("default", at(5, system="2"))]),))
 
-    assert (ledger.required, reasons) == ({}, ["other_system"])
+    assert (consistency.required, reasons) == ({}, ["other_system"])
 
 
-def test_received__ahead_of_the_sample(reasons: list[str]) -> None:
-    """It is believed until a sample taken after it came shows that the owner never was there."""
+def test_accept_tokens__future_position(reasons: list[str]) -> None:
+    """A position beyond the sample is required, until a later sample shows that the owner never had it."""
     text = encode([TokenEntry("default", at(1005))])
     with lagging("replica") as group:
         replayed(group, replica=3)
         sampled(group, 4)
         believed = [accept_tokens((text,))[0].required, accept_tokens((text,))[0].required]
         sampled(group, 4)
-        ledger, _ = accept_tokens((text,))
+        consistency, _ = accept_tokens((text,))
 
     assert believed == [{"default": at(1005)}] * 2
-    assert (ledger.required, reasons) == ({}, ["future"])
+    assert (consistency.required, reasons) == ({}, ["future"])
 
 
-def test_received__ahead_of_the_sample_and_true(reasons: list[str]) -> None:
-    """It is owed as any other once a sample covers it."""
+def test_accept_tokens__position_newer_than_the_sample(reasons: list[str]) -> None:
+    """A position beyond the sample stays required when a later sample includes it."""
     text = encode([TokenEntry("default", at(2005))])
     with lagging("replica") as group:
         replayed(group, replica=3)
@@ -129,25 +129,25 @@ def test_received__ahead_of_the_sample_and_true(reasons: list[str]) -> None:
     assert not reasons
 
 
-def test_received__an_owner_without_replicas() -> None:
-    """It is no owner that anything could be owed to, and no replica that is none of its own is kept to."""
+def test_accept_tokens__owner_without_replicas() -> None:
+    """An owner without replicas requires nothing, and a replica of another owner is forgotten."""
     with lagging("replica"):
-        ledger, _ = accept_tokens(
+        consistency, _ = accept_tokens(
             (encode([TokenEntry("analytics", at(5)), TokenEntry("default", None, last_replica="legacy")]),)
         )
 
-    assert (ledger.required, ledger.last_replica) == ({}, {})
+    assert (consistency.required, consistency.last_replica) == ({}, {})
 
 
-def test_received__in_step_replicas() -> None:
-    """They have everything."""
-    ledger, _ = accept_tokens((encode([TokenEntry("default", at(5))]),))
+def test_accept_tokens__replicas_without_lag() -> None:
+    """Replicas without lag have every position."""
+    consistency, _ = accept_tokens((encode([TokenEntry("default", at(5))]),))
 
-    assert not ledger.required
+    assert not consistency.required
 
 
 @pytest.mark.parametrize(
-    ("cookie", "header", "owed", "last"),
+    ("cookie", "header", "required", "last_replica"),
     [
         (TokenEntry("default", at(5)), TokenEntry("default", at(7)), at(7), ""),
         (TokenEntry("default", at(7)), TokenEntry("default", at(5)), at(7), ""),
@@ -158,7 +158,7 @@ def test_received__in_step_replicas() -> None:
             "replica",
         ),
         (TokenEntry("default", None, unknown=True), TokenEntry("default", at(5)), None, ""),
-        # No position bounds both: two that cannot be compared, and what two replicas showed.
+        # No position covers both: incomparable positions, and reads of two replicas.
         (TokenEntry("default", at(5)), TokenEntry("default", at(4, timeline=2)), None, ""),
         (
             TokenEntry("default", at(5), last_replica="replica"),
@@ -168,116 +168,118 @@ def test_received__in_step_replicas() -> None:
         ),
     ],
 )
-def test_received__a_cookie_and_a_header(
-    cookie: TokenEntry, header: TokenEntry, owed: Position | None, last: str
+def test_accept_tokens__cookie_and_header(
+    cookie: TokenEntry, header: TokenEntry, required: Position | None, last_replica: str
 ) -> None:
-    """What either says is owed."""
+    """The state requires both positions."""
     with lagging(*BOTH):
-        ledger, _ = accept_tokens((encode([cookie]), encode([header])))
-    found = ledger.required["default"]
+        consistency, _ = accept_tokens((encode([cookie]), encode([header])))
+    found = consistency.required["default"]
 
-    assert (None if type(found) is PendingPosition else found) == owed
-    assert ledger.last_replica.get("default", "") == last
+    assert (None if type(found) is PendingPosition else found) == required
+    assert consistency.last_replica.get("default", "") == last_replica
 
 
-def test_carried__nothing() -> None:
-    """A ledger that owes nothing makes no token."""
+def test_issue_token__nothing_required() -> None:
+    """A state without requirements has no token."""
     assert issue_token(ConsistencyState()) == ""
 
 
-def test_carried__a_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its owner is asked, once, for the position."""
-    with lagging("replica") as group, asked(monkeypatch, at(9)) as owners:
+def test_issue_token__write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner of the write is asked once for its position."""
+    with lagging("replica") as group, owner_answers(monkeypatch, at(9)) as owners:
         replayed(group, replica=8)
-        ledger = ConsistencyState()
-        ledger.require("default", PendingPosition(time.monotonic()))
-        ledger.require("default", PendingPosition(time.monotonic()))
+        consistency = ConsistencyState()
+        consistency.require("default", PendingPosition(time.monotonic()))
+        consistency.require("default", PendingPosition(time.monotonic()))
 
-        assert decode(issue_token(ledger)) == [TokenEntry("default", at(9))]
+        assert decode(issue_token(consistency)) == [TokenEntry("default", at(9))]
 
     assert owners == ["default"]
 
 
-def test_carried__a_write_that_every_replica_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is carried."""
-    with lagging("replica") as group, asked(monkeypatch, at(9)):
+def test_issue_token__write_that_all_replicas_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A position that all replicas have replayed is not in the token."""
+    with lagging("replica") as group, owner_answers(monkeypatch, at(9)):
         replayed(group, replica=9)
-        ledger = ConsistencyState()
-        ledger.require("default", PendingPosition(time.monotonic()))
+        consistency = ConsistencyState()
+        consistency.require("default", PendingPosition(time.monotonic()))
 
-        assert issue_token(ledger) == ""
+        assert issue_token(consistency) == ""
 
 
-def test_carried__an_owner_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The write is carried as one whose position nobody knows, until it is known."""
+def test_issue_token__owner_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The position of the write stays unknown until the owner answers."""
     with lagging("replica"):
-        ledger = ConsistencyState()
-        ledger.require("default", PendingPosition(time.monotonic()))
-        with asked(monkeypatch, None):
-            text = issue_token(ledger)
-        with asked(monkeypatch, None):
+        consistency = ConsistencyState()
+        consistency.require("default", PendingPosition(time.monotonic()))
+        with owner_answers(monkeypatch, None):
+            text = issue_token(consistency)
+        with owner_answers(monkeypatch, None):
             again = issue_token(accept_tokens((text,))[0])
-        with asked(monkeypatch, at(9)):
+        with owner_answers(monkeypatch, at(9)):
             known = issue_token(accept_tokens((again,))[0])
 
     assert decode(text) == decode(again) == [TokenEntry("default", None, unknown=True)]
     assert decode(known) == [TokenEntry("default", at(9))]
 
 
-def test_carried__a_position_that_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes on as it came, without a question."""
+def test_issue_token__accepted_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A position from the client's token stays the same, without a query."""
     text = encode([TokenEntry("default", at(5), last_replica="legacy")])
-    with lagging(*BOTH), asked(monkeypatch, at(9)) as owners:
+    with lagging(*BOTH), owner_answers(monkeypatch, at(9)) as owners:
         assert issue_token(accept_tokens((text,))[0]) == text
 
     assert owners == []
 
 
-def test_carried__in_step_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is asked and nothing is carried, not even what came as unknown."""
-    with asked(monkeypatch, at(9)) as owners:
-        ledger, _ = accept_tokens((encode([TokenEntry("default", None, unknown=True)]),))
+def test_issue_token__replicas_without_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No owner is asked and the token is empty, also after an unknown position."""
+    with owner_answers(monkeypatch, at(9)) as owners:
+        consistency, _ = accept_tokens((encode([TokenEntry("default", None, unknown=True)]),))
 
-        assert issue_token(ledger) == ""
+        assert issue_token(consistency) == ""
 
     assert owners == []
 
 
-def test_carried__no_connection_to_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None is opened: a write whose position was asked for on no connection stays unknown."""
+def test_issue_token__no_connection_to_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is opened, so the position of the write stays unknown."""
     monkeypatch.setattr(connections["default"], "connection", None)
     with lagging("replica"):
         assert decode(issue_token(consistency_from({"default": None}))) == [TokenEntry("default", None, unknown=True)]
 
 
 class Clients(RuleBasedStateMachine):
-    """One client of a simulated owner, a counter, with two replicas that replay it late and are sampled later still."""
+    """One client of a simulated owner with two replicas.
+
+    The owner's position is a counter of writes. The replicas replay it late, and this process learns of it later.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
         self.group = self.stack.enter_context(lagging(*BOTH))
         self.patch = self.stack.enter_context(pytest.MonkeyPatch.context())
-        self.patch.setattr(transfer, "_read_position", self.asked)
-        self.patch.setattr(
-            transfer, "_future_positions", transfer.FuturePositions()
-        )  # another run's positions are another world's
-        self.answers = True
+        self.patch.setattr(transfer, "_read_position", self.read_position)
+        # The positions that another run saw are not of this owner.
+        self.patch.setattr(transfer, "_future_positions", transfer.FuturePositions())
+        self.owner_answers = True
         self.written = 0
         self.replayed = dict.fromkeys(BOTH, 0)
         self.known = dict.fromkeys(BOTH, 0)
         self.unfit: set[str] = set()
-        self.begun: list[float] = []
+        self.probes_begun_at: list[float] = []
         self.token = ""
         self.own = self.seen = 0
-        self.frame: Any = None
+        self.context: Any = None  # a RoutingContext during a request
 
     def teardown(self) -> None:
         self.stack.close()
 
-    def asked(self, owner: str) -> Position | None:
+    def read_position(self, owner: str) -> Position | None:
         assert owner == "default"
-        return at(self.written) if self.answers else None
+        return at(self.written) if self.owner_answers else None
 
     def publish(self) -> None:
         self.group.replace_snapshot(
@@ -289,7 +291,7 @@ class Clients(RuleBasedStateMachine):
         self.publish()
 
     @rule()
-    def somebody_else_writes(self) -> None:
+    def other_client_writes(self) -> None:
         self.written += 1
 
     @rule(alias=st.sampled_from(BOTH), data=st.data())
@@ -297,89 +299,89 @@ class Clients(RuleBasedStateMachine):
         self.replayed[alias] = data.draw(st.integers(self.replayed[alias], self.written))
 
     @rule(alias=st.sampled_from(BOTH), data=st.data())
-    def replica_is_judged(self, alias: str, data: st.DataObject) -> None:
-        """What is known about it is never more than what it has replayed."""
+    def replica_is_probed(self, alias: str, data: st.DataObject) -> None:
+        """The known position is never beyond the replayed position."""
         self.known[alias] = data.draw(st.integers(self.known[alias], self.replayed[alias]))
         self.publish()
 
     @rule(alias=st.sampled_from(BOTH))
-    def replica_breaks_or_mends(self, alias: str) -> None:
+    def replica_fails_or_recovers(self, alias: str) -> None:
         self.unfit ^= {alias}
         self.publish()
 
     @rule()
-    def question_to_the_owner_begins(self) -> None:
-        self.begun.append(time.monotonic())
+    def probe_of_the_owner_begins(self) -> None:
+        self.probes_begun_at.append(time.monotonic())
 
-    @precondition(lambda self: self.begun)
+    @precondition(lambda self: self.probes_begun_at)
     @rule()
-    def question_to_the_owner_ends(self) -> None:
-        """Whatever happened since it began may be in the answer, or not."""
-        sampled(self.group, self.written, self.begun.pop(0))
+    def probe_of_the_owner_ends(self) -> None:
+        """The answer may include the writes since the probe began."""
+        sampled(self.group, self.written, self.probes_begun_at.pop(0))
 
     @rule()
     def all_catch_up(self) -> None:
-        """Every replica has everything, and it is known."""
+        """Every replica has replayed everything, and the snapshot says so."""
         self.replayed = self.known = dict.fromkeys(BOTH, self.written)
         self.known = dict(self.known)
         self.unfit.clear()
-        self.begun.clear()
+        self.probes_begun_at.clear()
         sampled(self.group, self.written)
         self.publish()
 
     @rule()
-    def owner_answers_or_not(self) -> None:
-        self.answers = not self.answers
+    def owner_begins_or_ends_to_answer(self) -> None:
+        self.owner_answers = not self.owner_answers
 
-    @precondition(lambda self: self.frame is None)
+    @precondition(lambda self: self.context is None)
     @rule(unsafe=st.booleans())
     def request_begins(self, *, unsafe: bool) -> None:
-        ledger, _ = accept_tokens((self.token,))
-        self.frame = context.request_context(unsafe_method=unsafe, consistency=ledger)
+        consistency, _ = accept_tokens((self.token,))
+        self.context = request_context(unsafe_method=unsafe, consistency=consistency)
 
-    @precondition(lambda self: self.frame is not None)
+    @precondition(lambda self: self.context is not None)
     @rule()
     def request_writes(self) -> None:
-        with activate(self.frame):
+        with activate(self.context):
             self.written += 1
             self.own = self.written
             record_write("default", INSERT)
 
-    @precondition(lambda self: self.frame is not None)
+    @precondition(lambda self: self.context is not None)
     @rule(breaks=st.booleans(), meanwhile=st.booleans())
     def request_reads(self, *, breaks: bool, meanwhile: bool) -> None:
-        """It sees what it wrote, and nothing older than what it saw."""
-        owes_nothing = (
-            not self.frame.consistency.required
-            and not self.frame.consistency.last_replica
-            and not self.frame.unsafe_method
+        """The request sees its own writes, and no older rows than before."""
+        may_read_any = (
+            not self.context.consistency.required
+            and not self.context.consistency.last_replica
+            and not self.context.unsafe_method
         )
-        with activate(self.frame):
+        with activate(self.context):
             alias = decide(User).alias
-            assert not (owes_nothing and self.group.snapshot.eligible) or alias in BOTH
+            assert not (may_read_any and self.group.snapshot.eligible) or alias in BOTH
             assert alias not in self.unfit
             if breaks and alias in BOTH:
                 alias = fallback_alias(alias)
         if meanwhile:  # between the decision and the query
             sampled(self.group, self.written)
             self.written += 1
-        with activate(self.frame):
+        with activate(self.context):
             record_read(alias)
         shown = self.written if alias == "default" else self.replayed[alias]
         assert shown >= self.own, "stale"
-        if not self.frame.unsafe_method:
+        if not self.context.unsafe_method:
             assert shown >= self.seen, "back in time"
             self.seen = shown
 
-    @precondition(lambda self: self.frame is not None)
+    @precondition(lambda self: self.context is not None)
     @rule()
     def request_ends(self) -> None:
-        with activate(self.frame):
-            self.token = issue_token(self.frame.consistency)
-        self.frame = None
-        for line in decode(self.token) if self.token else ():
-            if line.position is not None:
-                assert not all(at(self.known[each]).includes(line.position) for each in BOTH), "all have passed it"
+        with activate(self.context):
+            self.token = issue_token(self.context.consistency)
+        self.context = None
+        for entry in decode(self.token) if self.token else ():
+            if entry.position is not None:
+                assert not all(at(self.known[each]).includes(entry.position) for each in BOTH), "all have caught up"
 
     @invariant()
     def token_is_small(self) -> None:
@@ -390,53 +392,54 @@ Clients.TestCase.settings = hypothesis_settings(max_examples=800, stateful_step_
 test_clients = Clients.TestCase
 
 
-def of_server(server: str, position: Position | None = None) -> str:
+def token_of(server: str, position: Position | None = None) -> str:
+    """Return the token of a client that read this server last."""
     return encode([TokenEntry("default", position, server=token.server_fingerprint(server))])
 
 
-def test_received__the_server_read_last() -> None:
-    """It is known again, and carried on as it came; its address is in no token."""
+def test_accept_tokens__last_server() -> None:
+    """The server is recognised and stays in the token, which does not show its address."""
     with lagging("replica") as group:
         group.replace_snapshot(
             [Replica("replica", "", at(4))], by_server={"10.0.0.1/5432": Replica("replica", "", at(4))}
         )
-        sent = of_server("10.0.0.1/5432")
-        ledger, same = accept_tokens((sent,))
+        sent = token_of("10.0.0.1/5432")
+        consistency, same = accept_tokens((sent,))
 
-        assert (ledger.required, ledger.last_server) == ({}, {"default": "10.0.0.1/5432"})
-        assert issue_token(ledger) == same == sent
+        assert (consistency.required, consistency.last_server) == ({}, {"default": "10.0.0.1/5432"})
+        assert issue_token(consistency) == same == sent
     assert "10.0.0.1" not in decode(sent)[0].server
 
 
-def test_received__a_server_that_is_not_known_here() -> None:
-    """What it has shown nobody knows: the owner is read until it was sampled later, whatever else is owed."""
+def test_accept_tokens__unknown_server() -> None:
+    """An unknown server requires the position of the owner's next sample, also beside a required position."""
     with lagging("replica") as group:
         group.replace_snapshot([Replica("replica", "", at(9))], by_server={"a": Replica("replica", "", at(9))})
         sampled(group, 9)
-        for sent in (of_server("b"), of_server("b", at(5))):
-            ledger, _ = accept_tokens((sent,))
-            assert type(ledger.required_position("default")) is PendingPosition
+        for sent in (token_of("b"), token_of("b", at(5))):
+            consistency, _ = accept_tokens((sent,))
+            assert type(consistency.required_position("default")) is PendingPosition
         sampled(group, 11)
 
-        assert ledger.required_position("default") == at(11)
+        assert consistency.required_position("default") == at(11)
 
 
-def test_received__two_tokens_of_two_servers() -> None:
-    """No position bounds what both have shown."""
-    ledger, _ = accept_tokens((of_server("a"), of_server("b")))
-    owed = ledger.required["default"]
+def test_accept_tokens__two_servers() -> None:
+    """Reads of two servers require an unknown position."""
+    consistency, _ = accept_tokens((token_of("a"), token_of("b")))
+    found = consistency.required["default"]
 
-    assert type(owed) is PendingPosition
-    assert owed.written_at == inf
+    assert type(found) is PendingPosition
+    assert found.written_at == inf
 
 
-def test_carried__while_a_server_is_a_stranger() -> None:
-    """A position is carried until every server behind an alias has it, one that nobody asks as well."""
+def test_issue_token__servers_behind_an_alias() -> None:
+    """A position stays in the token until every server behind an alias has it, also a server without a probe."""
     with lagging("replica") as group:
         found = []
-        for behind, strangers in (({"b": 4}, False), ({"b": 5}, True), ({"b": 5}, False)):
-            known = {server: Replica("replica", "", at(lsn)) for server, lsn in behind.items()}
-            group.replace_snapshot([Replica("replica", "", at(9))], by_server=known, has_unprobed_servers=strangers)
+        for positions, unprobed in (({"b": 4}, False), ({"b": 5}, True), ({"b": 5}, False)):
+            known = {server: Replica("replica", "", at(lsn)) for server, lsn in positions.items()}
+            group.replace_snapshot([Replica("replica", "", at(9))], by_server=known, has_unprobed_servers=unprobed)
             found.append(issue_token(consistency_from({"default": at(5)})) != "")
 
     assert found == [True, True, False]

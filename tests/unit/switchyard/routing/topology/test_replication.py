@@ -1,4 +1,4 @@
-"""What is published about servers."""
+"""The snapshot of an owner and its replicas."""
 
 import pytest
 from django.test import override_settings
@@ -7,8 +7,8 @@ from tests.support.published import at, lagging, replayed, sampled
 from switchyard.routing.topology.replication import Replica, ReplicationSet, replication_set, supports_positions
 
 
-def test_set_of__before_anybody_asked() -> None:
-    """Every replica is fit, so that commands read it, and none is known to have replayed anything."""
+def test_replication_set__before_the_first_probe() -> None:
+    """Every replica is fit, so that commands can read it, and none is known to have replayed anything."""
     group = replication_set("default")
 
     assert group.snapshot.eligible == group.snapshot.replicas == (Replica("replica"),)
@@ -16,8 +16,8 @@ def test_set_of__before_anybody_asked() -> None:
     assert not group.snapshot.all_caught_up(at(0))
 
 
-def test_set_of__is_one() -> None:
-    """An owner has one set, until the settings change."""
+def test_replication_set__one_for_each_owner() -> None:
+    """An owner keeps its replication set until the settings change."""
     before = replication_set("default")
     assert replication_set("default") is before
     with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}}):
@@ -26,8 +26,8 @@ def test_set_of__is_one() -> None:
     assert replication_set("default") is not before
 
 
-def test_publish__the_best_first() -> None:
-    """The fit ones stand in the order of their lag, however often they are published."""
+def test_replace_snapshot__least_lag_first() -> None:
+    """The eligible replicas are in the order of their lag, in each new snapshot."""
     with lagging("replica", "legacy", "analytics") as group:
         for _ in range(3):
             group.replace_snapshot(
@@ -37,37 +37,37 @@ def test_publish__the_best_first() -> None:
             assert [each.alias for each in group.snapshot.eligible] == ["analytics", "replica"]
 
 
-def test_publish__equals_in_turn() -> None:
-    """Those that lag alike are the best in turn, beginning with the first of REPLICAS; one that lags more never is."""
+def test_replace_snapshot__equal_lag() -> None:
+    """Replicas with equal lag are preferred in turn, in the order of REPLICAS; a replica with more lag never is."""
     with lagging("replica", "legacy", "analytics") as group:
-        best = [group.snapshot.eligible[0].alias]
+        preferred = [group.snapshot.eligible[0].alias]
         for _ in range(6):
             group.replace_snapshot([Replica("replica"), Replica("legacy"), Replica("analytics", lag_seconds=1.0)])
-            best.append(group.snapshot.eligible[0].alias)
+            preferred.append(group.snapshot.eligible[0].alias)
 
-    assert best[0] == "replica"
-    assert {alias: best.count(alias) for alias in best} == {"replica": 4, "legacy": 3}
+    assert preferred[0] == "replica"
+    assert {alias: preferred.count(alias) for alias in preferred} == {"replica": 4, "legacy": 3}
 
 
-@pytest.mark.parametrize(("replica", "legacy", "passed"), [(5, 5, True), (5, 4, False), (9, 5, True), (4, 4, False)])
-def test_passed__by_every_replica(*, replica: int, legacy: int, passed: bool) -> None:
-    """One that is behind, unfit or not, may be read later: it has to come as far."""
+@pytest.mark.parametrize(("replica", "legacy", "caught_up"), [(5, 5, True), (5, 4, False), (9, 5, True), (4, 4, False)])
+def test_all_caught_up__every_replica(*, replica: int, legacy: int, caught_up: bool) -> None:
+    """An unfit replica must catch up too, because it may be read later."""
     with lagging("replica", "legacy") as group:
         replayed(group, replica=replica, legacy=legacy, unfit=("legacy",))
 
-        assert group.snapshot.all_caught_up(at(5)) is passed
+        assert group.snapshot.all_caught_up(at(5)) is caught_up
 
 
-def test_passed__a_replica_that_never_answered() -> None:
-    """It is not known to have replayed anything."""
+def test_all_caught_up__replica_without_an_answer() -> None:
+    """A replica that never answered is not known to have replayed anything."""
     with lagging("replica", "legacy") as group:
         group.replace_snapshot([Replica("replica", "", at(5)), Replica("legacy", "down")])
 
         assert not group.snapshot.all_caught_up(at(5))
 
 
-def test_forget__everything() -> None:
-    """Nothing is known any more, and every replica is fit."""
+def test_reset__after_a_snapshot() -> None:
+    """Nothing is known afterwards, and every replica is fit."""
     with lagging("replica") as group:
         replayed(group, replica=5, unfit=("replica",))
         sampled(group, 5)
@@ -78,7 +78,7 @@ def test_forget__everything() -> None:
         assert (group.snapshot.owner_sample, group.snapshot.unavailable_reason) == (None, "")
 
 
-def test_keeps_positions__a_file() -> None:
-    """The replica of a SQLite file is the file: it is in step."""
+def test_supports_positions__sqlite_file() -> None:
+    """SQLite has no positions: the replica reads the file of its owner, without lag."""
     assert not supports_positions("default")
     assert ReplicationSet("default").snapshot.lag_free

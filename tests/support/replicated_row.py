@@ -1,4 +1,7 @@
-"""An owner with its replica on each vendor, as fixtures: import `both` and `side` where they are used."""
+"""One row on an owner and its replica, once on PostgreSQL and once on MySQL, as fixtures.
+
+A test module imports `both_vendors` and `row`, and lists them in its `__all__`. No monitor runs.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -22,21 +25,21 @@ OLD, NEW = "old@example.org", "new@example.org"
 
 
 @dataclass
-class Side:
-    """An owner and its replica, both with one row."""
+class ReplicatedRow:
+    """One row on an owner and its replica, with the email `OLD`."""
 
     owner: str
     replica: str
-    rows: Manager[Any]
+    objects: Manager[Any]
 
     def email(self) -> str:
-        """Return the row's address from where the routers look for it."""
-        return str(self.rows.get().email)
+        """Read the email of the row from the alias that the routers choose."""
+        return str(self.objects.get().email)
 
 
 @pytest.fixture
-def both(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The four servers and `legacyreplica`, empty, behind this process' aliases; `legacy` may be written."""
+def both_vendors(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
+    """The four servers and `legacyreplica`, empty, behind the aliases of this process; `legacy` takes writes."""
     mysql_pair.clean()
     given = topology(mysql_pair.environ(), data_dir=tmp_path)
     routing = {"OWNERS": given.owners, "REPLICAS": given.replicas}
@@ -45,14 +48,14 @@ def both(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
 
 
 @pytest.fixture(params=["default", "legacy"])
-def side(request: pytest.FixtureRequest, both: Servers) -> Iterator[Side]:
-    """PostgreSQL or MySQL; what the test owes is its own."""
+def row(request: pytest.FixtureRequest, both_vendors: Servers) -> Iterator[ReplicatedRow]:
+    """A row on PostgreSQL, then on MySQL. The test has a consistency state of its own."""
     with activate(task_context()):
         if request.param == "default":
             User.objects.create(username="ada", email=OLD)
-            side = Side("default", "replica", User.objects)
+            found = ReplicatedRow("default", "replica", User.objects)
         else:
             Customer.objects.create(name="ada", email=OLD, created_at=dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC))
-            side = Side("legacy", "legacyreplica", Customer.objects)
-        both.caught_up(side.replica)
-        yield side
+            found = ReplicatedRow("legacy", "legacyreplica", Customer.objects)
+        both_vendors.caught_up(found.replica)
+        yield found

@@ -1,4 +1,4 @@
-"""`manage.py routes`: the table of models, for people and for programs."""
+"""route_table() and explain_route() as `manage.py routes` prints them, for people and for programs."""
 
 import json
 from io import StringIO
@@ -19,14 +19,14 @@ from switchyard.sql.classifier import classify
 
 
 def routes(*arguments: str, **options: bool) -> str:
-    """Return what the command prints."""
+    """Return the output of the command."""
     printed = StringIO()
     call_command("routes", *arguments, stdout=printed, **options)
     return printed.getvalue()
 
 
 def by_model() -> dict[str, dict[str, str]]:
-    """Return the routes by their model's label."""
+    """Return the printed routes by the label of their model."""
     return {route["model"]: route for route in json.loads(routes("--json"))}
 
 
@@ -40,41 +40,41 @@ def by_model() -> dict[str, dict[str, str]]:
     ],
 )
 def test_routes__as_json(model: str, expected: tuple[str, ...]) -> None:
-    """Each model has its aliases and the rule that decided."""
+    """Each model has its aliases and the rule that decided the read."""
     route = by_model()[model]
 
     assert (route["read"], route["write"], route["migrate"], route["rule"]) == expected
 
 
-class Elsewhere:
-    """A router of a project's own."""
+class LegacyRouter:
+    """A router of the project."""
 
     def db_for_read(self, model: type[Model], **hints: object) -> str:
         return "legacy"
 
 
-def test_routes__a_router_of_the_projects() -> None:
-    """The table says what the installed routers say, and names the one that overrules the rules."""
+def test_routes__a_router_of_the_project() -> None:
+    """The table shows the answers of the installed routers, and names the router that answers in place of the rules."""
     stacked = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
 
-    with override_settings(DATABASE_ROUTERS=[Elsewhere(), *stacked]):
+    with override_settings(DATABASE_ROUTERS=[LegacyRouter(), *stacked]):
         route = by_model()["accounts.User"]
 
-    assert (route["read"], route["write"], route["rule"]) == ("legacy", "default", "Elsewhere")
+    assert (route["read"], route["write"], route["rule"]) == ("legacy", "default", "LegacyRouter")
 
 
-def test_routes__no_trace() -> None:
-    """A table to look at is no query's decision, and nobody owes anything for it."""
-    with activate(task_context()) as state, recorded() as decisions:
+def test_routes__changes_nothing() -> None:
+    """The command counts no decision and requires no position."""
+    with activate(task_context()) as task, recorded() as decisions:
         routes()
-        decided = router.db_for_read(User)
+        alias = router.db_for_read(User)
 
-    assert [decision.alias for decision in decisions] == [decided]
-    assert (state.consistency.required, state.consistency.last_replica) == ({}, {})
+    assert [decision.alias for decision in decisions] == [alias]
+    assert (task.consistency.required, task.consistency.last_replica) == ({}, {})
 
 
-def test_routes__of_one_model() -> None:
-    """Every rule that was asked is there with its answer, and what is known about each replica."""
+def test_routes__one_model() -> None:
+    """The explanation lists every rule that was tried with its result, and the state of each replica."""
     printed = routes("accounts.User")
 
     assert "accounts.User is read from 'replica' by rule 'replica': a fit replica that has caught up." in printed
@@ -83,14 +83,14 @@ def test_routes__of_one_model() -> None:
     assert "replica 'replica': fit" in printed
 
 
-def test_routes__of_no_model() -> None:
-    """A name that no model has is an error that says what is wanted."""
+def test_routes__an_unknown_model() -> None:
+    """A name that no model has raises an error that shows the expected form."""
     with pytest.raises(CommandError, match=r"'accounts.Usr' is no model: give app_label.ModelName"):
         routes("accounts.Usr")
 
 
-def test_routes__for_people() -> None:
-    """One line a model, whole however long, and the rules explained; no colour where no terminal is."""
+def test_routes__not_on_a_terminal() -> None:
+    """Each model has one whole line and each rule is explained; the output has no colour without a terminal."""
     printed = routes()
 
     assert "│ accounts.User_user_permissions │ replica" in printed
@@ -98,8 +98,8 @@ def test_routes__for_people() -> None:
     assert "\x1b[" not in printed
 
 
-def test_routes__in_colour() -> None:
-    """Colour is there when asked for."""
+def test_routes__force_color() -> None:
+    """The option `force_color` adds colour."""
     assert "\x1b[32mreplica" in routes(force_color=True)
 
 
@@ -111,7 +111,7 @@ def test_routes__help() -> None:
 
 
 def test_app_of__known_and_unknown_tables() -> None:
-    """The first known table names the app; the labels are a closed set."""
+    """The first known table decides the app label; the labels are a closed set."""
     statement = classify('SELECT 1 FROM nothing JOIN "orders" ON 1 = 1 JOIN "customers" ON 1 = 1', "sqlite")
 
     assert app_of(statement) == "legacy"
