@@ -33,10 +33,12 @@ class allow_cross_owner_writes:  # noqa: N801 - used as a function, like the oth
     `reason` says why it is acceptable that one of the writes may be lost. It is logged at level DEBUG.
     Raises ValueError for an empty reason.
 
-        with transaction.atomic():
-            order.save()
-            with allow_cross_owner_writes(reason="an event more or less does no harm"):
-                Event.objects.create(kind="order")
+        >>> from django.db import transaction
+        >>> with transaction.atomic(), allow_writes("legacy", reason="import"):
+        ...     product = Product.objects.create(name="Pen")
+        ...     with allow_cross_owner_writes(reason="the next import repairs a lost half"):
+        ...         Customer.objects.update(name="Ada")
+        0
     """
 
     def __init__(self, *, reason: str) -> None:

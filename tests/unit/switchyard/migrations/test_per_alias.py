@@ -1,5 +1,6 @@
 """`migrate` makes and records exactly the migrations that the alias owns."""
 
+import doctest
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
-from switchyard.migrations import pending
+from switchyard.migrations import _status, pending
+from switchyard.testing import assert_queries
 
 type Names = Callable[[str], set[str]]
 type Write = Callable[[str, dict[str, str]], None]
@@ -66,6 +68,21 @@ def test_migrate__exactly_the_owned_tables(empty_databases: Path, tables: Names)
     migrate("analytics")
 
     assert tables("analytics") == {"analytics_analyticsevent", "reporting_analyticsreport", "django_migrations"}
+
+
+@pytest.mark.django_db(databases=["default", "analytics", "legacy", "replica"])
+def test_docstrings__examples() -> None:
+    """The examples of `pending()` and `migrating()` run and print the shown results."""
+    failed, attempted = doctest.testmod(_status)
+
+    assert (failed, attempted) == (0, 2)
+
+
+@pytest.mark.django_db(databases=["default"])
+def test_pending__queries() -> None:
+    """`pending()` sends four queries, all to the alias."""
+    with assert_queries(default=4):
+        pending("default")
 
 
 def test_migrate__replica(empty_databases: Path) -> None:
