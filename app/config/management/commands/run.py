@@ -30,7 +30,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the command makes a directory o
 
 class Command(BaseCommand):
     help = "Run the service on this machine, on embedded databases unless DATABASE_* variables name others."
-    requires_system_checks = ()  # migrate runs them; a start with nothing to migrate is faster without
+    requires_system_checks = ("switchyard",)  # `migrate` runs the others where it has work
 
     def handle(self, *args: Any, **options: Any) -> None:
         port = env.number(os.environ, "PORT", 8000, low=1, high=65535)

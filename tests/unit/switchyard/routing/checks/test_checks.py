@@ -44,6 +44,7 @@ COMMANDS = (
     "migrate",
     "migrate_all",
     "routes",
+    "run",
     "runserver --noreload 0",
     "wait_migrated",
 )
