@@ -82,6 +82,7 @@ class RoutedConnection(BaseDatabaseWrapper):
             transaction_begins(self)
 
     def on_commit(self, *arguments: Any, **options: Any) -> None:
+        """Apply the policy `early_on_commit`; then Django keeps the function until the commit, or runs it."""
         check_on_commit(self)
         super().on_commit(*arguments, **options)
 
