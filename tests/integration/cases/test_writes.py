@@ -53,7 +53,7 @@ def test_case_5__lock(watched: Servers, side: Side, ada: Any) -> None:
 
     with (
         assert_queries(),
-        pytest.raises(RoutingError, match=f"Lock it on '{side.owner}'"),
+        pytest.raises(RoutingError, match=f"Lock the row on '{side.owner}'"),
         transaction.atomic(using=side.replica),
     ):
         side.model._default_manager.using(side.replica).select_for_update().get(pk=ada.pk)
