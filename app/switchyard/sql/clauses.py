@@ -76,8 +76,8 @@ class StatementState:
 
 
 def _from(state: StatementState, innermost: Parenthesis, _following: Token) -> None:
-    is_copys_own = state.verb == "COPY" and len(state.parentheses) == 1
-    if innermost.is_query and state.previous != "DISTINCT" and not is_copys_own:
+    is_from_of_copy = state.verb == "COPY" and len(state.parentheses) == 1
+    if innermost.is_query and state.previous != "DISTINCT" and not is_from_of_copy:
         innermost.expects = innermost.expects_after_comma = "source"
 
 
