@@ -55,7 +55,11 @@ def topology(environ: Environ, *, data_dir: Path, apps: Sequence[ServiceApp] = S
     if not described:
         return _embedded(owners, data_dir)
     if "default" not in described:
-        raise ConfigurationError("DATABASE_DEFAULT_URL", "is not set", "Set it: any alias but default may be absent")
+        raise ConfigurationError(
+            "DATABASE_DEFAULT_URL",
+            "is not set",
+            "Set it: once a DATABASE_* variable is set, only aliases other than default may be absent",
+        )
     replica_of = _replica_of(environ, described)
     owners |= _apps(environ, described, replica_of, known=owners)
     absent = absences.absent_apps(apps, owners, described)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.documents import ROOT, Ran, files, follow
+from tests.support.documents import ROOT, Ran, files, follow, uv
 
 OWN_PROJECT = (ROOT / "docs" / "own-project.md").read_text()
 OWN_TESTS = (ROOT / "docs" / "own-tests.md").read_text()
@@ -46,7 +46,7 @@ class Project:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package from its wheel, without the service."""
     built, installed = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site-packages")
-    build = (os.environ.get("UV", "uv"), "build", "--quiet", "--wheel", "--out-dir", str(built), str(ROOT))
+    build = (uv(), "build", "--quiet", "--wheel", "--out-dir", str(built), str(ROOT))
     subprocess.run(build, check=True, capture_output=True, text=True)
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -5,7 +5,9 @@ block has commands after `$ ` and their output, in which `...` stands for any te
 """
 
 import doctest
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -64,6 +66,11 @@ def blocks(text: str) -> list[Block]:
         headings = _HEADING.findall(without_blocks(text[: block.start()]))
         found.append(Block(headings[-1] if headings else "", block[1], block[2]))
     return found
+
+
+def uv() -> str:
+    """Return the command uv: of the variable UV, of the PATH, or the one that `make` puts in build/."""
+    return os.environ.get("UV") or shutil.which("uv") or str(ROOT / "build" / "uv" / "bin" / "uv")
 
 
 def files(page: str, *, leave_out: Collection[str] = ()) -> list[str]:

@@ -1,6 +1,5 @@
 """The wheel holds the package and nothing of the service around it; its metadata claim the versions that are tested."""
 
-import os
 import re
 import subprocess
 import tomllib
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.support.documents import uv
 
 from switchyard.routing.checks.ownership import TESTED_DJANGO_VERSIONS
 
@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def names(tmp_path_factory):
     out = tmp_path_factory.mktemp("dist")
     subprocess.run(
-        [os.environ.get("UV", "uv"), "build", "--quiet", "--wheel", "--out-dir", str(out), str(ROOT)],
+        [uv(), "build", "--quiet", "--wheel", "--out-dir", str(out), str(ROOT)],
         check=True,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Migrations per alias: an alias makes and records the migrations of its own apps, and no other migrations.
+"""Migrations per alias: an alias runs and records the migrations of its own apps, and no other migrations.
 
 Import users' names from here. The management commands import the rest from the modules, whose names begin with `_`:
 Django takes each public module in an app's `migrations` package for a migration.

@@ -29,14 +29,14 @@ def in_program_transaction(connection: Any) -> bool:
 
 def outermost_program_block(connection: Any) -> int | None:
     """Return the index in `connection.atomic_blocks` of the program's outermost block; None without such a block."""
-    for index, block in enumerate(connection.atomic_blocks):  # a generator would take a tenth of a decision
+    for index, block in enumerate(connection.atomic_blocks):  # a generator would cost a tenth of a decision's time
         if not block._from_testcase:  # noqa: SLF001 - no public name says it
             return index
     return None
 
 
 class _Transactions(threading.local):
-    """The calling thread's connections by alias on which a transaction may be open; never fewer."""
+    """The calling thread's connections, by alias, that may have an open transaction; it misses none."""
 
     def __init__(self) -> None:
         self.connections: dict[str, Any] = {}
@@ -60,6 +60,6 @@ def program_transaction_on(alias: str) -> Any | None:
     connection = _transactions.connections.get(alias)
     if connection is None or in_program_transaction(connection):
         return connection
-    if not has_open_transaction(connection):  # closed inside its transaction: nothing reports that end
+    if not has_open_transaction(connection):  # closed during its transaction, which nothing reported
         transaction_ended(connection)
     return None

@@ -51,7 +51,7 @@ class Command(BaseCommand):
     def _explain(self, model: type[Model]) -> None:
         explained = explain_route(model)
         lines = [str(explained)]
-        lines += [f"  {each.rule}: {each.alias or 'no'} ({each.description})" for each in explained.results]
+        lines += [f"  {each.rule} ({each.description}): {each.alias or 'no'}" for each in explained.results]
         lines += [f"  replica '{each.alias}': {each.unfit_reason or 'fit'}" for each in explained.replicas]
         self.stdout.write("\n".join(lines))
 

@@ -18,7 +18,7 @@ class Command(BaseCommand):
     """
 
     help = "Waits until no required database has a pending migration, then for the replicas to have replayed them."
-    requires_system_checks = ("switchyard",)  # a check that connects would fail where this command waits
+    requires_system_checks = ("switchyard",)  # others may connect, and fail while a server starts
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         self._wait(owners, deadline=None)
         replicas = [replica for owner in owners for replica in replicas_of(owner)]
         for replica in replicas:
-            connections[replica] = connections[replica].copy()  # a copy reads this server only: it has no failover
+            connections[replica] = connections[replica].copy()  # a copy has no failover: it asks this replica
         late = self._wait(replicas, deadline=time.monotonic() + options["replica_timeout"])
         self.stdout.write(f"Not waiting any longer for {', '.join(late)}." if late else "Every database is migrated.")
 

@@ -1,8 +1,8 @@
 """Cursors that report each call into the driver: subclasses of the driver's own cursor classes.
 
-They stand below every execute wrapper and debug cursor: a statement that a wrapper refuses is no call, and COPY and
-stored procedures, which no wrapper sees, are calls. Do not override a method that calls another overridden method: it
-would report the call twice.
+They stand below every execute wrapper and debug cursor. A statement that a wrapper refuses never arrives here, so it is
+no call. COPY and stored procedures pass no wrapper, but they are calls. Do not override a method that calls another
+overridden method: it would report the call twice.
 
 Functions make the classes, with the driver's class as the only base. A cursor can change its class only to a class
 that adds nothing to its layout, and a mixin would add something.
@@ -19,7 +19,7 @@ type BeginCall = Callable[[Any, Any], AbstractContextManager[None]]
 def reporting_cursor(driver_cursor: type, begin: BeginCall, vendor: str) -> type:
     """Return a subclass of the driver's cursor class that runs each call in the block that `begin()` returns.
 
-    Return a class that reports its calls already as it is.
+    A class that already reports its calls is returned unchanged.
     """
     if hasattr(driver_cursor, "reports_calls"):
         return driver_cursor
@@ -68,7 +68,7 @@ def _reporting_mysql(driver_cursor: Any, begin: BeginCall) -> type:
 
         def callproc(self, name: str, *args: Any) -> Any:
             with begin(f"CALL {name}", self):
-                return self.cursor.callproc(name, *args)  # Django's wrapper has none of its own
+                return self.cursor.callproc(name, *args)  # Django's wrapper does not define it
 
     return ReportingMySQL
 

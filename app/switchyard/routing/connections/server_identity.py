@@ -36,7 +36,7 @@ def identify(alias: str, vendor: str, connection: Any) -> None:
         if server not in group.snapshot.by_server and any(
             each.alias == alias for each in group.snapshot.by_server.values()
         ):
-            shared_aliases[alias] = time.monotonic()  # before the first read; the monitor removes the alias later
+            shared_aliases[alias] = time.monotonic()  # before its first read; the monitor unmarks the alias later
 
 
 def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
@@ -58,7 +58,7 @@ def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
 
 
 def transaction_may_be_stale(alias: str) -> bool:
-    """Open the connection to the replica and apply `may_be_stale()`, before a transaction begins, which never moves."""
+    """Open the connection to the replica and apply `may_be_stale()`: a transaction cannot move after its begin."""
     connection = connections[alias]
     with suppress(Error):  # the transaction raises the same error when it begins
         connection.ensure_connection()

@@ -17,7 +17,7 @@ RULES = (
     Rule("override", "inside use_primary(), use_replica() or read_only()"),
     Rule("loaded_from_owner", "the related instance was loaded from the owner"),
     Rule("in_transaction", "a transaction is open on the owner"),
-    Rule("unsafe_method", "the method of the request is unsafe: it may write by what it reads"),
+    Rule("unsafe_method", "the request may write (not GET, HEAD, OPTIONS or TRACE), and may use what it reads"),
     Rule("pinned", "no replica has caught up with the writes or reads of this client"),
     Rule("replica", "a fit replica that has caught up"),
     Rule("down", "no replica that this client may read is fit"),

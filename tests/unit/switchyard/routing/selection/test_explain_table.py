@@ -78,8 +78,8 @@ def test_routes__one_model() -> None:
     printed = routes("accounts.User")
 
     assert "accounts.User is read from 'replica' by rule 'replica': a fit replica that has caught up." in printed
-    assert "pinned: no (" in printed
-    assert "replica: replica (" in printed
+    assert "pinned (no replica has caught up with the writes or reads of this client): no" in printed
+    assert "replica (a fit replica that has caught up): replica" in printed
     assert "replica 'replica': fit" in printed
 
 
