@@ -71,9 +71,11 @@ def test_monotonic__two_standbys(watched_two: Servers, row: User) -> None:
         recorded() as decisions,
         ThreadPoolExecutor(CLIENTS + 1) as pool,
     ):
-        running = [pool.submit(clients.read) for _ in range(CLIENTS)]
-        running.append(pool.submit(clients.write, watched_two, row.pk))
+        running = [pool.submit(clients.write, watched_two, row.pk)]
         try:
+            # Before that both replicas may be preferred, and a client stays on the replica that it read first.
+            until(lambda: replication_set("default").snapshot.replicas[1].lag_seconds > 0, "replica2 is late")
+            running += [pool.submit(clients.read) for _ in range(CLIENTS)]
             time.sleep(SECONDS)
             with watched_two.stopped("replica"):
                 time.sleep(SECONDS)
