@@ -65,7 +65,7 @@ def test_databases__with_a_second_replica(render: Render, tmp_path: Path) -> Non
     environ = environment(server["spec"]["template"]["spec"]["containers"][0])
     assert (environ["PRIMARY_HOST"], environ["REPLICATION_SLOT"]) == ("sy-switchyard-db-analytics", "far")
     assert (environ["APPLY_DELAY"], environ["MAX_LAG_SECONDS"]) == ("5s", "10")
-    assert told(objects, tmp_path).max_lag == {"replica": 30, "far": 10}
+    assert told(objects, tmp_path).max_lag_seconds == {"replica": 30, "far": 10}
     assert told(objects, tmp_path).replicas == {"default": ["replica"], "analytics": ["far"]}
     assert not [name for name in of_kind(objects, "Job") if "far" in name]
 
