@@ -40,18 +40,26 @@ class CallCounter:
     def __init__(self, to: Counters) -> None:
         self._cells = to.cells
         self._layout = to.layout
-        self._indexes: dict[tuple[str, str, str], tuple[int, int]] = {}
+        self._query_indexes: dict[tuple[str, str, str], int] = {}
+        self._duration_indexes: dict[tuple[str, str], int] = {}
 
     def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
         """Count the call."""
-        query, _ = self._indexes_of(alias, vendor, statement)
-        self._cells()[query] += 1.0
+        key = alias, statement.operation, app_of(statement)
+        index = self._query_indexes.get(key)
+        if index is None:
+            index = self._query_indexes[key] = self._layout.index_of(metrics.QUERIES, *key)
+        self._cells()[index] += 1.0
 
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
     ) -> None:
         """Count the seconds of the call, and its error. The closing of a generator is no error."""
-        _, duration = self._indexes_of(alias, vendor, statement)
+        key = alias, statement.operation  # without the app: to look for it again would slow each call
+        duration = self._duration_indexes.get(key)
+        if duration is None:
+            duration = self._layout.index_of(metrics.DURATION, alias, vendor, statement.operation)
+            self._duration_indexes[key] = duration
         cells = self._cells()  # not kept since the begin: another thread may close a generator
         cells[duration + bisect_left(metrics.DURATION_BUCKETS_SECONDS, seconds)] += 1.0
         cells[duration + len(metrics.DURATION_BUCKETS_SECONDS) + 1] += seconds
@@ -65,14 +73,3 @@ class CallCounter:
         state = sqlstate[:2] if sqlstate else metrics.NO_SQLSTATE
         known = (*metrics.SQLSTATE_CLASSES[name], metrics.NO_SQLSTATE)
         return self._layout.index_of(metrics.ERRORS, alias, vendor, name, state if state in known else OTHER)
-
-    def _indexes_of(self, alias: str, vendor: str, statement: Statement) -> tuple[int, int]:
-        app = app_of(statement)
-        key = alias, statement.operation, app
-        indexes = self._indexes.get(key)
-        if indexes is None:
-            indexes = self._indexes[key] = (
-                self._layout.index_of(metrics.QUERIES, alias, statement.operation, app),
-                self._layout.index_of(metrics.DURATION, alias, vendor, statement.operation),
-            )
-        return indexes
