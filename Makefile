@@ -23,13 +23,13 @@ run: $(UV) ## the service on embedded databases: Python alone
 
 .PHONY: test
 test: $(UV) ## everything that can run on this machine, real servers and a cluster included
-	@UV=$(UV) tests/run
+	@UV='$(abspath $(UV))' tests/run
 
 PYTHON_VERSION ?= 3.12
 DJANGO_VERSION ?= 5.2
 .PHONY: test-package
 test-package: $(UV) ## the package's unit tests with another PYTHON_VERSION and DJANGO_VERSION than the lock's
-	@UV=$(UV) tests/run-package $(PYTHON_VERSION) $(DJANGO_VERSION)
+	@UV='$(abspath $(UV))' tests/run-package $(PYTHON_VERSION) $(DJANGO_VERSION)
 
 .PHONY: test-chart
 test-chart: $(UV) ## the chart, linted and rendered: needs helm
@@ -56,7 +56,7 @@ $(PEERS): | $(UV)
 .PHONY: lint
 lint: $(UV) ## style, types, import directions, spelling, shell, YAML
 	@$(SYNC) --all-extras --group dev
-	@UV=$(UV) tests/lint
+	@UV='$(abspath $(UV))' tests/lint
 
 .PHONY: kind-up
 kind-up: ## the service and its four databases in a kind cluster
