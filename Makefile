@@ -31,6 +31,10 @@ DJANGO_VERSION ?= 5.2
 test-package: $(UV) ## the package's unit tests with another PYTHON_VERSION and DJANGO_VERSION than the lock's
 	@UV='$(abspath $(UV))' tests/run-package $(PYTHON_VERSION) $(DJANGO_VERSION)
 
+.PHONY: test-compat
+test-compat: $(UV) ## packages of others behind the routers, in an environment of their own: needs Docker
+	@UV='$(abspath $(UV))' tests/run-compat
+
 .PHONY: test-chart
 test-chart: $(UV) ## the chart, linted and rendered: needs helm
 	@$(SYNC) --extra service --group dev

@@ -10,7 +10,7 @@ from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import current, is_process_context
 from switchyard.routing.topology.ownership import is_primary_only, replicas_of
 from switchyard.routing.topology.replication import replication_set
-from switchyard.routing.topology.tables import cache_tables, models_by_table
+from switchyard.routing.topology.tables import cache_tables, is_unrelated, models_by_table
 from switchyard.sql import Statement
 
 
@@ -24,7 +24,7 @@ def record_write(alias: str, statement: Statement) -> None:
     if (
         not replicas_of(alias)
         or not context.sticky
-        or _is_primary_only(statement)
+        or _is_never_on_replica(statement)
         or replication_set(alias).snapshot.lag_free
     ):
         return
@@ -47,13 +47,14 @@ def record_read(alias: str) -> bool:
     return False
 
 
-def _is_primary_only(statement: Statement) -> bool:
-    """Return True if all tables of the statement belong to apps that are never read from a replica."""
-    return bool(statement.tables) and all(map(_is_primary_only_table, statement.tables))
+def _is_never_on_replica(statement: Statement) -> bool:
+    """Return True if no read on a replica can show the rows of the statement."""
+    return bool(statement.tables) and all(map(_is_table_never_on_replica, statement.tables))
 
 
-def _is_primary_only_table(table: str) -> bool:
+def _is_table_never_on_replica(table: str) -> bool:
     models = models_by_table().get(table, {}).values()
     if not models:
         return table in cache_tables() and is_primary_only("django_cache")
-    return all(is_primary_only(model._meta.app_label) for model in models)
+    # A read of another app's model may join a related table, and that read may go to a replica.
+    return all(is_primary_only(model._meta.app_label) and is_unrelated(model) for model in models)

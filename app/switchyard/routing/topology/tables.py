@@ -41,6 +41,12 @@ def cache_tables() -> frozenset[str]:
     )
 
 
+@cache
+def is_unrelated(model: type[Model]) -> bool:
+    """Return True if no relation leads to the model or away from the model."""
+    return not any(field.is_relation for field in model._meta.get_fields(include_hidden=True))
+
+
 def has_owner(app_label: str) -> bool:
     """Return True if OWNERS has an entry for the app."""
     return app_label in conf.owners or "*" in conf.owners
@@ -62,6 +68,7 @@ def app_labels() -> tuple[str, ...]:
 def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "INSTALLED_APPS"}:
         models_by_table.cache_clear()
+        is_unrelated.cache_clear()
     if setting == "CACHES":
         cache_tables.cache_clear()
 

@@ -1,0 +1,107 @@
+"""The project's servers, started before Django is set up: a PostGIS primary and its standby, each with three databases.
+
+Each test runs in fresh state, as a task or a cron command does. Nothing is rolled back: a test names its own rows.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import django
+import pytest
+from django.db import connections
+from tests.support.containers import until
+from tests.support.engine import UnavailableError
+from tests.support.servers import Servers, network_of_servers
+from tests.support.vendors import POSTGRESQL, ROOT_PASSWORD
+
+from switchyard.routing.monitor import monitor
+from switchyard.routing.session.context import activate, task_context
+from switchyard.routing.topology.replication import replication_set
+
+HERE = Path(__file__).resolve().parent
+NOT_AVAILABLE = 77  # the exit status that tests/run-compat knows
+
+_running = ExitStack()
+_servers = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start and migrate the servers, and set Django up, because test modules import models."""
+    try:
+        servers = _running.enter_context(network_of_servers(POSTGRESQL))
+    except UnavailableError as error:
+        pytest.exit(f"real servers: {error}", returncode=NOT_AVAILABLE)
+    config.stash[_servers] = servers
+    servers.start_postgres("default")
+    servers.answers("default")
+    servers.ask("default", "CREATE DATABASE gis", "CREATE DATABASE counted")
+    servers.start_standby("replica", of="default")
+    servers.answers("replica")
+    os.environ |= {
+        "COMPAT_PASSWORD": ROOT_PASSWORD,
+        "COMPAT_PRIMARY_PORT": str(servers.by_alias["default"].port),
+        "COMPAT_STANDBY_PORT": str(servers.by_alias["replica"].port),
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+    }
+    subprocess.run([sys.executable, "-m", "django", "migrate_all"], cwd=HERE, check=True, stdout=subprocess.DEVNULL)
+    servers.caught_up()
+    django.setup()
+    monitor.start()
+    _running.callback(monitor.stop)
+
+
+def pytest_unconfigure() -> None:
+    """Stop the monitor, and remove the servers."""
+    _running.close()
+
+
+@pytest.fixture(autouse=True)
+def fresh_state() -> Iterator[None]:
+    """Run the test as a task that nobody sent: it requires no position."""
+    with activate(task_context()):
+        yield
+    connections.close_all()
+
+
+@pytest.fixture
+def others() -> Callable[[], AbstractContextManager[object]]:
+    """Give a block that runs as another client: the test does not require what the block writes."""
+    return lambda: activate(task_context())
+
+
+@pytest.fixture
+def replay_paused(pytestconfig: pytest.Config) -> Callable[[], AbstractContextManager[None]]:
+    """Give a block in which the standby shows the rows written before the block, and no later rows."""
+    servers = pytestconfig.stash[_servers]
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        servers.caught_up()
+        until(_monitor_has_seen_it(), "the monitor has seen that the standby has caught up")
+        with servers.held_back():
+            yield
+        servers.caught_up()
+
+    return block
+
+
+def _monitor_has_seen_it() -> Callable[[], bool]:
+    """Return whether samples of owner and standby that begin after this call are the same position."""
+    owners = ("default", "gis", "counted")
+    before = {owner: replication_set(owner).snapshot.owner_sample for owner in owners}
+
+    def seen() -> bool:
+        snapshots = {owner: replication_set(owner).snapshot for owner in owners}
+        return all(
+            snapshot.owner_sample is not before[owner]
+            and snapshot.owner_sample is not None
+            and snapshot.owner_sample.status.position is not None
+            and snapshot.all_caught_up(snapshot.owner_sample.status.position)
+            for owner, snapshot in snapshots.items()
+        )
+
+    return seen
