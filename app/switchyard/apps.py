@@ -16,6 +16,7 @@ class SwitchyardConfig(AppConfig):
         from switchyard.routing.connections import calls, guard, wrapper  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.orm import (  # noqa: PLC0415 - as above
             cascades,
+            locks,
             redirected_writes,
             related_managers,
             stale_saves,
@@ -28,6 +29,7 @@ class SwitchyardConfig(AppConfig):
         calls.install()
         guard.install()
         cascades.install()
+        locks.install()
         stale_saves.install()
         related_managers.install()
         redirected_writes.install()

@@ -50,6 +50,17 @@ class ReplicaLockError(RoutingError):
     )
 
 
+class LockOutsideTransactionError(RoutingError):
+    """Refuse a lock on the owner while the transaction of the program is open on a replica."""
+
+    kind = "replica_write"
+    message = (
+        "select_for_update() of {model} was refused: its rows are locked on '{owner}', and a transaction is open only "
+        "on '{alias}', a replica of '{owner}'. Open it on '{owner}': `with atomic(using=\"{owner}\")`. If a package "
+        "took '{alias}' from a read (`atomic(using=queryset.db)`), add '{app}' to SWITCHYARD['PRIMARY_ONLY']."
+    )
+
+
 class ReadOnlyOwnerWriteError(RoutingError):
     """Refuse a write on an owner that SWITCHYARD['READ_ONLY'] names."""
 

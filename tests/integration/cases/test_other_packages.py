@@ -9,7 +9,6 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.db import DatabaseError, OperationalError, connections, transaction
-from django.test import override_settings
 from django.utils.functional import SimpleLazyObject
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.containers import until
@@ -18,21 +17,22 @@ from tests.support.servers import Servers
 from tests.support.watching import declared, monitored
 
 from accounts.models import User
-from switchyard.conf import conf
 from switchyard.routing import StaleSaveError, only
-from switchyard.routing.errors import ReplicaLockError, ReplicaWriteError
+from switchyard.routing.errors import LockOutsideTransactionError, ReplicaLockError, ReplicaWriteError
 from switchyard.routing.session.context import activate, task_context
 
 pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
-def related(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The servers with the tables of `tests.support.related` on `default`, in fresh state: nothing is required."""
+def related(
+    servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Servers]:
+    """The servers with the tables of `tests.support.related` on `default`. A test may change keys of SWITCHYARD."""
     servers.clean()
     with (
         django_db_blocker.unblock(),
-        declared(servers, tmp_path, servers.environ("migrator")),
+        declared(servers, tmp_path, servers.environ("migrator"), **getattr(request, "param", {})),
         made("default"),
     ):
         servers.caught_up()
@@ -112,37 +112,36 @@ def test_case_22__bulk_create_of_a_generic_relation(article: Any) -> None:
 
 def test_case_22__a_named_replica(article: Any) -> None:
     """A write is refused by default if a program or package names the alias, and the error says what to set."""
-    alias = Tag.objects.all().db
-    assert alias == "replica"
     remedy = (
         r"Run it on 'default'.* SWITCHYARD\['PRIMARY_ONLY'\], or set .* SWITCHYARD\['POLICIES'\]\['replica_write'\]"
     )
-    with pytest.raises(ReplicaWriteError, match=remedy):
-        Tag.objects.using(alias).update(text="new")
-    with pytest.raises(ReplicaWriteError, match=remedy):
-        Tag(text="new").save(using=alias)
-    with (
-        pytest.raises(ReplicaLockError, match=r"SWITCHYARD\['PRIMARY_ONLY'\]\.$"),
-        transaction.atomic(using=alias),
-    ):
-        Tag.objects.select_for_update().using(alias).get()
+    with fresh():
+        alias = Tag.objects.all().db
+        assert alias == "replica"
+        with pytest.raises(ReplicaWriteError, match=remedy):
+            Tag.objects.using(alias).update(text="new")
+        with pytest.raises(ReplicaWriteError, match=remedy):
+            Tag(text="new").save(using=alias)
+        with (
+            pytest.raises(ReplicaLockError, match=r"SWITCHYARD\['PRIMARY_ONLY'\]\.$"),
+            transaction.atomic(using=alias),
+        ):
+            Tag.objects.select_for_update().using(alias).get()
 
 
-def settings(**changes: Any) -> override_settings:
-    return override_settings(SWITCHYARD={**conf._values, **changes})
-
-
+@pytest.mark.parametrize("related", [{"POLICIES": {"replica_write": {"accounts": "redirect"}}}], indirect=True)
 def test_case_22__the_policy_redirect(article: Any, related: Servers) -> None:
     """With the policy a write with the alias of a read goes to the owner, and the next reads of the client see it."""
-    with settings(POLICIES={"replica_write": {"accounts": "redirect"}}), monitored(), related.held_back(), fresh():
+    with related.held_back("replica"), fresh():
         tags = Tag.objects.using(Tag.objects.all().db)
+        assert tags.db == "replica"
         tags.update(text="new")
         tags.create(text="more")
         tags.bulk_create([Tag(text="bulk")])
 
         assert Tag.objects.all().db == "default"
         assert sorted(tag.text for tag in Tag.objects.all()) == ["bulk", "more", "new"]
-        with transaction.atomic(using="replica"), pytest.raises(ReplicaWriteError):
+        with pytest.raises(ReplicaWriteError), transaction.atomic(using="replica"):
             Tag.objects.using("replica").update(text="never")
 
 
@@ -157,18 +156,23 @@ def claim() -> Any:
     return row
 
 
-def test_case_22__primary_only_for_a_queue(article: Any) -> None:
-    """A worker that locks inside `atomic(using=queryset.db)` works once its app is PRIMARY_ONLY."""
-    with fresh(), pytest.raises((ReplicaLockError, transaction.TransactionManagementError)):
+def test_case_22__a_queue(article: Any) -> None:
+    """A worker that locks inside `atomic(using=queryset.db)` is refused, and the error names the setting."""
+    with fresh(), pytest.raises(LockOutsideTransactionError, match=r"add 'accounts' to SWITCHYARD\['PRIMARY_ONLY'\]"):
         claim()
-    with settings(PRIMARY_ONLY=["accounts"]), monitored(), fresh():
+
+
+@pytest.mark.parametrize("related", [{"PRIMARY_ONLY": ["accounts"]}], indirect=True)
+def test_case_22__a_queue_in_a_primary_only_app(article: Any) -> None:
+    """The worker takes a row once its app is PRIMARY_ONLY."""
+    with fresh():
         assert claim().text == "taken"
         assert claim() is None
 
 
 def test_case_22__stale_save_of_a_package(article: Any, related: Servers) -> None:
     """Code that handles database errors handles a stale save, and may save again after it has loaded the row."""
-    with related.held_back():
+    with related.held_back("replica"):
         Article.objects.update(text="others")
         with pytest.raises(DatabaseError) as refused:
             article.save()

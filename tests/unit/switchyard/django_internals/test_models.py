@@ -22,12 +22,13 @@ from django.db.models import Model
 from django.db.models.deletion import Collector
 from django.db.models.fields import related_descriptors
 from django.db.models.fields.related_descriptors import ReverseManyToOneDescriptor
+from django.db.models.sql.compiler import SQLCompiler
 from django.db.utils import ConnectionRouter
 from tests.support.kinds import Kind, Special, made
 from tests.support.noting import StopHereError, noting, parameters
 
 from accounts.models import User
-from switchyard.routing.orm import cascades, redirected_writes, stale_saves
+from switchyard.routing.orm import cascades, locks, redirected_writes, stale_saves
 
 in_testcase = pytest.mark.django_db(databases=["default"])
 in_transactions = pytest.mark.django_db(databases=["default", "replica"], transaction=True)
@@ -317,6 +318,14 @@ def test_queryset__alias_of_a_write(ada: User, monkeypatch: pytest.MonkeyPatch) 
             asked.clear()
             call()
             assert set(asked) == expected
+
+
+def test_select_for_update__without_a_transaction() -> None:
+    """Django builds no SQL for a lock outside a transaction; the method of a manager calls that of the queryset."""
+    users = User.objects.select_for_update()
+    assert (users._db, users._for_write, users.query.select_for_update) == (None, True, True)
+    assert "select_for_update cannot be used outside of a transaction" in inspect.getsource(SQLCompiler.as_sql)
+    assert locks._select_for_update.__qualname__ == "QuerySet.select_for_update"
 
 
 @in_transactions
