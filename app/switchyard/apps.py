@@ -14,7 +14,13 @@ class SwitchyardConfig(AppConfig):
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
         from switchyard.routing.connections import calls, guard, wrapper  # noqa: PLC0415 - needs the loaded apps
-        from switchyard.routing.orm import cascades, stale_saves  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing.orm import (  # noqa: PLC0415 - as above
+            cascades,
+            locks,
+            redirected_writes,
+            related_managers,
+            stale_saves,
+        )
         from switchyard.telemetry import call_counter, decisions, violations  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
@@ -23,7 +29,10 @@ class SwitchyardConfig(AppConfig):
         calls.install()
         guard.install()
         cascades.install()
+        locks.install()
         stale_saves.install()
+        related_managers.install()
+        redirected_writes.install()
         call_counter.install()
         violations.install()
         decisions.install()

@@ -9,9 +9,14 @@ from typing import Any
 from django.conf import settings
 
 # A stale session signs people out. `django_cache` is the app label of Django's database cache.
-_PRIMARY_ONLY = ("admin", "auth", "contenttypes", "django_cache", "sessions")
+_PRIMARY_ONLY = frozenset({"admin", "auth", "contenttypes", "django_cache", "sessions"})
 _MAX_LAG_SECONDS = 30.0
-POLICIES = {"stale_save": "raise", "early_on_commit": "raise", "cross_owner_transaction": "warn"}
+POLICIES = {
+    "stale_save": "raise",
+    "early_on_commit": "raise",
+    "cross_owner_transaction": "warn",
+    "replica_write": "raise",
+}
 
 
 class Conf:
@@ -46,11 +51,11 @@ class Conf:
 
     @property
     def primary_only(self) -> frozenset[str]:
-        """PRIMARY_ONLY: labels of apps whose rows are always read from their owner.
+        """PRIMARY_ONLY: labels of more apps whose rows are always read from their owner. Default: none.
 
-        Default: Django's admin, auth, content types, sessions and database cache.
+        Returned together with Django's admin, auth, content types, sessions and database cache.
         """
-        return frozenset(self._values.get("PRIMARY_ONLY", _PRIMARY_ONLY))
+        return _PRIMARY_ONLY.union(self._values.get("PRIMARY_ONLY", ()))
 
     def max_lag_seconds_of(self, alias: str) -> float:
         """Return the lag, in seconds, from which on no client reads the replica. See `max_lag_seconds`."""
@@ -84,9 +89,10 @@ class Conf:
 
     @property
     def policies(self) -> Mapping[str, str | Mapping[str, str]]:
-        """POLICIES: kind of mistake -> `raise`, `warn` or `allow`. Defaults: `POLICIES`, for each absent kind.
+        """POLICIES: kind of mistake -> `raise`, `warn`, `allow` or `redirect`. Defaults: `POLICIES`, for absent kinds.
 
-        The policy of `stale_save` may be a mapping by model label; the label `"*"` stands for all other models.
+        The policies of `stale_save` and `replica_write` may be mappings by the label of a model or of an app; the label
+        `"*"` stands for all other models.
         """
         return {**POLICIES, **self._values.get("POLICIES", {})}
 

@@ -9,7 +9,7 @@ from switchyard.routing.errors import (
     StaleSaveError,
     violations,
 )
-from switchyard.routing.overrides.blocks import allow_writes, use_primary, use_replica, without_stickiness
+from switchyard.routing.overrides.blocks import allow_writes, only, use_primary, use_replica, without_stickiness
 from switchyard.routing.overrides.read_only import read_only
 from switchyard.routing.selection.explain import Explanation, explain_route
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
@@ -26,6 +26,7 @@ __all__ = [
     "allow_cross_owner_writes",
     "allow_writes",
     "explain_route",
+    "only",
     "read_only",
     "use_primary",
     "use_replica",

@@ -1,13 +1,14 @@
 """The exceptions that routing raises. `message` of a class is its text, with the values to fill in.
 
-A `RoutingError` is a mistake of the program and no DatabaseError, so that nothing retries it. `OwnerUnavailableError`
-is a failure of a server, and an OperationalError.
+A `RoutingError` is a mistake of the program and no DatabaseError, so that nothing retries it or takes it for a failure
+of a database. `StaleSaveError` alone is a DatabaseError as well: the data decides, and not the program.
+`OwnerUnavailableError` is a failure of a server, and an OperationalError.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 from django.dispatch import Signal
 
 # Sent with `kind` and `alias` for each refused statement and each logged mistake, so that telemetry can count them.
@@ -30,8 +31,10 @@ class ReplicaWriteError(RoutingError):
 
     kind = "replica_write"
     message = (
-        "A {operation} was refused on '{alias}', a replica of '{owner}': {sql}. "
-        "Run it on '{owner}': leave out `using`, or name the owner."
+        "A {operation} was refused on '{alias}', a replica of '{replicated}': {sql}. "
+        "Run it on '{owner}': leave out `using`, or name the owner. If a package took '{alias}' from a read "
+        "(`queryset.db`, `manager.db`), add {app} to SWITCHYARD['PRIMARY_ONLY'], or set {app} to 'redirect' in "
+        "SWITCHYARD['POLICIES']['replica_write']."
     )
 
 
@@ -40,9 +43,21 @@ class ReplicaLockError(RoutingError):
 
     kind = "replica_write"
     message = (
-        "A locking read was refused on '{alias}', a replica of '{owner}', where no row can be locked: {sql}. "
+        "A locking read was refused on '{alias}', a replica of '{replicated}', where no row can be locked: {sql}. "
         "Lock the row on '{owner}', in a transaction there: `with atomic(\"{owner}\"): "
-        '...select_for_update().using("{owner}")`.'
+        "...select_for_update().using(\"{owner}\")`. If a package took '{alias}' from a read "
+        "(`atomic(using=queryset.db)`), add {app} to SWITCHYARD['PRIMARY_ONLY']."
+    )
+
+
+class LockOutsideTransactionError(RoutingError):
+    """Refuse a lock on the owner while the transaction of the program is open on a replica."""
+
+    kind = "replica_write"
+    message = (
+        "select_for_update() of {model} was refused: its rows are locked on '{owner}', and a transaction is open only "
+        "on '{alias}', a replica of '{owner}'. Open it on '{owner}': `with atomic(using=\"{owner}\")`. If a package "
+        "took '{alias}' from a read (`atomic(using=queryset.db)`), add '{app}' to SWITCHYARD['PRIMARY_ONLY']."
     )
 
 
@@ -111,8 +126,12 @@ class CrossOwnerCascadeError(RoutingError):
     )
 
 
-class StaleSaveError(RoutingError):
-    """Refuse a save that overwrites newer values with those of a replica."""
+class StaleSaveError(RoutingError, DatabaseError):
+    """Refuse a save that overwrites newer values with those of a replica.
+
+    It is a DatabaseError, like the error of a `save(force_update=True)` that finds no row: what others wrote decides at
+    run time, so a program without a mistake may get it, and a handler of database errors may load the row again.
+    """
 
     kind = "stale_save"
     message = (

@@ -1,4 +1,4 @@
-"""The policies of SWITCHYARD["POLICIES"]: raise an error, log a warning, or allow. The mistakes are found elsewhere."""
+"""The policies of SWITCHYARD["POLICIES"]: raise, log a warning, allow, or redirect. Other modules find the mistakes."""
 
 import logging
 from functools import cache
@@ -10,13 +10,20 @@ from django.db.models import Model
 from switchyard.conf import POLICIES, conf
 from switchyard.routing.errors import RoutingError, record_violation
 
-CHOICES = ("raise", "warn", "allow")
+_ERROR_CHOICES = ("raise", "warn", "allow")
+CHOICES = {
+    "stale_save": _ERROR_CHOICES,
+    "early_on_commit": _ERROR_CHOICES,
+    "cross_owner_transaction": _ERROR_CHOICES,
+    "replica_write": ("raise", "redirect"),
+}
+BY_LABEL = frozenset({"stale_save", "replica_write"})  # may be a mapping by the label of a model or of an app
 
 logger = logging.getLogger(__name__)
 
 
 def policy_of(kind: str, model: type[Model] | None = None) -> str:
-    """Return `raise`, `warn` or `allow` for the kind of mistake. A proxy has the policy of its concrete model."""
+    """Return the policy for the kind of mistake, one of its `CHOICES`. A proxy has the policy of its concrete model."""
     return _look_up(kind, (model._meta.concrete_model or model)._meta.label_lower if model else "*")
 
 
@@ -41,7 +48,9 @@ def _look_up(kind: str, label: str) -> str:
     if isinstance(policy, str):
         return policy
     by_label = {name.lower(): chosen for name, chosen in policy.items()}
-    return by_label.get(label) or by_label.get("*") or POLICIES[kind]
+    label = label.lower()  # Django's `label_lower` keeps capitals in the label of the app
+    app_label = label.partition(".")[0]
+    return by_label.get(label) or by_label.get(app_label) or by_label.get("*") or POLICIES[kind]
 
 
 def _clear_cache(*, setting: str, **_kwargs: Any) -> None:

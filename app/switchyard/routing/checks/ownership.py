@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from switchyard.conf import POLICIES, conf
 from switchyard.routing.checks import databases, middleware, relations
-from switchyard.routing.policies import CHOICES
+from switchyard.routing.policies import BY_LABEL, CHOICES
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
 from switchyard.routing.topology.tables import has_owner
 
@@ -112,18 +112,19 @@ def _misnamed_owners() -> Iterator[CheckMessage]:
 
 
 def _wrong_policies() -> Iterator[CheckMessage]:
-    labels = {"*", *(model._meta.label_lower for model in apps.get_models())}
+    labels = {"*", *map(str.lower, (*apps.app_configs, *(model._meta.label for model in apps.get_models())))}
     for key, value in conf.policies.items():
         if key not in POLICIES:
             yield _wrong_policy(f"['{key}'] is no policy", f"Policies: {', '.join(POLICIES)}")
             continue
-        by_label = value if isinstance(value, Mapping) and key == "stale_save" else {"*": value}
+        by_label = value if isinstance(value, Mapping) and key in BY_LABEL else {"*": value}
         for label, policy in by_label.items():
             at = f"['{key}']" if by_label is not value else f"['{key}']['{label}']"
             if label.lower() not in labels:
-                yield _wrong_policy(f"{at} names no model", "Write 'app_label.ModelName', or '*' for all other models")
-            if policy not in CHOICES:
-                yield _wrong_policy(f"{at} is {policy!r}", f"Choose one of: {', '.join(CHOICES)}")
+                hint = "Write 'app_label.ModelName', 'app_label', or '*' for all other models"
+                yield _wrong_policy(f"{at} names no model and no app", hint)
+            if policy not in CHOICES[key]:
+                yield _wrong_policy(f"{at} is {policy!r}", f"Choose one of: {', '.join(CHOICES[key])}")
 
 
 def _wrong_policy(mistake: str, hint: str) -> CheckMessage:

@@ -1,8 +1,8 @@
 """Run a read again that its replica fails to answer: on another fit replica, or on the owner.
 
 Reads with `.using("replica")` and reads of a raw cursor move as well: a program that names a replica accepts late rows,
-and does not ask for an error. To read that server or none, open a transaction there (`atomic(using="replica")`): a
-transaction never moves. A server-side cursor does not move after it is open, because the program may have its rows.
+and does not ask for an error. To read that server or none, use `only("replica")`, or open a transaction there: it never
+moves. A server-side cursor does not move after it is open, because the program may have its rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from switchyard.routing.connections.server_identity import may_be_stale
 from switchyard.routing.errors import record_violation
 from switchyard.routing.monitor import monitor
 from switchyard.routing.selection.select import fallback_alias
+from switchyard.routing.session.context import may_move
 from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.topology.replication import shared_aliases
 from switchyard.sql.classifier import classify, statement_text
@@ -108,7 +109,7 @@ def _server_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error
 
 
 def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
-    if replicated_by(connection.alias) is None or has_open_transaction(connection):
+    if replicated_by(connection.alias) is None or has_open_transaction(connection) or not may_move(connection.alias):
         return False
     statement = classify(statement_text(sql, connection), connection.vendor)
     return statement.operation == "read" and not statement.locks

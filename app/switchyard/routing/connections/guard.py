@@ -78,17 +78,21 @@ def check_statement(alias: str, statement: Statement, text: str) -> RoutingError
     if statement.operation in _CHANGES:
         if owner is not None:
             return ReplicaWriteError(
-                alias=alias, owner=owner, operation=statement.operation, sql=_sql_for_message(text, alias)
+                alias=alias,
+                operation=statement.operation,
+                sql=_sql_for_message(text, alias),
+                **_place_of_rows(owner, statement),
             )
         if is_read_only(alias) and not writes_allowed(alias):
-            return ReadOnlyOwnerWriteError(
+            # `allow_writes()` is no remedy for rows that are written elsewhere.
+            return _misplaced(alias, statement) or ReadOnlyOwnerWriteError(
                 alias=alias, operation=statement.operation, sql=_sql_for_message(text, alias)
             )
     if (statement.operation in _CHANGES or statement.locks) and alias in current().write_blocked:
         operation = "locking read" if statement.locks else statement.operation
         return ReadOnlyBlockWriteError(alias=alias, operation=operation, sql=_sql_for_message(text, alias))
     if statement.locks and owner is not None:
-        return ReplicaLockError(alias=alias, owner=owner, sql=_sql_for_message(text, alias))
+        return ReplicaLockError(alias=alias, sql=_sql_for_message(text, alias), **_place_of_rows(owner, statement))
     # DDL names tables of other owners in constraints. Aliases that Django invents ("__no_db__") own nothing.
     if statement.operation in {"read", "write"} and statement.tables and alias in connections:
         return _foreign_tables(alias, owner or alias, statement)
@@ -126,6 +130,24 @@ def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError
         return MisplacedWriteError(alias=alias, owner=owner, model=model._meta.label)
     # A read with an explicit alias: an older application may have a table of the same name (`inspectdb` reads it).
     return None
+
+
+def _misplaced(alias: str, statement: Statement) -> RoutingError | None:
+    """Return the error of a write on the alias if all its known tables belong to other owners."""
+    error = _foreign_tables(alias, alias, statement) if statement.operation == "write" else None
+    return error if isinstance(error, MisplacedWriteError) else None
+
+
+def _place_of_rows(replicated: str, statement: Statement) -> dict[str, str]:
+    """Return the values of a message about a replica of `replicated`: also the owner and the app of the rows.
+
+    The first known table decides: a statement names the table that it writes first.
+    """
+    tables = models_by_table()
+    models = next((tables[table] for table in statement.tables if table in tables), {})
+    owner = next(iter(models), replicated) if replicated not in models else replicated
+    app = f"'{models[owner]._meta.app_label}'" if models else "its app"
+    return {"replicated": replicated, "owner": owner, "app": app}
 
 
 def _sql_for_message(text: str, alias: str) -> str:

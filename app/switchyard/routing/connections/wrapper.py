@@ -20,6 +20,7 @@ from switchyard.routing.connections.guard import guard_statement, unavailable_er
 from switchyard.routing.connections.server_identity import identify
 from switchyard.routing.connections.transactions import ProgramTransaction, check_on_commit
 from switchyard.routing.monitor import monitor, sockets
+from switchyard.routing.session.context import may_move
 from switchyard.routing.topology.ownership import replicas_of, replicated_by
 from switchyard.routing.topology.replication import replication_set
 
@@ -114,7 +115,7 @@ class RoutedConnection(BaseDatabaseWrapper):
         if replicated_by(self.alias) is None or has_open_transaction(self):
             return super()._cursor(name)  # type: ignore[misc]
         if self.connection is None and (down := _down_error(self.alias)) is not None:
-            return self._prepare_cursor(FailedCursor(down, name))  # type: ignore[attr-defined]
+            return self._failed_cursor(down, name)
         may_reopen = self.connection is not None
         while True:
             try:
@@ -122,10 +123,16 @@ class RoutedConnection(BaseDatabaseWrapper):
             except (OperationalError, InterfaceError) as error:
                 if not may_reopen:
                     report_failure(self, error)
-                    return self._prepare_cursor(FailedCursor(error, name))  # type: ignore[attr-defined]
+                    return self._failed_cursor(error, name)
                 may_reopen = False  # the connection was lost while idle, which says nothing about the server
                 with suppress(Error):
                     self.close()
+
+    def _failed_cursor(self, error: Error, name: str | None) -> Any:
+        """Return a cursor that reads elsewhere; raise the error inside `only()`."""
+        if not may_move(self.alias):
+            raise error
+        return self._prepare_cursor(FailedCursor(error, name))  # type: ignore[attr-defined]
 
     def copy(self, alias: str | None = None) -> Any:
         """Return a copy of the backend's own class, without the mixin: its queries never go to another server."""

@@ -5,16 +5,21 @@ backend takes these to the worker. The function of the task does not get the tok
 backend; no other module imports it.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.core.checks import CheckMessage, Warning  # noqa: A004 - Django's name
 from django.tasks import Task
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
 from django.utils.module_loading import import_string
 
 from switchyard.routing.contrib.background import MESSAGE_KEY, task_block, token_for_task
+from switchyard.routing.topology.ownership import is_primary_only, owner_of_app, replicas_of
+from switchyard.routing.topology.tables import has_owner
 
 
 class KwargsWithToken(dict[str, Any]):
@@ -69,6 +74,23 @@ class PositionBackend(BaseTaskBackend):
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, {**params, "OPTIONS": params["OPTIONS"].get("OPTIONS", {})})
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """Return the messages of the real backend, and a warning if its queue is read from a replica."""
+        return [*super().check(**kwargs), *self._check_queue()]
+
+    def _check_queue(self) -> Iterator[CheckMessage]:
+        app = apps.get_containing_app_config(type(self).__module__)
+        if app is None or not any(app.get_models()) or not has_owner(app.label) or is_primary_only(app.label):
+            return
+        owner = owner_of_app(app.label)
+        if replicas_of(owner):
+            yield Warning(
+                f"TASKS['{self.alias}'] keeps its queue in the app '{app.label}', which is read from replicas of "
+                f"'{owner}': a worker misses new tasks, and cannot lock a task there.",
+                hint=f"Add '{app.label}' to SWITCHYARD['PRIMARY_ONLY'].",
+                id="switchyard.W008",
+            )
 
     def validate_task(self, task: Any) -> None:
         """Raise InvalidTask for a task that would pass its token to its function."""

@@ -64,8 +64,8 @@ def _recording_refresh_from_db(
     fields = None if fields is None else set(fields)
     _refresh_from_db(self, using, fields, from_queryset)
     source = self._state.db or ""
-    if replicated_by(source) is None or policy_of("stale_save", type(self)) == "allow":
-        _discard(self, fields)
+    if replicated_by(source) is None or policy_of("stale_save", self.__class__) == "allow":
+        discard(self, fields)
         return
     names = _attribute_names(self, fields) & self.__dict__.keys()
     # A FieldFile changes in place and belongs to its instance, so its name is recorded.
@@ -85,7 +85,7 @@ def _discarding_save_table(  # noqa: PLR0917 - Django's signature
 ) -> Any:
     updated = _save_table(self, raw, cls, force_insert, force_update, using, update_fields)
     if cls is self._meta.concrete_model:  # the last table that Django saves
-        _discard(self, update_fields)
+        discard(self, update_fields)
     return updated
 
 
@@ -102,7 +102,7 @@ def _conditional_do_update(  # noqa: PLR0917 - Django's signature
         return _do_update(self, rows, using, pk_val, values, update_fields, *rest)
 
     compared = {} if update_fields else _fields_to_compare(self, base_qs.model, values)
-    if not compared or using != owner_of(type(self)):
+    if not compared or using != owner_of(self.__class__):
         return update(base_qs)
     if updated := update(base_qs.filter(*(_is_unchanged(value, field, using) for field, value in compared.items()))):
         return updated
@@ -110,8 +110,8 @@ def _conditional_do_update(  # noqa: PLR0917 - Django's signature
     with transaction.atomic(using=using, savepoint=False):
         rows = base_qs.select_for_update().filter(pk=pk_val).values_list(*(field.attname for field in compared))
         if change := _describe_change(compared, list(rows)):
-            label = type(self)._meta.label
-            enforce(StaleSaveError(alias=using, model=label, pk=str(pk_val), change=change), model=type(self))
+            label = self.__class__._meta.label
+            enforce(StaleSaveError(alias=using, model=label, pk=str(pk_val), change=change), model=self.__class__)
         return update(base_qs)
 
 
@@ -159,7 +159,7 @@ def _record(instance: Model, names: Sequence[str], values: Sequence[Any]) -> Non
     vars(instance._state)[_READ] = names, values
 
 
-def _discard(instance: Model, fields: Collection[str] | None) -> None:
+def discard(instance: Model, fields: Collection[str] | None) -> None:
     """Discard the recorded values of these fields, or of all: owner and instance are equal in them now."""
     if (recorded := vars(instance._state).pop(_READ, None)) is None or fields is None:
         return

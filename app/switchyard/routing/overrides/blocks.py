@@ -12,6 +12,9 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, Self, cast
 
+from django.db import connections
+from django.utils.connection import ConnectionDoesNotExist
+
 from switchyard.routing.errors import AllowWritesError, record_violation
 from switchyard.routing.session.context import current, pop, push
 from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
@@ -106,6 +109,31 @@ class allow_writes(Override):
             raise record_violation(AllowWritesError(alias=self._alias, reason=self._reason))
         logger.debug("Writes on '%s' are allowed: %s", self._alias, self._reason)
         push(context.derive(write_allowed=context.write_allowed | {self._alias}))
+        return self
+
+
+class only(Override):
+    """Run statements on this alias on its own server, or let them fail. A block or a decorator.
+
+    Without it, a read on a replica runs on another alias if the replica fails, also in a raw cursor and with `using()`.
+    A check of one server must not get the answer of another. Inside the block a statement on `alias` raises the error
+    of the server, and the OperationalError of a replica that is known to be down. The router decides as without it, so
+    name the alias. Raises ConnectionDoesNotExist for an alias that is not in DATABASES. No query.
+
+        >>> with only("replica"):
+        ...     Product.objects.using("replica").count()
+        0
+    """
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        super().__init__()
+
+    def __enter__(self) -> Self:
+        if self._alias not in connections:
+            raise ConnectionDoesNotExist(f"The connection '{self._alias}' doesn't exist.")
+        context = current()
+        push(context.derive(only_aliases=context.only_aliases | {self._alias}))
         return self
 
 

@@ -20,7 +20,7 @@ from switchyard.routing.connection_state import has_open_transaction
 from switchyard.routing.connections.failover import report_failure
 from switchyard.routing.connections.server_identity import transaction_may_be_stale
 from switchyard.routing.selection.select import record_fallback, replica_for_client
-from switchyard.routing.session.context import current, pop, push
+from switchyard.routing.session.context import current, may_move, pop, push
 from switchyard.routing.topology.ownership import owner_and_replicas, replicated_by
 from switchyard.routing.topology.replication import SHARES_CONNECTION_OF, replication_set
 
@@ -47,10 +47,11 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
     Without `alias` the transaction is on a replica of `default` that has caught up for this client, or on `default` if
     there is none. `alias` may name another owner, or a replica. A named replica is read even if it has not caught up;
-    only if it is unfit or cannot be opened, the transaction is on its owner. Inside the block, reads of other owners
-    and of PRIMARY_ONLY apps go to their usual alias. Writes on the owner raise `ReadOnlyBlockWriteError`, a
-    `RoutingError`; writes on other owners are allowed. As a decorator of a view, it replaces the transaction that
-    ATOMIC_REQUESTS would open on the owner. Decorating an async function or a generator raises TypeError.
+    only if it is unfit or cannot be opened, the transaction is on its owner, but never inside `only()`. Inside the
+    block, reads of other owners and of PRIMARY_ONLY apps go to their usual alias. Writes on the owner raise
+    `ReadOnlyBlockWriteError`, a `RoutingError`; writes on other owners are allowed. As a decorator of a view, it
+    replaces the transaction that ATOMIC_REQUESTS would open on the owner. Decorating an async function or a generator
+    raises TypeError.
 
     Extra queries, all on the chosen alias: BEGIN, COMMIT or ROLLBACK, and one statement that makes the transaction
     read-only (two on SQLite). If a transaction is already open on the alias, the block is a savepoint in it. There, and
@@ -116,7 +117,8 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
         if owner in context.read_only_aliases:
             return context.read_only_aliases[owner]
         if self._alias is not None:
-            if self._alias == owner or any(each.alias == self._alias for each in group.snapshot.eligible):
+            is_eligible = any(each.alias == self._alias for each in group.snapshot.eligible)
+            if self._alias == owner or is_eligible or not may_move(self._alias):
                 return self._alias
         elif (replica := replica_for_client(owner, context.consistency)) is not None and not transaction_may_be_stale(
             replica
@@ -136,7 +138,7 @@ def _begin(alias: str, owner: str) -> tuple[str, AbstractContextManager[Any]]:
     try:
         return alias, _begin_on(connection)
     except (OperationalError, InterfaceError) as error:
-        if alias == owner or nested:
+        if alias == owner or nested or not may_move(alias):
             raise
         report_failure(connection, error)
         record_fallback(owner, current(), "down")

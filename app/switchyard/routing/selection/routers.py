@@ -33,7 +33,8 @@ class AppRouter:
         return owner
 
     def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
-        return owner_of(type(first)) == owner_of(type(second))
+        # Not by `type()`: Django passes `request.user` as the lazy object that it is.
+        return owner_of(first.__class__) == owner_of(second.__class__)
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
         return migration_owner(app_label) == db and not replicated_by(db)

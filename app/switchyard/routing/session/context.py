@@ -25,6 +25,7 @@ class RoutingContext:
         "consistency",
         "in_request",
         "is_default",
+        "only_aliases",
         "parent",
         "preference",
         "read_only_aliases",
@@ -47,6 +48,7 @@ class RoutingContext:
         read_only_aliases: Mapping[str, str] = _NO_ALIASES,
         read_only_block: AbstractContextManager[Any] | None = None,
         write_blocked: frozenset[str] = frozenset(),
+        only_aliases: frozenset[str] = frozenset(),
         parent: "RoutingContext | None" = None,
     ) -> None:
         self.consistency = consistency
@@ -59,6 +61,7 @@ class RoutingContext:
         self.read_only_aliases = read_only_aliases  # owner -> alias of its open read-only transaction
         self.read_only_block = read_only_block  # the `atomic()` block of the innermost `read_only()`
         self.write_blocked = write_blocked  # owners inside `read_only()`
+        self.only_aliases = only_aliases  # aliases inside `only()`: their statements never move
         self.is_default = not (unsafe_method or preference or read_only_aliases)
 
     def derive(self, **changes: Any) -> "RoutingContext":
@@ -72,6 +75,7 @@ class RoutingContext:
             "read_only_aliases": self.read_only_aliases,
             "read_only_block": self.read_only_block,
             "write_blocked": self.write_blocked,
+            "only_aliases": self.only_aliases,
         }
         return RoutingContext(**{"consistency": self.consistency, **kept, **changes}, parent=self)
 
@@ -122,6 +126,11 @@ def task_context(consistency: ConsistencyState | None = None) -> RoutingContext:
 def writes_allowed(alias: str) -> bool:
     """Return True inside `allow_writes(alias)`."""
     return alias in _current.get().write_allowed
+
+
+def may_move(alias: str) -> bool:
+    """Return True outside `only(alias)`: reads on the alias may run elsewhere if its server fails."""
+    return alias not in _current.get().only_aliases
 
 
 def is_process_context(context: RoutingContext) -> bool:

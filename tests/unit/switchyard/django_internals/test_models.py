@@ -10,17 +10,25 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.contenttypes import fields
+from django.contrib.contenttypes.fields import (
+    GenericForeignKey,
+    GenericRelation,
+    ReverseGenericManyToOneDescriptor,
+)
+from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.db import models
 from django.db.models import Model
 from django.db.models.deletion import Collector
+from django.db.models.fields import related_descriptors
+from django.db.models.fields.related_descriptors import ReverseManyToOneDescriptor
+from django.db.models.sql.compiler import SQLCompiler
 from django.db.utils import ConnectionRouter
 from tests.support.kinds import Kind, Special, made
 from tests.support.noting import StopHereError, noting, parameters
 
 from accounts.models import User
-from switchyard.routing.orm import cascades, stale_saves
+from switchyard.routing.orm import cascades, locks, redirected_writes, stale_saves
 
 in_testcase = pytest.mark.django_db(databases=["default"])
 in_transactions = pytest.mark.django_db(databases=["default", "replica"], transaction=True)
@@ -165,6 +173,177 @@ def test_collector__asks_generic_relations(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert asked == [(Marked, Mark, [marked], "default")]
     assert parameters(original) == ["self", "objs", "using"]
+
+
+def makers() -> dict[Any, Any]:
+    """Return Django's own functions that make the classes of related managers, by their modules."""
+    replaced = {
+        related_descriptors: related_descriptors.create_reverse_many_to_one_manager,
+        fields: fields.create_generic_related_manager,
+    }
+    return {module: inspect.getclosurevars(make).nonlocals["make_manager"] for module, make in replaced.items()}
+
+
+class Note(models.Model):
+    """A row with a generic key."""
+
+    content_type = models.ForeignKey(ContentType, models.CASCADE, related_name="+")
+    object_id = models.BigIntegerField()
+    subject = GenericForeignKey()
+
+    class Meta:
+        apps = Apps()
+        app_label = "accounts"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Noted(models.Model):
+    """A row with a generic relation."""
+
+    notes = GenericRelation(Note)
+
+    class Meta:
+        apps = Note._meta.apps
+        app_label = "accounts"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+RELATIONS = [
+    (
+        related_descriptors,
+        "create_reverse_many_to_one_manager",
+        lambda: ReverseManyToOneDescriptor(LogEntry.user.field.remote_field),
+    ),
+    (
+        fields,
+        "create_generic_related_manager",
+        lambda: ReverseGenericManyToOneDescriptor(Noted._meta.private_fields[0].remote_field),
+    ),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "descriptor"), RELATIONS)
+def test_related_managers__made_by_functions(
+    module: Any, name: str, descriptor: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A descriptor makes its manager's class by the function of its module, with a method `add(*objs, bulk)`."""
+    calls: list[Any] = []
+    make = makers()[module]
+    monkeypatch.setattr(module, name, lambda *args: calls.append(args) or make(*args))
+    manager = descriptor().related_manager_cls
+
+    assert [superclass.__name__ for superclass, _ in calls] in (["LogEntryManager"], ["Manager"])
+    assert parameters(make) == ["superclass", "rel"]
+    assert parameters(manager.add) == ["self", "objs", "bulk"]
+    instance = Noted(pk=1) if module is fields else User(pk=1)
+    instance._state.db = "default"
+    monkeypatch.setattr(ContentTypeManager, "get_for_model", lambda *_args, **_kwargs: ContentType(pk=7))
+    made_manager = manager(instance)
+    if module is fields:
+        assert (made_manager.content_type_field_name, made_manager.object_id_field_name) == (
+            "content_type",
+            "object_id",
+        )
+    else:
+        assert made_manager.field is LogEntry._meta.get_field("user")
+    made_manager(manager="objects")
+    assert len(calls) == 2
+
+
+def test_generic_manager__names_the_alias_of_its_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's manager of a generic relation names the router's alias of a read in its querysets, without a hint."""
+    monkeypatch.setattr(ContentTypeManager, "get_for_model", lambda *_args, **_kwargs: ContentType(pk=7))
+    noted = Noted(pk=1)
+    noted._state.db = "replica"
+    manager = makers()[fields](models.Manager, Noted._meta.private_fields[0].remote_field)(noted)
+    queryset = manager.all()
+
+    assert (manager._db, queryset._db, queryset._hints) == (None, "replica", {})
+    queryset._add_hints(instance=noted)
+    queryset._db = None
+    assert (queryset.db, queryset.filter(pk=1)._hints) == ("replica", {"instance": noted})
+
+
+@in_transactions
+def test_content_types__of_the_alias_of_an_instance(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generic key gets content types and its row by these methods, with the alias of the instance."""
+    asked: list[tuple[str, Any]] = []
+
+    def db_manager(self: Any, using: Any = None, hints: Any = None) -> Any:
+        asked.append(("content type", using))
+        return models.Manager.db_manager(self, "default")
+
+    def get_object(self: ContentType, using: Any = None, **lookups: Any) -> Any:
+        asked.append(("row", using))
+        return User(**lookups)
+
+    monkeypatch.setattr(ContentTypeManager, "db_manager", db_manager)
+    monkeypatch.setattr(ContentType, "get_object_for_this_type", get_object)
+    ada._state.db = "replica"
+    note = Note(subject=ada)
+    other = Note(content_type_id=note.content_type_id, object_id=7)
+    other._state.db = "elsewhere"
+
+    assert other.subject.pk == 7
+    assert asked == [("content type", "replica"), ("content type", "elsewhere"), ("row", "elsewhere")]
+    assert parameters(models.Manager.db_manager) == ["self", "using", "hints"]
+
+
+@in_transactions
+def test_queryset__alias_of_a_write(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queryset reads its alias from `db`, and `_for_write` says whether the statement writes or locks."""
+    asked: list[bool] = []
+
+    def db(self: Any) -> str:
+        asked.append(self._for_write)
+        return "default"
+
+    monkeypatch.setattr(models.QuerySet, "db", property(db))
+    users = User.objects.using("replica")
+    reads: list[Callable[[], object]] = [lambda: list(users.all()), users.count, users.exists]
+    writes: list[Callable[[], object]] = [
+        lambda: users.all().update(first_name="Ada"),
+        lambda: users.create(username="bob"),
+        lambda: users.all().bulk_create([User(username="eve")]),
+        lambda: users.all().bulk_update([ada], ["email"]),
+        lambda: list(users.all().select_for_update()),
+        lambda: users.filter(username="ada").delete(),
+    ]
+    for calls, expected in ((reads, {False}), (writes, {True})):
+        for call in calls:
+            asked.clear()
+            call()
+            assert set(asked) == expected
+
+
+def test_select_for_update__without_a_transaction() -> None:
+    """Django builds no SQL for a lock outside a transaction; the method of a manager calls that of the queryset."""
+    users = User.objects.select_for_update()
+    assert (users._db, users._for_write, users.query.select_for_update) == (None, True, True)
+    assert "select_for_update cannot be used outside of a transaction" in inspect.getsource(SQLCompiler.as_sql)
+    assert locks._select_for_update.__qualname__ == "QuerySet.select_for_update"
+
+
+@in_transactions
+def test_save_and_delete__take_the_alias(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`save()` passes its alias on to `save_base()`, by name; `delete()` uses its own."""
+    asked: list[Any] = []
+
+    def save_base(self: Model, **options: Any) -> None:
+        asked.append(options["using"])
+
+    monkeypatch.setattr(Model, "save_base", save_base)
+    ada.save(using="replica")
+    ada.save()
+
+    assert asked == ["replica", "default"]
+    expected = ["self", "raw", "force_insert", "force_update", "using", "update_fields"]
+    assert parameters(redirected_writes._save_base) == expected
+    assert parameters(redirected_writes._delete) == ["self", "using", "keep_parents"]
 
 
 def test_options__fields() -> None:

@@ -1,6 +1,7 @@
 """Tasks, the admin, and the client library of Prometheus."""
 
 import inspect
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.admin import site
@@ -19,6 +20,19 @@ def test_tasks__class_of_a_backend() -> None:
     assert "task_class" in inspect.getclosurevars(tasks.task).unbound or "task_class" in inspect.getsource(tasks.task)
     assert "task.call(" in inspect.getsource(backends.ImmediateBackend._execute_task)
     assert list(inspect.signature(backends.ImmediateBackend).parameters)[:2] == ["alias", "params"]
+
+
+def test_tasks__check_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's check of TASKS yields what `check()` of each backend returns."""
+    checks = pytest.importorskip("django.tasks.checks")
+    tasks = pytest.importorskip("django.tasks")
+
+    class Checked:
+        def check(self) -> list[str]:
+            return ["message"]
+
+    monkeypatch.setattr(tasks, "task_backends", SimpleNamespace(all=lambda: [Checked()]))
+    assert list(checks.check_tasks()) == ["message"]
 
 
 def test_admin__views_name_their_model_admin() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+from django.db import DatabaseError, IntegrityError, OperationalError
 
-from switchyard.routing.errors import OwnerUnavailableError, RoutingError
+from switchyard.routing.errors import OwnerUnavailableError, RoutingError, StaleSaveError
 
 APP = Path(__file__).parents[4] / "app"
 
@@ -34,6 +35,14 @@ def test_error__message(error: type[RoutingError]) -> None:
     assert "ALIAS" in message
     assert "\n" not in message
     assert "{" not in message
+
+
+def test_error__base_classes() -> None:
+    """No refusal of a mistake is a DatabaseError; a stale save, which the data decides, and a failed server are."""
+    refusals = RoutingError.__subclasses__()
+    assert [error for error in refusals if issubclass(error, DatabaseError)] == [StaleSaveError]
+    assert not any(issubclass(error, OperationalError | IntegrityError) for error in refusals)
+    assert issubclass(OwnerUnavailableError, OperationalError)
 
 
 def test_error__without_docstrings() -> None:

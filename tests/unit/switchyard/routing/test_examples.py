@@ -61,7 +61,9 @@ def test_example(name: str, names: dict[str, Any]) -> None:
     assert result.failed == 0, "".join(printed)
 
 
-@pytest.mark.parametrize("name", ["allow_writes", "read_only", "use_primary", "use_replica", "without_stickiness"])
+@pytest.mark.parametrize(
+    "name", ["allow_writes", "only", "read_only", "use_primary", "use_replica", "without_stickiness"]
+)
 def test_override__has_an_example(name: str) -> None:
     """Each override shows its use."""
     assert name in EXAMPLES

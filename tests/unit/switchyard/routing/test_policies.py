@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from django.apps.registry import Apps
+from django.db.models import Model
 from django.test import override_settings
 
 from accounts.models import User
 from config.settings import SWITCHYARD
-from legacy.models import Customer
+from legacy.models import Customer, Order
 from switchyard.conf import POLICIES
 from switchyard.routing import CrossOwnerTransactionError, policies
 from switchyard.routing.policies import policy_of
@@ -26,9 +28,9 @@ def violation() -> CrossOwnerTransactionError:
 
 def test_policy_of__defaults() -> None:
     """Each default holds unless its own policy is set."""
-    assert [policy_of(kind) for kind in POLICIES] == ["raise", "raise", "warn"]
+    assert [policy_of(kind) for kind in POLICIES] == ["raise", "raise", "warn", "raise"]
     with given(early_on_commit="allow"):
-        assert [policy_of(kind) for kind in POLICIES] == ["raise", "allow", "warn"]
+        assert [policy_of(kind) for kind in POLICIES] == ["raise", "allow", "warn", "raise"]
 
 
 def test_policy_of__by_model() -> None:
@@ -40,6 +42,26 @@ def test_policy_of__by_model() -> None:
         assert [policy_of("stale_save", model) for model in (User, proxy, Customer)] == ["warn", "warn", "allow"]
     with given(stale_save={"ACCOUNTS.USER": "warn"}):
         assert [policy_of("stale_save", model) for model in (User, Customer)] == ["warn", "raise"]
+
+
+def test_policy_of__by_app() -> None:
+    """The label of an app stands for its models; the label of a model decides before it, in any letter case."""
+    with given(replica_write={"accounts": "redirect", "LEGACY": "redirect", "legacy.Customer": "raise"}):
+        assert [policy_of("replica_write", model) for model in (User, Customer, Order)] == [
+            "redirect",
+            "raise",
+            "redirect",
+        ]
+
+
+def test_policy_of__an_app_with_capitals_in_its_label() -> None:
+    """The label of the app matches in any letter case, as Django keeps it."""
+    capital = type(
+        "Thing", (Model,), {"__module__": __name__, "Meta": type("Meta", (), {"app_label": "Shop", "apps": Apps()})}
+    )
+    for label in ("Shop", "shop", "Shop.Thing"):
+        with given(replica_write={label: "redirect"}):
+            assert policy_of("replica_write", capital) == "redirect"
 
 
 def test_enforce__raise(seen: list[tuple[str, str]]) -> None:
@@ -69,5 +91,7 @@ def test_enforce__allow(seen: list[tuple[str, str]], caplog: pytest.LogCaptureFi
 
 
 def test_policies__kinds() -> None:
-    """Each policy is a kind of violation."""
+    """Each policy is a kind of violation, and its default is one of its choices."""
     assert POLICIES.keys() <= set(VIOLATION_KINDS)
+    assert POLICIES.keys() == policies.CHOICES.keys() >= policies.BY_LABEL
+    assert all(policy in policies.CHOICES[kind] for kind, policy in POLICIES.items())

@@ -122,8 +122,22 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
         "E009",
         {"OWNERS": OWNERS, "POLICIES": {"stale_save": {"User": "warn"}}},
         [APP],
-        "['stale_save']['User'] names no model",
+        "['stale_save']['User'] names no model and no app",
         "app_label.ModelName",
+    ),
+    (
+        "E009",
+        {"OWNERS": OWNERS, "POLICIES": {"replica_write": "warn"}},
+        [APP],
+        "['replica_write'] is 'warn'",
+        "Choose one of: raise, redirect.",
+    ),
+    (
+        "E009",
+        {"OWNERS": OWNERS, "POLICIES": {"stale_save": {"accounts": "redirect"}}},
+        [APP],
+        "['stale_save']['accounts'] is 'redirect'",
+        "raise, warn, allow",
     ),
     (
         "E009",
@@ -370,8 +384,12 @@ def test_check__an_unowned_app(tmp_path: Path) -> None:
 
 
 def test_check__right_policies() -> None:
-    """Policies may be set by key, and by model in any letter case."""
-    policies = {"stale_save": {"accounts.user": "warn", "*": "allow"}, "early_on_commit": "warn"}
+    """Policies may be set by key, and by model and app in any letter case."""
+    policies = {
+        "stale_save": {"accounts.user": "warn", "LEGACY": "warn", "*": "allow"},
+        "replica_write": {"accounts": "redirect"},
+        "early_on_commit": "warn",
+    }
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "POLICIES": policies}):
         assert printed() == []
 

@@ -23,6 +23,7 @@ from switchyard.routing.errors import (
     ReadOnlyOwnerWriteError,
     ReplicaLockError,
     ReplicaWriteError,
+    RoutingError,
 )
 
 pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics", "legacy"], transaction=True)
@@ -56,6 +57,62 @@ def test_guard__a_write_on_a_replica(write: Callable[[], object], seen: list[tup
 
     assert seen == [("replica_write", "replica")]
     assert User.objects.using("default").count() == 0
+
+
+def remedy_of(error: pytest.ExceptionInfo[RoutingError]) -> str:
+    """Return the sentences of the error after the first one, which say what to do."""
+    return str(error.value).partition(". ")[2]
+
+
+def test_guard__the_remedy_for_a_package() -> None:
+    """The error of a write names the app, and the two settings for a package that took the alias from a read."""
+    with pytest.raises(ReplicaWriteError) as refused:
+        User.objects.using(User.objects.all().db).update(first_name="a")
+
+    assert remedy_of(refused) == (
+        "Run it on 'default': leave out `using`, or name the owner. If a package took 'replica' from a read "
+        "(`queryset.db`, `manager.db`), add 'accounts' to SWITCHYARD['PRIMARY_ONLY'], or set 'accounts' to 'redirect' "
+        "in SWITCHYARD['POLICIES']['replica_write']."
+    )
+
+
+def test_guard__the_remedy_for_a_package_that_locks() -> None:
+    """The error of a lock names the app, and the setting that lets the transaction begin on the owner."""
+    with transaction.atomic("replica"), pytest.raises(ReplicaLockError) as refused:
+        run("replica", "SELECT id FROM accounts_user FOR UPDATE")
+
+    assert remedy_of(refused).endswith(
+        "If a package took 'replica' from a read (`atomic(using=queryset.db)`), add 'accounts' to "
+        "SWITCHYARD['PRIMARY_ONLY']."
+    )
+
+
+def test_guard__the_remedy_for_an_unknown_table() -> None:
+    """A table without a model has no known app, and the owner of the replica is the place to write."""
+    with pytest.raises(ReplicaWriteError, match=r"Run it on 'default'.* add its app to SWITCHYARD\['PRIMARY_ONLY'\]"):
+        run("replica", "DELETE FROM somewhere")
+
+
+OTHER_OWNERS: list[tuple[Callable[[], object], str, str]] = [
+    (lambda: AnalyticsEvent.objects.using("replica").update(kind="a"), "replica", "analytics"),
+    (lambda: run("replica", "INSERT INTO customers SELECT * FROM accounts_user"), "replica", "legacy"),
+    (lambda: run("replica", "SELECT id FROM customers FOR UPDATE"), "replica", "legacy"),
+    (lambda: User.objects.using("legacy").update(first_name="a"), "legacy", "default"),
+    (lambda: User.objects.using("analytics").update(first_name="a"), "analytics", "default"),
+]
+
+
+@pytest.mark.parametrize(("write", "alias", "owner"), OTHER_OWNERS)
+def test_guard__a_write_on_an_alias_of_another_owner(write: Callable[[], object], alias: str, owner: str) -> None:
+    """The remedy names the owner of the rows, also on the replica of another owner and on a read-only owner."""
+    with pytest.raises(RoutingError) as refused:
+        write()
+
+    assert f"refused on '{alias}'" in str(refused.value)
+    assert {
+        name for name in connections if f"on '{name}'" in remedy_of(refused) or f'("{name}")' in remedy_of(refused)
+    } == {owner}
+    assert "allow_writes" not in str(refused.value)
 
 
 def test_guard__a_locking_read_on_a_replica_in_a_transaction(seen: list[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ from tests.support.connected import connected
 from tests.support.published import published
 
 from config.databases import topology
+from switchyard.routing import only, read_only
 from switchyard.routing.connection_state import program_transaction_on
 from switchyard.routing.connections import failover
 from switchyard.routing.connections.failover import retry_elsewhere
@@ -74,6 +75,42 @@ def test_cursor__replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
         for _ in range(2):
             cursor.execute("SELECT name FROM place")
             assert list(cursor) == [("default",)]
+
+
+def test_only__replica_that_cannot_be_opened(files: dict[str, Any]) -> None:
+    """A cursor raises the error of the server, with and without a statement; other replicas' reads still move."""
+    with only("replica"):
+        for ask in (
+            lambda: run("replica", "SELECT 1"),
+            connections["replica"].cursor,
+            connections["replica"].ensure_connection,
+        ):
+            with pytest.raises(OperationalError, match="unable to open"):
+                ask()
+        with only("default"):
+            assert run("default", "SELECT name FROM place") == [("default",)]
+    with only("default"):
+        assert run("replica", "SELECT name FROM place") == [("default",)]
+
+
+def test_only__replica_that_is_known_to_be_down(files: dict[str, Any]) -> None:
+    """A statement raises the error at once, without an attempt to connect."""
+    replicas = [Replica("replica", "down")]
+    with published(replicas=replicas), only("replica"), pytest.raises(OperationalError, match="'replica' is down"):
+        run("replica", "SELECT 1")
+
+
+def test_only__read_only_block(files: dict[str, Any]) -> None:
+    """A named read-only transaction does not move to the owner."""
+    with only("replica"), pytest.raises(OperationalError, match="unable to open"), read_only("replica"):
+        pass
+    with (
+        published(replicas=[Replica("replica", "down")]),
+        only("replica"),
+        pytest.raises(OperationalError, match="'replica' is down"),
+        read_only("replica"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("before", ["", "SELECT 1"])

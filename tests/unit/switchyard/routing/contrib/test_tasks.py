@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.checks import run_checks
 from django.db import transaction
 from django.test import override_settings
 
@@ -17,6 +18,7 @@ from tests.support.published import at, lagging, replayed
 from tests.support.queued import QUEUE, Queue
 
 from accounts.models import User
+from config.settings import SWITCHYARD
 from switchyard.routing.contrib.background import MESSAGE_KEY
 from switchyard.routing.contrib.tasks import PositionBackend
 from switchyard.routing.selection.select import decide
@@ -203,6 +205,32 @@ def test_position_backend__is_the_real_backend() -> None:
     assert isinstance(backend, PositionBackend)
     assert backend.options == {"id_function": "x"}
     assert backend.supports_defer
+
+
+class QueueOfAccounts(Queue):
+    """A backend in an app with models, as a queue in a database is one."""
+
+    __module__ = "accounts.queue"
+
+
+QUEUES: list[tuple[str, dict[str, Any], bool]] = [
+    (f"{__name__}.QueueOfAccounts", {}, True),
+    (f"{__name__}.QueueOfAccounts", {"PRIMARY_ONLY": ["accounts"]}, False),
+    (f"{__name__}.QueueOfAccounts", {"REPLICAS": {}}, False),
+    (f"{__name__}.QueueOfAccounts", {"OWNERS": {}}, False),  # E001 reports it
+    (QUEUE, {}, False),
+    (IMMEDIATE, {}, False),
+]
+
+
+@pytest.mark.parametrize(("backend", "changes", "warned"), QUEUES)
+def test_check__queue_on_a_replica(backend: str, changes: dict[str, Any], warned: bool) -> None:
+    """Django's checks warn of a queue whose app is read from replicas, and the hint names the setting."""
+    with override_settings(TASKS=settings(backend), SWITCHYARD={**SWITCHYARD, **changes}):
+        messages = [message for message in run_checks() if message.id == "switchyard.W008"]
+
+    assert [message.hint for message in messages] == ["Add 'accounts' to SWITCHYARD['PRIMARY_ONLY']."] * warned
+    assert all("TASKS['default']" in message.msg for message in messages)
 
 
 def test_position_backend__with_its_own_task_class(group: ReplicationSet) -> None:

@@ -6,11 +6,12 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from django.utils.connection import ConnectionDoesNotExist
 
-from switchyard.routing import allow_writes, use_primary, use_replica, without_stickiness
+from switchyard.routing import allow_writes, only, use_primary, use_replica, without_stickiness
 from switchyard.routing.errors import AllowWritesError, violations
 from switchyard.routing.session import context
-from switchyard.routing.session.context import activate, current, is_process_context, writes_allowed
+from switchyard.routing.session.context import activate, current, is_process_context, may_move, writes_allowed
 
 
 def prefers() -> str:
@@ -48,6 +49,24 @@ def test_override__each_changes_one_field() -> None:
 
     assert (found.preference, found.sticky, found.write_allowed) == ("replica", False, frozenset({"legacy"}))
     assert current().sticky
+
+
+def test_only__nested() -> None:
+    """Each block adds its alias, and its end takes the alias away."""
+    with only("replica"):
+        with only("legacy"):
+            assert [may_move(alias) for alias in ("replica", "legacy", "default")] == [False, False, True]
+        assert [may_move(alias) for alias in ("replica", "legacy")] == [False, True]
+
+    assert may_move("replica")
+
+
+def test_only__unknown_alias() -> None:
+    """An alias that is not in DATABASES raises Django's error when the block begins, and changes nothing."""
+    with pytest.raises(ConnectionDoesNotExist, match="'replca'"), only("replca"):
+        pass
+
+    assert is_process_context(current())
 
 
 def test_override__decorated_function() -> None:

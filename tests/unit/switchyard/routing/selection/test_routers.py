@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from django.apps.registry import Apps
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
@@ -15,6 +16,7 @@ from django.db import connections
 from django.db.models import Model
 from django.db.utils import ConnectionRouter
 from django.test import override_settings
+from django.utils.functional import SimpleLazyObject
 from tests.support.published import published
 from tests.support.transactions import transaction
 
@@ -235,6 +237,67 @@ def test_db_for_write__a_proxy_in_another_app() -> None:
         LegacyUser._meta.apps.clear_cache()
 
 
+class Member(User):
+    """A row of two tables, in no registry of an app."""
+
+    class Meta:
+        apps = Apps()
+        app_label = "accounts"
+
+
+class Account(User):
+    """A proxy in another owner's app, in no registry of an app."""
+
+    class Meta:
+        apps = Apps()
+        app_label = "legacy"
+        proxy = True
+
+
+def deferred() -> User:
+    """Return an instance as Django makes it from a row without all columns."""
+    return User.from_db("replica", ["id"], [1])
+
+
+# What Django passes as an instance, and the class of the row.
+INSTANCES: dict[str, Callable[[], Any]] = {
+    "saved": lambda: loaded(User, "default"),
+    "from a replica": lambda: loaded(User, "replica"),
+    "unsaved": User,
+    "deferred": deferred,
+    "proxy": lambda: loaded(Account, "default"),
+    "child with its own table": lambda: loaded(Member, "replica"),
+    "lazy": lambda: SimpleLazyObject(lambda: loaded(User, "default")),
+    "lazy and from a replica": lambda: SimpleLazyObject(lambda: loaded(User, "replica")),
+    "lazy and unsaved": lambda: SimpleLazyObject(User),
+    "lazy and lazy again": lambda: SimpleLazyObject(lambda: SimpleLazyObject(lambda: loaded(Account, "replica"))),
+}
+
+
+@pytest.mark.parametrize("kind", INSTANCES)
+@pytest.mark.parametrize("routers", [STACKED, REPLICA_ALONE, APP_ALONE])
+def test_router__what_django_passes(kind: str, routers: tuple[str, ...]) -> None:
+    """An instance of any kind is related and routed by the row that it stands for."""
+    router = ConnectionRouter(routers)
+    instance, group, customer = INSTANCES[kind](), loaded(Group, "default"), loaded(Customer, "legacy")
+
+    assert router.allow_relation(instance, group)
+    assert router.allow_relation(group, instance)
+    assert not router.allow_relation(instance, customer)
+    assert not router.allow_relation(customer, instance)
+    assert router.db_for_write(instance.__class__, instance=instance) == "default"
+    assert router.db_for_write(Customer, instance=instance) == "legacy"
+    from_owner = routers == APP_ALONE or instance._state.db == "default"
+    assert router.db_for_read(User, instance=instance) == ("default" if from_owner else "replica")
+
+
+def test_router__no_instance() -> None:
+    """Django may pass None for the instance, for example when it validates a value without one."""
+    router = ConnectionRouter(STACKED)
+
+    assert (router.db_for_read(User, instance=None), router.db_for_write(User, instance=None)) == ("replica", "default")
+
+
 def test_decide__a_proxy_of_a_primary_only_model() -> None:
     """The rows of the proxy are read from the owner, because the app of the concrete model decides."""
 
@@ -248,6 +311,12 @@ def test_decide__a_proxy_of_a_primary_only_model() -> None:
     finally:
         del Team._meta.apps.all_models["accounts"]["team"]
         Team._meta.apps.clear_cache()
+
+
+def test_primary_only__adds_to_the_default() -> None:
+    """The apps of PRIMARY_ONLY come in addition to those of Django, which must never be stale."""
+    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "PRIMARY_ONLY": ["accounts"]}):
+        assert {decide(model).rule for model in (User, Group, Session, ContentType)} == {"primary_only"}
 
 
 def test_decide__the_database_cache() -> None:
