@@ -6,7 +6,8 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +120,32 @@ class Cluster:
                 return response.status, json.loads(response.read() or "null")
         except HTTPError as error:
             return error.code, json.loads(error.read() or "null")
+
+    def status(self, path: str) -> int:
+        """Return the status of the response to a GET, with the API's token."""
+        request = Request(
+            f"http://127.0.0.1:{self.http_port}{path}", headers={"Authorization": f"Bearer {self._token}"}
+        )
+        try:
+            with urlopen(request, timeout=30) as response:
+                return int(response.status)
+        except HTTPError as error:
+            return error.code
+
+    @contextmanager
+    def hung(self, alias: str) -> Iterator[None]:
+        """Stop the server process of the alias with SIGSTOP in this block: it hangs, and its pod stays."""
+        self._signal("STOP", alias)
+        try:
+            yield
+        finally:
+            self._signal("CONT", alias)
+
+    def _signal(self, name: str, alias: str) -> None:
+        # From the node: the first process of a container takes no SIGSTOP from inside.
+        container = f"crictl ps --quiet --label io.kubernetes.pod.name={RELEASE}-db-{alias}-0"
+        process = f"crictl inspect --output go-template --template '{{{{.info.pid}}}}' $({container})"
+        run("docker", "exec", f"{self.name}-control-plane", "sh", "-c", f"kill -{name} $({process})")
 
     def scraped(self) -> Counter[Key]:
         """Return the queries of the API's apps by alias and operation, from /metrics, without health checks."""

@@ -163,6 +163,54 @@ def test_rollout__under_load(cluster: Cluster) -> None:
     assert answers.keys() == {200}
 
 
+def test_legacy__hung(cluster: Cluster) -> None:
+    """While MySQL hangs under 24 clients, the other databases' requests go on, and no pod restarts or is unready."""
+    before = generations(cluster)
+    over = Event()
+    refused: Counter[int] = Counter()
+    others: dict[str, list[tuple[float, int, float]]] = {
+        path: [] for path in ("/livez", "/readyz", "/api/users?limit=1")
+    }
+
+    def ask_legacy() -> None:
+        while not over.wait(0.2):
+            refused[cluster.call("GET", "/api/legacy/customers?limit=1")[0]] += 1
+
+    def ask(path: str) -> None:
+        while not over.wait(0.1):
+            began_at = time.monotonic()
+            status = cluster.status(path)
+            others[path].append((began_at, status, time.monotonic() - began_at))
+
+    with ThreadPoolExecutor(max_workers=32) as pool:
+        asking = [*(pool.submit(ask_legacy) for _ in range(24)), *(pool.submit(ask, path) for path in others)]
+        try:
+            time.sleep(5)
+            with cluster.hung("legacy"):
+                hung_at = time.monotonic()
+                time.sleep(30)  # a pod that is not ready for 15 seconds gets no request
+            repaired_at = time.monotonic()
+            eventually(
+                lambda: cluster.call("GET", "/api/legacy/customers?limit=1")[0] == 200, seconds=2, what="legacy is back"
+            )
+            back_after = time.monotonic() - repaired_at
+        finally:
+            over.set()
+    for asked in asking:
+        asked.result()
+
+    slow = {
+        path: max(seconds for began_at, _, seconds in answers if began_at > hung_at + 1)
+        for path, answers in others.items()
+    }
+    print(f"slowest after a second: {slow}; of legacy: {refused}; back after {back_after:.1f} s")
+    assert {status for answers in others.values() for _, status, _ in answers} == {200}
+    assert max(slow.values()) < 1.0
+    assert refused.keys() == {200, 503}
+    assert refused[503] > 100
+    assert generations(cluster) == before
+
+
 def test_standby__without_primary(cluster: Cluster) -> None:
     """With the primary scaled to 0, new connections to the standby can read."""
     primary = f"statefulset/{RELEASE}-db-default"
