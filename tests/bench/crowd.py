@@ -20,7 +20,6 @@ from tests.bench.serving import TIMEOUT
 from tests.support.containers import until
 
 TOKEN = "for-benchmarks-only-and-long-enough-for-the-service"
-HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
 PATHS = {
     "livez": "/livez",
     "default": "/api/users",  # a POST, which writes
@@ -52,6 +51,7 @@ class Asking:
     asked: str  # a key of PATHS
     clients: int
     pause_seconds: float
+    token: str = TOKEN
     answers: list[Answered] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -81,9 +81,10 @@ class Asking:
 
     def _answer(self, connection: HTTPConnection) -> Answered:
         body = json.dumps({"username": os.urandom(12).hex()}) if self.asked == "default" else None
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         began_at, status = time.monotonic(), 0
         try:
-            connection.request("POST" if body else "GET", PATHS[self.asked], body, HEADERS)
+            connection.request("POST" if body else "GET", PATHS[self.asked], body, headers)
             response = connection.getresponse()
             response.read()
             status = response.status
@@ -93,14 +94,15 @@ class Asking:
 
 
 @contextmanager
-def crowd(port: int, asked: str, clients: int, *, pause_seconds: float) -> Iterator[list[Answered]]:
+def crowd(port: int, asked: str, clients: int, *, pause_seconds: float, token: str = TOKEN) -> Iterator[list[Answered]]:
     """Run the clients in another process during this block, which begins when each has an answer.
 
     The list has their answers after the block.
     """
     command = [sys.executable, "-m", "tests.bench.crowd", str(port), asked, str(clients), str(pause_seconds)]
     answers: list[Answered] = []
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environ = {**os.environ, "CROWD_TOKEN": token}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
         process.stdout.readline()
@@ -113,7 +115,7 @@ def crowd(port: int, asked: str, clients: int, *, pause_seconds: float) -> Itera
 def main() -> None:
     """Ask until the input ends, and print the answers."""
     port, asked, clients, pause_seconds = sys.argv[1:]
-    asking = Asking(int(port), asked, int(clients), float(pause_seconds))
+    asking = Asking(int(port), asked, int(clients), float(pause_seconds), os.environ["CROWD_TOKEN"])
     asking.start()
     until(lambda: len(asking.answers) >= asking.clients, "each client has an answer")
     print(flush=True)

@@ -137,16 +137,21 @@ def measured(servers: Servers, port: int) -> Iterator[Result]:
 
 
 def during_fault(
-    port: int, alias: str, fault: Callable[[], AbstractContextManager[None]], *, during_seconds: float
+    port: int,
+    alias: str,
+    fault: Callable[[], AbstractContextManager[None]],
+    *,
+    during_seconds: float,
+    token: str = TOKEN,
 ) -> Run:
     """Return the answers before, while and after the database fails."""
     others = {
-        asked: Asking(port, asked, 1, OTHERS_PAUSE_SECONDS)
+        asked: Asking(port, asked, 1, OTHERS_PAUSE_SECONDS, token)
         for asked in ("livez", "default", "replica", "analytics", "legacy")
         if asked != alias
     }
     with ExitStack() as stack:
-        failing = stack.enter_context(crowd(port, alias, CLIENTS, pause_seconds=CLIENT_PAUSE_SECONDS))
+        failing = stack.enter_context(crowd(port, alias, CLIENTS, pause_seconds=CLIENT_PAUSE_SECONDS, token=token))
         for asking in others.values():
             asking.start()
             stack.callback(asking.stop)
