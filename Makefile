@@ -41,7 +41,7 @@ test-chart: $(UV) ## the chart, linted and rendered: needs helm
 	@helm lint --strict chart
 	@.venv/bin/python -m pytest -q -n auto tests/chart
 
-BENCHES := routing requests staleness failures memory
+BENCHES := routing requests staleness failures isolation memory
 PEERS := build/bench/peers/multidb
 
 .PHONY: bench
@@ -50,7 +50,7 @@ bench: ## every benchmark, beside plain Django, its guide's routers and django-m
 
 .PHONY: $(BENCHES:%=bench-%)
 $(BENCHES:%=bench-%): bench-%: $(UV) $(PEERS)
-	@$(SYNC) --extra service --extra postgres --group dev
+	@$(SYNC) --extra service --extra postgres --extra mysql --group dev
 	@.venv/bin/python -m tests.bench.$*
 
 # Beside the environment, so that no lock and no test depends on what we are compared with.

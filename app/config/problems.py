@@ -28,6 +28,7 @@ from ninja.errors import HttpError, ValidationError
 from rest import SHAPES
 
 CONTENT_TYPE = "application/problem+json"
+RETRY = {"Retry-After": "1"}  # seconds; the monitor finds a server that is back within two
 UNAVAILABLE = "A database that this request needs does not answer. Try again in a moment."
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:
 def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     # no traceback: it would add nothing, and its frames hold the connection parameters
     logger.error("%s %s failed: a database does not answer: %s", request.method, request.path, str(error).strip())
-    return problem(503, UNAVAILABLE, headers={"Retry-After": "1"})
+    return problem(503, UNAVAILABLE, headers=RETRY)
 
 
 HANDLERS: Mapping[type[Exception], Any] = {
@@ -143,12 +144,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a failure: 503 when a database did not answer, else 500. Django has logged the exception."""
-    status, detail = 500, "The service failed; its log has the cause."
+    status, detail, headers = 500, "The service failed; its log has the cause.", None
     if isinstance(sys.exception(), OperationalError | InterfaceError):
-        status, detail = 503, UNAVAILABLE
+        status, detail, headers = 503, UNAVAILABLE, RETRY
     if _is_api(request):
-        return problem(status, detail)
-    return HttpResponse(f"{detail}\n", status=status, content_type="text/plain; charset=utf-8")
+        return problem(status, detail, headers=headers)
+    return HttpResponse(f"{detail}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _is_api(request: HttpRequest) -> bool:

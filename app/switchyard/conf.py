@@ -46,7 +46,7 @@ class Conf:
 
     @property
     def optional(self) -> frozenset[str]:
-        """OPTIONAL: owners without which the service is degraded but still ready. Default: none."""
+        """OPTIONAL: owners without which the service starts, degraded but ready. Default: none."""
         return frozenset(self._values.get("OPTIONAL", ()))
 
     @property
@@ -70,7 +70,10 @@ class Conf:
 
     @property
     def threads(self) -> int | None:
-        """THREADS: the number of threads of a process, which share its connection pools. Default: None, unknown."""
+        """THREADS: the number of threads of a process. Default: None, unknown.
+
+        Half of them may wait for a server that answers late, and all share the connection pools of the process.
+        """
         threads: int | None = self._values.get("THREADS")
         return threads
 

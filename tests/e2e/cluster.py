@@ -6,7 +6,8 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,7 +103,8 @@ class Cluster:
         return self.kubectl("exec", pod, "--", *psql).strip()
 
     @cached_property
-    def _token(self) -> str:
+    def token(self) -> str:
+        """The token of the API."""
         template = '{{index .data "api-token" | base64decode}}'
         return self.kubectl("get", "secret", RELEASE, "--output", f"go-template={template}")
 
@@ -112,13 +114,32 @@ class Cluster:
             f"http://127.0.0.1:{self.http_port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
         )
         try:
             with urlopen(request, timeout=30) as response:
                 return response.status, json.loads(response.read() or "null")
         except HTTPError as error:
             return error.code, json.loads(error.read() or "null")
+
+    @contextmanager
+    def hung(self, alias: str) -> Iterator[None]:
+        """Stop the server process of the alias with SIGSTOP in this block: it hangs, and its pod stays."""
+        self._signal("STOP", alias)
+        try:
+            yield
+        finally:
+            self._signal("CONT", alias)
+
+    def _signal(self, name: str, alias: str) -> None:
+        # From the node: the first process of a container takes no SIGSTOP from inside.
+        path = "{.status.containerStatuses[0].containerID}"
+        pod = f"{RELEASE}-db-{alias}-0"
+        container = self.kubectl("get", "pod", pod, "--output", f"jsonpath={path}").removeprefix("containerd://")
+        node = ("docker", "exec", f"{self.name}-control-plane")
+        tasks = run(*node, "ctr", "--namespace", "k8s.io", "tasks", "list").splitlines()
+        (process,) = (task.split()[1] for task in tasks if task.startswith(container))
+        run(*node, "kill", f"-{name}", process)
 
     def scraped(self) -> Counter[Key]:
         """Return the queries of the API's apps by alias and operation, from /metrics, without health checks."""

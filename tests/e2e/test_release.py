@@ -8,11 +8,13 @@ import os
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from tests.bench.isolation import during_fault
 from tests.e2e.cluster import RELEASE, Cluster, Key, Prometheus, eventually, run
 
 pytestmark = pytest.mark.cluster
@@ -161,6 +163,24 @@ def test_rollout__under_load(cluster: Cluster) -> None:
         asked.result()
 
     assert answers.keys() == {200}
+
+
+def test_legacy__hung(cluster: Cluster) -> None:
+    """While MySQL hangs under 40 clients, no request of another database fails or waits, and no pod restarts."""
+    before = generations(cluster)
+
+    # Kubernetes would send no request to a pod that is not ready for 15 seconds.
+    found = during_fault(
+        cluster.http_port, "legacy", partial(cluster.hung, "legacy"), during_seconds=30, token=cluster.token
+    )
+
+    slower = {asked: round(found.slower_seconds(asked), 3) for asked in found.others}
+    print(f"slower by {slower}, back after {found.back_seconds():.2f} s")
+    assert {asked: found.failed(asked) for asked in found.others} == dict.fromkeys(found.others, 0)
+    assert max(slower.values()) < 0.5  # other processes may slow the machine down; without the circuit it is 20 s
+    assert {each.status for each in found.during(found.failing)} == {503}
+    assert found.back_seconds() < 3.0
+    assert generations(cluster) == before
 
 
 def test_standby__without_primary(cluster: Cluster) -> None:

@@ -1,15 +1,19 @@
-"""Faults of a replica, as context managers: the fault is present in the whole block, and repaired at its end.
+"""Faults of a server, as context managers: the fault is present in the whole block, and repaired at its end.
 
 `Servers` itself holds back, stops, kills and pauses a server. An address that leads to another server, refuses
 connections or does not answer is in `switchboard.py`.
 """
 
+import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from math import ceil
 
 from tests.support import replicas
 from tests.support.containers import until
+from tests.support.engine import UnavailableError
 from tests.support.servers import Servers
 from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, Switch
 
@@ -41,6 +45,49 @@ _CANCELS_READERS = Switch(
     ),
     is_off="SELECT setting <> '0' FROM pg_settings WHERE name = 'max_standby_streaming_delay'",
 )
+
+
+@contextmanager
+def hanging(servers: Servers, alias: str) -> Iterator[None]:
+    """Stop each process of the server with SIGSTOP in this block: the kernel accepts connections, nothing answers."""
+    container = servers.by_alias[alias].container
+    # A signal from inside reaches all processes but the first one, whose signals come from outside.
+    container.exec_run(["sh", "-c", "kill -STOP -1"])
+    container.kill(signal="SIGSTOP")
+    try:
+        yield
+    finally:
+        container.kill(signal="SIGCONT")
+        container.exec_run(["sh", "-c", "kill -CONT -1"])
+
+
+@contextmanager
+def black_holed(servers: Servers, alias: str) -> Iterator[None]:
+    """Drop each packet to the server in this block. Clients must use the address of its container."""
+    with _packets(servers, alias, "DROP"):
+        yield
+
+
+@contextmanager
+def refusing(servers: Servers, alias: str) -> Iterator[None]:
+    """Refuse each packet to the server in this block, as a closed port does. Clients as in `black_holed()`."""
+    with _packets(servers, alias, "REJECT", "--reject-with", "tcp-reset"):
+        yield
+
+
+@contextmanager
+def _packets(servers: Servers, alias: str, *target: str) -> Iterator[None]:
+    if os.geteuid() != 0 or not shutil.which("nsenter") or not shutil.which("iptables"):
+        raise UnavailableError("only root can drop packets, with nsenter and iptables")
+    server = servers.by_alias[alias]
+    server.container.reload()
+    rule = ("INPUT", "-p", "tcp", "--dport", str(server.vendor.port), "-j", *target)
+    iptables = ("nsenter", "-t", str(server.container.attrs["State"]["Pid"]), "-n", "iptables")
+    subprocess.run([*iptables, "-I", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*iptables, "-D", *rule], check=True)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Probe whether an alias answers. The probe may block on a hung server; its callers wait for the timeout at most.
 
-Each probe opens a connection of its own: outside the pool, whose connections may all be in use on a healthy server, and
-outside the counters, which show the work of the service. The state of replicas (lag, position) belongs to
-`switchyard.routing.monitor`.
+Where the monitor of this process watches the server, its verdict serves, without a query. Otherwise, and until the
+migrations of an owner are applied, each probe opens a connection of its own: outside the pool, whose connections may
+all be in use on a healthy server, and outside the counters, which show the work of the service. The state of replicas
+(lag, position) belongs to `switchyard.routing.monitor`.
 """
 
 import logging
@@ -15,6 +16,7 @@ from django.db import connections
 
 from switchyard.migrations import pending
 from switchyard.routing.connections.calls import exempt
+from switchyard.routing.monitor import server_status
 from switchyard.routing.topology.ownership import replicated_by
 
 logger = logging.getLogger(__name__)
@@ -40,7 +42,12 @@ class AliasProbe:
         self._migrated = replicated_by(alias) is not None  # a replica replays the migrations of its owner
 
     def probe(self) -> Future[AliasState]:
-        """Start a probe, or join the running one; return its result to come. Does not block."""
+        """Return the verdict of the monitor, or the result to come of a new or running probe. Does not block."""
+        answers = server_status.answers(self.alias)
+        if answers is False or (answers and self._migrated):
+            known: Future[AliasState] = Future()
+            known.set_result(AliasState.UP if answers else AliasState.DOWN)
+            return known
         with self._lock:
             if self._running is None or self._running.done():
                 self._running = Future()

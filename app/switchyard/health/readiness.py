@@ -27,14 +27,18 @@ class Status(StrEnum):
 def status_of(aliases: Mapping[str, AliasState], *, optional: frozenset[str], was_ready: bool) -> Status:
     """Return the status of the service for these states of its aliases.
 
-    Before the service was ready for the first time, every required owner must be up and migrated. Afterwards a lost
-    owner counts as served if one of its replicas is up.
+    Before the service was ready for the first time, every required owner must be up and migrated. Afterwards one of
+    them is enough, or one of its replicas: all processes share the databases, so processes that are not ready while one
+    database is lost would get no request of the other databases either.
     """
     required = [alias for alias in aliases if replicated_by(alias) is None and alias not in optional]
-    for owner in required:
-        serving = owner_and_replicas(owner) if was_ready else (owner,)
-        if all(aliases.get(alias) is not AliasState.UP for alias in serving):
-            return Status.UNAVAILABLE
+    up = {alias for alias, state in aliases.items() if state is AliasState.UP}
+    if was_ready and required:
+        serves = any(not up.isdisjoint(owner_and_replicas(owner)) for owner in required)
+    else:
+        serves = up.issuperset(required)
+    if not serves:
+        return Status.UNAVAILABLE
     return Status.OK if all(state is AliasState.UP for state in aliases.values()) else Status.DEGRADED
 
 

@@ -16,8 +16,8 @@ _readiness = Readiness()
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200 while the service can serve requests, all ("ok") or some ("degraded"), and 503 otherwise.
 
-    Queries: one `SELECT 1` on each alias, and the migrations of each owner until they are applied; over connections of
-    its own, which metrics do not count. A verdict is reused for 1.5 seconds.
+    Queries: the migrations of each owner until they are applied, and one `SELECT 1` on each alias that the monitor does
+    not watch; over connections of its own, which metrics do not count. A verdict is reused for 1.5 seconds.
     """
     verdict = _readiness.verdict()
     return JsonResponse(

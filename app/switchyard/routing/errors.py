@@ -168,7 +168,8 @@ class OwnerUnavailableError(OperationalError):
 
     message: ClassVar[str] = "'{alias}' cannot be used: {why}."
     WHY: ClassVar[Mapping[str, str]] = {
-        "down": "its server does not answer. Reads that may be stale continue on its replicas",
+        "down": "its server does not answer. Try again in a moment; reads that may be stale continue on its replicas",
+        "busy": "its server answers late, and half of the threads of this process wait for it. Try again in a moment",
         "standby": "its address leads to a standby, which takes no writes. Reads continue",
         "read_only": "its server is read-only. Reads continue",
         "superseded": "its server is an old primary and another server has taken over, so writes would be lost",

@@ -67,6 +67,26 @@ def test_case_18__mysql(watched: Servers, admin: Edge, fault: str) -> None:
     assert max(wrote_in, read_in) < AT_ONCE
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_case_18__an_owner_without_replicas(watched: Servers, fault: str) -> None:
+    """An owner that nothing replicates is refused at once as well, and used again when it answers."""
+    edge = Edge()
+    assert edge.get("/api/events").status_code == 200
+
+    with getattr(watched, fault)("analytics"):
+        _, first_in = timed(edge.get, "/api/events")
+        until(lambda: replication_set("analytics").snapshot.unavailable_reason == "down", "it is known", seconds=5)
+        status, took = timed(edge.get, "/api/events")
+        others_status, _ = timed(edge.get, "/api/users")
+    repaired = time.monotonic()
+    until(lambda: edge.get("/api/events").status_code == 200, "it answers", seconds=20)
+
+    print(f"{fault}: {first_in:.2f} {took:.2f}, back after {time.monotonic() - repaired:.2f} s")
+    assert (status, others_status) == (503, 200)
+    assert first_in < AT_ONCE
+    assert took < 0.5
+
+
 def test_case_18__a_connection_to_open(watched: Servers, side: Side) -> None:
     """A write that must connect to a hung server waits for the monitor, and not for the time-out of the driver."""
     connections[side.owner].close()

@@ -256,6 +256,7 @@ def test_failure__outside_api(kind, status):
         response = Client(raise_request_exception=False).post("/admin/login/", {"username": "a", "password": "b"})
 
     assert (response.status_code, response["Content-Type"]) == (status, "text/plain; charset=utf-8")
+    assert ("Retry-After" in response) == (status == 503)
     assert b"10.1.2.3" not in response.content
 
 

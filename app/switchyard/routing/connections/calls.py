@@ -15,6 +15,7 @@ from django.db.backends.signals import connection_created
 from switchyard.routing.connections.cursors import reporting_cursor
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.waits import Waits, waits_for
 from switchyard.routing.session.tracking import record_read, record_write
 from switchyard.sql import Statement, classify, statement_text
 
@@ -63,14 +64,15 @@ def exempt(connection: BaseDatabaseWrapper) -> None:
 class Call:
     """The block in which the driver runs one call."""
 
-    __slots__ = ("_alias", "_began_at", "_statement", "_vendor")
+    __slots__ = ("_began_at", "_statement", "_vendor", "_waits")
 
-    def __init__(self, alias: str, vendor: str, statement: Statement) -> None:
-        self._alias = alias
+    def __init__(self, waits: Waits, vendor: str, statement: Statement, cursor: Any) -> None:
+        self._waits = waits
         self._vendor = vendor
         self._statement = statement
         for observer in _observers:
-            observer.call_began(alias, vendor, statement)
+            observer.call_began(waits.alias, vendor, statement)
+        waits.running[self] = cursor
         self._began_at = perf_counter()
 
     def __enter__(self) -> None:
@@ -78,7 +80,10 @@ class Call:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         seconds = perf_counter() - self._began_at
-        alias, statement = self._alias, self._statement
+        waits, statement = self._waits, self._statement
+        waits.running.pop(self, None)
+        waits.answered += error is None
+        alias = waits.alias
         for observer in _observers:
             observer.call_ended(alias, self._vendor, statement, seconds, error)
         # After a failed call, too: a commit whose answer was lost is a commit.
@@ -108,9 +113,10 @@ class _Cursors:
     def _cursor_class(self, driver_cursor: type) -> type:
         alias, vendor = self._connection.alias, self._connection.vendor
         if (driver_cursor, alias) not in self._classes:
+            waits = waits_for(alias)
 
             def begin(query: Any, cursor: Any) -> Call:
-                return Call(alias, vendor, classify(statement_text(query, cursor), vendor))
+                return Call(waits, vendor, classify(statement_text(query, cursor), vendor), cursor)
 
             self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, vendor)
         return self._classes[driver_cursor, alias]

@@ -25,8 +25,9 @@ from switchyard.routing.errors import (
     RoutingError,
     record_violation,
 )
+from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.session.context import current, writes_allowed
-from switchyard.routing.topology.ownership import is_read_only, replicas_of, replicated_by
+from switchyard.routing.topology.ownership import is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import models_by_table
 from switchyard.sql.classifier import Statement, classify, statement_text
@@ -104,9 +105,12 @@ def unavailable_error(alias: str, *, changes: bool) -> OwnerUnavailableError | N
 
     `changes` tells a statement that writes or locks rows from a plain read. No query.
     """
-    reason = replication_set(alias).snapshot.unavailable_reason if replicas_of(alias) else ""
+    snapshot = replication_set(alias).snapshot
+    reason = snapshot.unavailable_reason
     if reason and (changes or reason == "down"):
         return OwnerUnavailableError(alias=alias, reason=reason)
+    if snapshot.answers_late and waits_for(alias).is_full():
+        return OwnerUnavailableError(alias=alias, reason="busy")
     return None
 
 

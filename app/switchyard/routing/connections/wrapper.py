@@ -21,7 +21,9 @@ from switchyard.routing.connections.server_identity import identify
 from switchyard.routing.connections.transactions import ProgramTransaction, check_on_commit
 from switchyard.routing.monitor import monitor, sockets
 from switchyard.routing.session.context import may_move
-from switchyard.routing.topology.ownership import replicas_of, replicated_by
+from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.monitor.waits import Wait, waits_for
+from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.topology.replication import replication_set
 
 
@@ -89,7 +91,7 @@ class RoutedConnection(BaseDatabaseWrapper):
 
     def get_new_connection(self, conn_params: Any) -> Any:
         """Return a new driver connection whose socket and server are known to the monitor."""
-        if _is_monitored(self.alias):
+        if monitor.watches(self.alias):
             connection = self._connect_unless_down(conn_params)
         else:
             connection = super().get_new_connection(conn_params)
@@ -99,17 +101,37 @@ class RoutedConnection(BaseDatabaseWrapper):
 
     def _connect_unless_down(self, conn_params: Any) -> Any:
         pool = getattr(self, "pool", None)
-        return connect_unless_down(
-            partial(super().get_new_connection, conn_params),
-            down_error=partial(_down_error, self.alias),
-            discard=(lambda connection: connection.close()) if pool is None else pool.putconn,
-        )
+        with Wait(self.alias) as wait:
+            return connect_unless_down(
+                partial(super().get_new_connection, conn_params),
+                down_error=partial(_down_error, self.alias, wait),
+                discard=(lambda connection: connection.close()) if pool is None else pool.putconn,
+            )
 
     def _configure_connection(self, connection: Any) -> Any:
         # The pool of PostgreSQL calls this method for each connection that it makes, long before a thread takes it.
         sockets.track(self.alias, connection)
         identify(self.alias, self.vendor, connection)
         return super()._configure_connection(connection)  # type: ignore[misc]
+
+    def is_usable(self) -> bool:
+        """Return True if the server answers over this connection; False without a query if it is known to be down."""
+        if _down_error(self.alias) is not None:
+            return False
+        with Wait(self.alias, self.connection):
+            return super().is_usable()
+
+    def _commit(self) -> Any:
+        with Wait(self.alias, self.connection):
+            return super()._commit()  # type: ignore[misc]
+
+    def _rollback(self) -> Any:
+        with Wait(self.alias, self.connection):
+            return super()._rollback()  # type: ignore[misc]
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        with Wait(self.alias, self.connection):  # MySQL sends a query
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
 
     def _cursor(self, name: str | None = None) -> Any:
         if replicated_by(self.alias) is None or has_open_transaction(self):
@@ -141,17 +163,16 @@ class RoutedConnection(BaseDatabaseWrapper):
         return copied
 
 
-def _is_monitored(alias: str) -> bool:
-    """Return True if the monitor notices when the server of the alias is down."""
-    owner = replicated_by(alias) or alias
-    return monitor.running() and bool(replicas_of(owner)) and not replication_set(owner).snapshot.lag_free
+def _down_error(alias: str, running: Wait | None = None) -> OperationalError | None:
+    """Return the error that replaces an attempt to connect, if the server of the alias is known to be down.
 
-
-def _down_error(alias: str) -> OperationalError | None:
-    """Return the error that replaces an attempt to connect, if the server of the alias is known to be down."""
+    While a server answers late, the `running` attempt goes on if it is within the share of the threads.
+    """
     owner = replicated_by(alias)
     if owner is None:
-        return unavailable_error(alias, changes=False)
+        error = unavailable_error(alias, changes=False)
+        within_share = running is not None and running not in waits_for(alias).beyond_share()
+        return None if error is not None and error.reason == "busy" and within_share else error
     if any(
         replica.alias == alias and replica.unfit_reason == "down"
         for replica in replication_set(owner).snapshot.replicas

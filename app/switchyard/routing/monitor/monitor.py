@@ -1,4 +1,4 @@
-"""The threads of this process that watch the servers, beside the requests.
+"""The threads of this process that watch the servers of owners and replicas, beside the requests.
 
 Each server has a probing thread, which may hang with its server. One thread evaluates all answers and waits for no
 server.
@@ -13,14 +13,16 @@ from collections.abc import Iterator
 
 from django.db import connections
 
-from switchyard.routing.monitor.probe import ServerProbe
+from switchyard.routing.monitor.probe import ServerProbe, can_probe
 from switchyard.routing.monitor.watch import OwnerWatch
-from switchyard.routing.topology.ownership import replicas_of
+from switchyard.routing.topology.ownership import is_owner, replicas_of
 from switchyard.routing.topology.replication import replication_set, supports_positions
 
 logger = logging.getLogger(__name__)
 
 EVALUATION_INTERVAL_SECONDS = 0.1
+# An evaluation that is so late shows that this process stood still: the answers to its probes may lie there unread.
+_STANDSTILL_SECONDS = 0.4
 
 
 class ReplicationMonitor:
@@ -40,11 +42,7 @@ class ReplicationMonitor:
                 return
             self._process = os.getpid()
             self._stopped = threading.Event()
-            self._watches = [
-                OwnerWatch(replication_set(owner))
-                for owner in connections
-                if replicas_of(owner) and supports_positions(owner) and not replication_set(owner).snapshot.lag_free
-            ]
+            self._watches = [OwnerWatch(replication_set(owner)) for owner in connections if _has_server(owner)]
             for watch in self._watches:
                 for probe in watch.probes():
                     probe.start()
@@ -74,6 +72,10 @@ class ReplicationMonitor:
         for watch in self._watches:
             yield from watch.probes()
 
+    def watches(self, alias: str) -> bool:
+        """Return True if this process notices when the server of the alias is down."""
+        return any(probe.alias == alias for probe in self.probes())
+
     def reconnect(self, owner: str) -> None:
         """Probe the owner over a new connection: a request's new connection led to a server that takes no writes."""
         for watch in self._watches:
@@ -96,18 +98,29 @@ class ReplicationMonitor:
             self.start()
 
     def _run(self, watches: list[OwnerWatch], stopped: threading.Event) -> None:
+        evaluated_at = time.monotonic()
         while not stopped.wait(EVALUATION_INTERVAL_SECONDS):
+            before, evaluated_at = evaluated_at, time.monotonic()
             for watch in watches:
                 try:
+                    if evaluated_at - before > _STANDSTILL_SECONDS:
+                        watch.forgive()
                     watch.evaluate()
                     watch.discover()
                 except Exception:  # without this thread the last snapshot would stand for ever
                     logger.exception("The servers of '%s' could not be evaluated.", watch.group.owner)
 
 
+def _has_server(owner: str) -> bool:
+    """Return True if a server that can be probed has the rows of the owner, and no mirror of a test shows them."""
+    if replicas_of(owner):
+        return supports_positions(owner) and not replication_set(owner).snapshot.lag_free
+    return is_owner(owner) and supports_positions(owner) and can_probe(owner)
+
+
 _monitor = ReplicationMonitor()
 start, stop, running, probes = _monitor.start, _monitor.stop, _monitor.running, _monitor.probes
-reconnect = _monitor.reconnect
+reconnect, watches = _monitor.reconnect, _monitor.watches
 
 
 def ensure_running() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections
 from django.db.utils import load_backend
 
-from switchyard.positions import Dialect, dialect_for
+from switchyard.positions import Dialect, ServerStatus, dialect_for
 from switchyard.routing.topology.replication import Sample
 
 PROBE_INTERVAL_SECONDS = 0.25  # from the start of a probe to the start of the next
@@ -35,17 +35,26 @@ _DRIVER_TIMEOUTS: dict[str, dict[str, Any]] = {
 class ServerProbe(threading.Thread):
     """A thread that probes the server of one alias, once in each interval, over one connection.
 
-    `extra_check` gets the cursor of each probe, and returns a reason why the server must not be read, or an empty text.
+    `ask` returns the status by the cursor of a probe; by default it is the query of the vendor's dialect. `extra_check`
+    gets the same cursor, and returns a reason why the server must not be read, or an empty text.
     """
 
-    def __init__(self, alias: str, *, extra_check: Callable[[Any], str] = lambda _cursor: "") -> None:
+    def __init__(
+        self,
+        alias: str,
+        *,
+        ask: Callable[[Any], ServerStatus] | None = None,
+        extra_check: Callable[[Any], str] = lambda _cursor: "",
+    ) -> None:
         super().__init__(name=f"switchyard-probe-{alias}", daemon=True)
         self.alias = alias
         self.vendor = connections[alias].vendor
         self.last_sample: Sample | None = None  # the newest; None before the first
         self.error = ""  # of the last probe, or the reason of `extra_check`; empty without an error
+        self._ask = ask
         self._extra_check = extra_check
         self._began_at: float | None = None  # of the running probe
+        self._forgiven_at = 0.0  # time.monotonic(): the running probe counts from here
         self._reconnects = False
         self._stopped = threading.Event()
         self._connection: Any = None
@@ -65,31 +74,46 @@ class ServerProbe(threading.Thread):
         self._stopped.set()
 
     def probe(self) -> None:
-        """Ask the server once for its status, and keep the sample or the error."""
+        """Ask the server once for its status, and keep the sample or the error.
+
+        A connection that was used before may have been closed by anybody, which is no fault of the server. So the probe
+        asks once more, over a new connection.
+        """
         self._began_at = began_at = time.monotonic()
         if self._reconnects:
             self._reconnects = False
             self._close()
+        if self._connection is None or not self._probe(began_at):
+            self._probe(began_at)
+        self._began_at = None
+
+    def _probe(self, began_at: float) -> bool:
+        """Return False if the driver raised an error; then the connection is closed."""
         try:
             if self._connection is None:
                 self._connection = open_probe_connection(self.alias, self.vendor)
                 self._dialect = dialect_for(self.vendor, self._connection)
             cursor = self._connection.cursor()
-            status = self._dialect.status(cursor)
+            status = (self._ask or self._dialect.status)(cursor)
             error = self._extra_check(cursor)
             cursor.close()
-            # In this order: an evaluation in between must not see an old sample without its error.
-            self.last_sample = Sample(began_at, status)
-            self.error = error
         except Exception as raised:  # noqa: BLE001 - drivers raise any class; each means that the server cannot be read
             self.error = f"{type(raised).__name__} when asked"
             self._close()
-        self._began_at = None
+            return False
+        # In this order: an evaluation in between must not see an old sample without its error.
+        self.last_sample = Sample(began_at, status)
+        self.error = error
+        return True
 
     def pending_seconds(self, now: float) -> float:
         """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""
         began_at = self._began_at  # read once: the thread changes it
-        return 0.0 if began_at is None else now - began_at
+        return 0.0 if began_at is None else now - max(began_at, self._forgiven_at)
+
+    def forgive(self, now: float) -> None:
+        """Count the age of the running probe from `now` on: this process stood still, and may have its answer."""
+        self._forgiven_at = now
 
     def reconnect(self) -> None:
         """Probe over a new connection next time, because the address may lead to another server now."""
@@ -107,13 +131,38 @@ class ServerProbe(threading.Thread):
                 connection.close()
 
 
+def answers(cursor: Any) -> ServerStatus:
+    """Ask the server of an owner without replicas for an answer, and for nothing about positions. One query."""
+    cursor.execute("SELECT 1 /* switchyard */")
+    cursor.fetchone()
+    return ServerStatus(server_id="", is_standby=False, writable=True, position=None)
+
+
+def can_probe(alias: str) -> bool:
+    """Return True if the engine of the alias derives from Django's own, so that the time-outs suit its driver."""
+    return _django_backend(type(connections[alias])) is not None
+
+
+def _django_backend(engine: type) -> Any:
+    """Return the class of Django's own backend from which the engine derives; None if it derives from none."""
+    modules = {f"django.db.backends.{vendor}.base" for vendor in _DRIVER_TIMEOUTS}
+    return next((cls for cls in reversed(engine.__mro__) if cls.__module__ in modules), None)
+
+
 def open_probe_connection(alias: str, vendor: str) -> Any:
-    """Return a new driver connection with time-outs: outside pools, guards and counters, in autocommit mode."""
+    """Return a new driver connection with time-outs: outside pools, guards and counters, in autocommit mode.
+
+    The project's engine gives the parameters, such as a password that is made for each connection. Django's own backend
+    opens the connection: an engine of another package may count connections and cursors.
+    """
     settings = connections.settings[alias]
     options = {**settings["OPTIONS"], **_DRIVER_TIMEOUTS[vendor]}
     options.pop("pool", None)
     wrapper = load_backend(settings["ENGINE"]).DatabaseWrapper({**settings, "OPTIONS": options}, alias)
-    connection = wrapper.get_new_connection(wrapper.get_connection_params())
+    parameters = wrapper.get_connection_params()
+    parameters.pop("cursor_factory", None)  # of PostgreSQL: it may count
+    backend = _django_backend(type(wrapper)) or type(wrapper)
+    connection = backend.get_new_connection(wrapper, parameters)
     # Without autocommit, a transaction would stay open from probe to probe.
     if vendor == "mysql":
         connection.autocommit(True)

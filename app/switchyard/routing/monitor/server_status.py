@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import connections
 
 from switchyard.routing.monitor import monitor
-from switchyard.routing.topology.ownership import replicas_of
+from switchyard.routing.topology.ownership import replicas_of, replicated_by
 from switchyard.routing.topology.replication import replication_set
 
 FIT = "fit"
@@ -35,6 +35,22 @@ class ServerReport:
     def known(self) -> bool:
         """Return True if the server has answered, or the reason of its silence is known."""
         return self.position is not None or self.state != FIT
+
+
+def answers(alias: str) -> bool | None:
+    """Return True if the server of the alias answers its probes, False if it is down. No query.
+
+    None means that this process does not watch the alias, or has no answer of its server yet.
+    """
+    probe = next((each for each in monitor.probes() if each.alias == alias), None)
+    if probe is None:
+        return None
+    owner = replicated_by(alias)
+    snapshot = replication_set(owner or alias).snapshot
+    unfit_reasons = {replica.alias: replica.unfit_reason for replica in snapshot.replicas}
+    if (unfit_reasons[alias] if owner else snapshot.unavailable_reason) == "down":
+        return False
+    return None if probe.last_sample is None else True
 
 
 def server_reports() -> list[ServerReport]:

@@ -73,6 +73,13 @@ def shutdown(alias: str, server: str = "") -> int:
     return sum(_shut_down(ref) for ref in refs)
 
 
+def shutdown_connection(alias: str, connection: Any) -> bool:
+    """Shut down the socket of one tracked connection, as `shutdown()` does; return False if it is closed already."""
+    with _lock:
+        ref = _sockets[alias].get(connection)
+    return ref is not None and _shut_down(ref)
+
+
 def _shut_down(ref: SocketRef) -> bool:
     with _socket_of(ref) as end, suppress(OSError):
         if end is not None:

@@ -1,10 +1,14 @@
-"""One owner and its replicas under watch: what the probes found becomes the published snapshot."""
+"""One owner and its replicas under watch: what the probes found becomes the published snapshot.
+
+An owner without replicas is watched as well: while its server does not answer, nothing waits for it.
+"""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import inf
 
 from switchyard.conf import conf
 from switchyard.positions import Position
@@ -12,16 +16,20 @@ from switchyard.routing.monitor import sockets
 from switchyard.routing.monitor.discovery import ServerDiscovery
 from switchyard.routing.monitor.lag import History
 from switchyard.routing.monitor.pools import reset_pool
-from switchyard.routing.monitor.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
+from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, PROBE_TIMEOUT_SECONDS, ServerProbe, answers
 from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
 from switchyard.routing.monitor.volatile_functions import VolatilityLoader
+from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample
 
 logger = logging.getLogger(__name__)
 
-# An owner may hang for so long before its connections are shut down: a stall is no loss.
-OWNER_TIMEOUT_SECONDS = 1.2
+# Silence of an owner before half of the threads may wait for it at most.
+OWNER_LATE_SECONDS = 0.3
+# Silence of an owner before its connections are shut down. With the interval of the probes and of the evaluations, a
+# hang is known after 0.75 to 1.1 seconds.
+OWNER_TIMEOUT_SECONDS = 0.75
 # Another server than the expected replica answers at the address.
 _OTHER_SERVER = frozenset({"promoted", "other_system", "superseded"})
 
@@ -77,12 +85,19 @@ class OwnerWatch:
 
     def __init__(self, group: ReplicationSet, clock: Callable[[], float] = time.monotonic) -> None:
         self.group = group
-        self.probe = ServerProbe(group.owner, extra_check=VolatilityLoader(group.owner))
         self.replicas = [ReplicaWatch(alias, group.owner) for alias in replicas_of(group.owner)]
+        self.probe = (
+            ServerProbe(group.owner, extra_check=VolatilityLoader(group.owner))
+            if self.replicas
+            else ServerProbe(group.owner, ask=answers)
+        )
         self._clock = clock
         self._history = History()
         self._newest: Position | None = None  # the furthest position of any server that answered as the owner
         self._answered_at = clock()
+        self._waits = waits_for(group.owner)
+        self._calls_answered = self._waits.answered
+        self._call_answered_at = -inf  # time.monotonic()
         self._lock = threading.Lock()
 
     def probes(self) -> Iterator[ServerProbe]:
@@ -94,6 +109,11 @@ class OwnerWatch:
         """Re-evaluate all servers and replace the published snapshot."""
         with self._lock:
             self._evaluate(self._clock())
+
+    def forgive(self) -> None:
+        """Count the age of all running probes from now on: this process stood still."""
+        for probe in self.probes():
+            probe.forgive(self._clock())
 
     def discover(self) -> None:
         """Look for other servers behind the replicas' aliases."""
@@ -112,7 +132,9 @@ class OwnerWatch:
     def _evaluate(self, now: float) -> None:
         before = self.group.snapshot
         sample = self.probe.last_sample
+        self._note_answered_calls(now)
         unavailable_reason = self._unavailable_reason(now, sample)
+        answers_late = not unavailable_reason and self._silent_seconds(now) > OWNER_LATE_SECONDS
         owner_sample = before.owner_sample
         if not unavailable_reason and sample is not None:
             self._answered_at = now
@@ -133,6 +155,7 @@ class OwnerWatch:
             replicas,
             owner_sample=owner_sample,
             unavailable_reason=unavailable_reason,
+            answers_late=answers_late,
             by_server=by_server,
             has_unprobed_servers=any(unprobed),
         )
@@ -148,6 +171,16 @@ class OwnerWatch:
             self.probe.reconnect()  # as above
         if unavailable_reason != before.unavailable_reason:
             self._report_owner(unavailable_reason)
+        if answers_late and (ended := self._waits.end_beyond_share()):
+            logger.warning("Owner '%s' answers late: %d calls beyond its share ended.", self.group.owner, ended)
+
+    def _note_answered_calls(self, now: float) -> None:
+        if self._waits.answered != self._calls_answered:
+            self._calls_answered, self._call_answered_at = self._waits.answered, now
+
+    def _silent_seconds(self, now: float) -> float:
+        """Return the age of the running probe, or of the newest answer to a call: a busy server may answer calls."""
+        return min(self.probe.pending_seconds(now), now - self._call_answered_at)
 
     def _keep(self, sample: Sample) -> None:
         if (position := sample.status.position) is not None:
@@ -156,7 +189,10 @@ class OwnerWatch:
 
     def _unavailable_reason(self, now: float, sample: Sample | None) -> str:
         """Return why the owner must not be written now; empty if it may be written."""
-        if self.probe.pending_seconds(now) > OWNER_TIMEOUT_SECONDS or self.probe.error:
+        if self._silent_seconds(now) > OWNER_TIMEOUT_SECONDS:
+            return "down"
+        # A server that is full refuses the connection of the probe, and answers the connections of the requests.
+        if self.probe.error and now - self._call_answered_at > PROBE_INTERVAL_SECONDS:
             return "down"
         if sample is None:
             return ""

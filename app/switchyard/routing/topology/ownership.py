@@ -65,6 +65,12 @@ def replicated_by(alias: str) -> str | None:
     return next((owner for owner, replicas in conf.replicas.items() if alias in replicas), None)
 
 
+@cache
+def is_owner(alias: str) -> bool:
+    """Return True if an entry of OWNERS gives an app to the alias, or an entry of REPLICAS gives it a replica."""
+    return alias in conf.owners.values() or alias in conf.replicas
+
+
 def owner_and_replicas(owner: str) -> tuple[str, ...]:
     """Return the owner and its replicas: the aliases with the same rows."""
     return (owner, *replicas_of(owner))
@@ -84,7 +90,7 @@ def is_primary_only(app_label: str) -> bool:
 
 def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting == "SWITCHYARD":
-        for look_up in (owner_of_app, replicas_of, replicated_by, is_read_only, is_primary_only):
+        for look_up in (owner_of_app, replicas_of, replicated_by, is_owner, is_read_only, is_primary_only):
             look_up.cache_clear()
 
 

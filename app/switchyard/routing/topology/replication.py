@@ -71,6 +71,7 @@ class Snapshot:
     lag_free: bool  # the replicas show every row at once: SQLite files and mirrors in tests do
     owner_sample: Sample | None  # the newest
     unavailable_reason: str  # why the owner must not be written now; empty if it may be written
+    answers_late: bool  # the owner has not answered its probe for a while: few threads may wait for it
     replicas: tuple[Replica, ...]  # in the order of REPLICAS
     by_server: Mapping[str, Replica]  # each probed server behind the replicas' aliases
     has_unprobed_servers: bool  # connections lead to servers that no probe reaches
@@ -103,6 +104,7 @@ class ReplicationSet:
             lag_free=_shows_rows_at_once(self.owner),
             owner_sample=None,
             unavailable_reason="",
+            answers_late=False,
             replicas=tuple(map(Replica, replicas_of(self.owner))),
             by_server=MappingProxyType({}),
             has_unprobed_servers=False,
@@ -118,6 +120,7 @@ class ReplicationSet:
             "lag_free": before.lag_free,
             "owner_sample": before.owner_sample,
             "unavailable_reason": before.unavailable_reason,
+            "answers_late": before.answers_late,
             "by_server": before.by_server,
             "has_unprobed_servers": before.has_unprobed_servers,
         }
@@ -151,7 +154,7 @@ def _in_order_of_preference(replicas: Iterable[Replica], turn: int) -> tuple[Rep
 
 def _shows_rows_at_once(owner: str) -> bool:
     mirrors = all(SHARES_CONNECTION_OF in connections.settings[alias] for alias in replicas_of(owner))
-    return not supports_positions(owner) or mirrors
+    return mirrors or not supports_positions(owner)  # in this order: Django invents aliases, which have no replicas
 
 
 def supports_positions(alias: str) -> bool:

@@ -20,6 +20,8 @@ from django.test import Client
 from health_check.exceptions import ServiceUnavailable
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
+from tests.support.probed_servers import PROBE_ERROR, ProbedServers
+from tests.support.published import at, lagging
 
 from config.databases import topology
 from switchyard.health import readiness, views
@@ -27,6 +29,9 @@ from switchyard.health.alias_check import AliasCheck
 from switchyard.health.alias_probe import PROBE_TIMEOUT_SECONDS, AliasState, probe_of
 from switchyard.health.readiness import Readiness, Status, status_of
 from switchyard.migrations import migrating
+from switchyard.routing.monitor import monitor
+from switchyard.routing.monitor.server_status import answers
+from switchyard.routing.topology.replication import replication_set
 from switchyard.telemetry import snapshot
 from switchyard.telemetry.metrics import QUERIES
 
@@ -84,9 +89,21 @@ def test_status_of__states(
     assert status_of(aliases, optional=frozenset({"legacy"}), was_ready=True) is after
 
 
-def test_status_of__required_owner_without_replica() -> None:
-    """The loss of such an owner makes the service unready at any time."""
-    assert status_of({"default": UP, "legacy": DOWN}, optional=frozenset(), was_ready=True) is Status.UNAVAILABLE
+def test_status_of__one_of_several_required_owners() -> None:
+    """The service starts with all of them, and stays ready for the requests of the others when it loses one."""
+    lost = {"default": UP, "replica": UP, "analytics": UP, "legacy": DOWN}
+
+    assert status_of(lost, optional=frozenset(), was_ready=False) is Status.UNAVAILABLE
+    assert status_of(lost, optional=frozenset(), was_ready=True) is Status.DEGRADED
+
+
+def test_status_of__no_owner_left() -> None:
+    """Without any required owner, and without their replicas, the service is not ready."""
+    lost = dict.fromkeys(("default", "replica", "analytics", "legacy"), DOWN)
+
+    assert status_of(lost, optional=frozenset(), was_ready=True) is Status.UNAVAILABLE
+    assert status_of({**lost, "replica": UP}, optional=frozenset(), was_ready=True) is Status.DEGRADED
+    assert status_of({**lost, "legacy": UP}, optional=frozenset({"legacy"}), was_ready=True) is Status.UNAVAILABLE
 
 
 @pytest.mark.usefixtures("service")
@@ -143,6 +160,59 @@ def test_readyz__while_a_server_hangs(client: Client) -> None:
     assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert response.json()["aliases"]["analytics"] == "down"
     assert elapsed < PROBE_TIMEOUT_SECONDS + 0.5
+
+
+@pytest.fixture
+def watched(service: None) -> Iterator[ProbedServers]:
+    """The watch of the owner `analytics`, in the monitor of this process. No thread runs."""
+    servers = ProbedServers(replication_set("analytics"))
+    monitor._monitor._watches = [servers.watch]
+    yield servers
+    monitor.stop()
+
+
+def test_readyz__verdict_of_the_monitor(client: Client, watched: ProbedServers) -> None:
+    """Where the monitor knows the server, no request asks it: the answer comes at once, though the server hangs."""
+    client.get("/readyz")  # finds the migrations applied
+    with hanging("analytics", asked=False):
+        watched.owner_answers(5)
+        watched.watch.evaluate()
+        up = client.get("/readyz").json()["aliases"]["analytics"]
+        watched.watch.probe.error = PROBE_ERROR
+        watched.watch.evaluate()
+        down = client.get("/readyz").json()["aliases"]["analytics"]
+
+    assert (up, down) == ("up", "down")
+
+
+def test_readyz__unmigrated_though_watched(client: Client, watched: ProbedServers) -> None:
+    """A server that answers the monitor is asked for its migrations until they are applied."""
+    watched.owner_answers(5)
+    watched.watch.evaluate()
+    with unrecorded("analytics", "reporting"):
+        before = client.get("/readyz").json()["aliases"]["analytics"]
+    after = client.get("/readyz").json()["aliases"]["analytics"]
+
+    assert (before, after) == ("unmigrated", "up")
+
+
+@pytest.mark.usefixtures("service")
+def test_answers__replica_and_owner() -> None:
+    """A replica is down by its own state. An alias without a watch, or without an answer yet, is unknown."""
+    with lagging("replica") as group:
+        servers = ProbedServers(group)
+        monitor._monitor._watches = [servers.watch]
+        before = answers("default"), answers("replica"), answers("legacy")
+        servers.owner_answers(5)
+        servers.replica_answers(at(1), is_standby=False)  # promoted, and it answers
+        servers.evaluate()
+        after = answers("default"), answers("replica")
+        servers.replica_probe().error = PROBE_ERROR
+        servers.evaluate()
+        down = answers("default"), answers("replica")
+        monitor.stop()
+
+    assert (before, after, down) == ((None, None, None), (True, True), (True, False))
 
 
 @pytest.mark.usefixtures("service")
@@ -238,13 +308,18 @@ def elsewhere(alias: str, port: int) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def hanging(alias: str) -> Iterator[None]:
-    """Put the alias on a server that accepts connections and never answers, inside this block."""
+def hanging(alias: str, *, asked: bool = True) -> Iterator[None]:
+    """Put the alias on a server that accepts connections and never answers, inside this block; nobody may ask it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with connected(elsewhere(alias, listener.getsockname()[1])):
             yield
-        accepted, _address = listener.accept()
-        accepted.close()  # ends the waiting thread
+        listener.settimeout(10 if asked else 0)
+        if asked:
+            accepted, _address = listener.accept()
+            accepted.close()  # ends the waiting thread
+        else:
+            with pytest.raises(BlockingIOError):
+                listener.accept()
     for thread in threading.enumerate():
         if thread.name.startswith("switchyard-health-"):
             thread.join(timeout=10)

@@ -14,11 +14,12 @@ from tests.support.published import published
 from config.databases import topology
 from switchyard.routing import only, read_only
 from switchyard.routing.connection_state import program_transaction_on
-from switchyard.routing.connections import failover
+from switchyard.routing.connections import failover, wrapper
 from switchyard.routing.connections.failover import retry_elsewhere
 from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.connections.wrapper import RoutedConnection, install
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
+from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.topology.replication import Replica, replication_set, shared_aliases
 
 
@@ -169,6 +170,72 @@ def test_owner__that_must_not_be_written(reason: str, files: dict[str, Any]) -> 
             assert run("default", "SELECT name FROM place") == [("default",)]
 
     assert refused.value.reason == reason
+
+
+def test_owner__without_replicas_known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every owner is refused while it is down, on an open connection too; its old connection is not asked."""
+    connection = connections["analytics"]
+    run("analytics", "SELECT 1")
+    with published("analytics", unavailable_reason="down"):
+        monkeypatch.setattr(type(connection).__mro__[2], "is_usable", lambda _self: pytest.fail("server asked"))
+        assert not connection.is_usable()
+        for statement in ("SELECT 1", "DELETE FROM place"):
+            with pytest.raises(OwnerUnavailableError, match="its server does not answer"):
+                run("analytics", statement)
+
+    assert run("default", "SELECT name FROM place") == [("default",)]
+
+
+def test_owner__that_answers_late(files: dict[str, Any], settings: Any) -> None:
+    """While half of the threads wait for it, further statements and transactions are refused at once."""
+    settings.SWITCHYARD = {**settings.SWITCHYARD, "THREADS": 4}
+    run("default", "SELECT name FROM place")
+    with published(answers_late=True), Wait("default"):
+        assert run("default", "SELECT name FROM place") == [("default",)]
+        with Wait("default"):
+            with pytest.raises(OwnerUnavailableError) as refused:
+                run("default", "SELECT name FROM place")
+            with pytest.raises(OwnerUnavailableError), transaction.atomic("default"):
+                pass
+    with Wait("default"), Wait("default"):  # a server that answers in time is not refused
+        assert run("default", "SELECT name FROM place") == [("default",)]
+
+    assert refused.value.reason == "busy"
+
+
+def test_owner__connections_beyond_the_share(files: dict[str, Any], settings: Any) -> None:
+    """Of the threads that connect to a server that answers late, those beyond the share give up."""
+    settings.SWITCHYARD = {**settings.SWITCHYARD, "THREADS": 4}
+    with published(answers_late=True), Wait("default"), Wait("default") as second, Wait("default") as third:
+        errors = [wrapper._down_error("default", running) for running in (second, third)]
+
+    assert errors[0] is None
+    assert isinstance(errors[1], OwnerUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda connection: connection._commit(),
+        lambda connection: connection._rollback(),
+        lambda connection: connection._set_autocommit(False),
+        lambda connection: connection.is_usable(),
+    ],
+)
+def test_owner__waits_without_a_cursor(
+    wait: Callable[[Any], Any], files: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a transaction, its begin and a health check wait for the server, and count as running calls."""
+    run("default", "SELECT 1")
+    connection, counted = connections["default"], []
+    base = type(connection).__mro__[2]
+    for name in ("_commit", "_rollback", "_set_autocommit", "is_usable"):
+        monkeypatch.setattr(base, name, lambda *_: counted.extend(waits_for("default").running.values()))
+    wait(connection)
+    monkeypatch.undo()
+
+    assert counted == [connection.connection]
+    assert waits_for("default").running == {}
 
 
 def test_owner__known_to_be_down(files: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

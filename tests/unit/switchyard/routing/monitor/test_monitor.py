@@ -2,13 +2,17 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from django.db import connections
+from django.test import override_settings
+from tests.support.connected import connected
 from tests.support.probed_servers import PROBE_ERROR, ProbedServers
 from tests.support.published import at
 
 from switchyard.routing.monitor import monitor
-from switchyard.routing.monitor.monitor import ReplicationMonitor, is_recovery_conflict, under_test
+from switchyard.routing.monitor.monitor import ReplicationMonitor, _has_server, is_recovery_conflict, under_test
 from switchyard.routing.topology.replication import Replica
 
 
@@ -77,6 +81,40 @@ def test_start__embedded_databases() -> None:
     assert made.running()
     made.stop()
     assert not made.running()
+
+
+def test_start__owners_and_replicas() -> None:
+    """Each owner with a server is watched, with replicas or without; an alias that owns nothing is not."""
+    server = {**connections.settings["default"], "ENGINE": "django.db.backends.postgresql", "NAME": "x"}
+    names = {"alone": server, "idle": server}
+    databases = {**{alias: connections.settings[alias] for alias in connections}, **names}
+    with connected(databases), override_settings(SWITCHYARD={"OWNERS": {"*": "default", "legacy": "alone"}}):
+        watched = [alias for alias in connections if _has_server(alias)]
+
+    assert watched == ["alone"]
+
+
+def test_watches__owners_and_replicas(servers: ProbedServers) -> None:
+    """The monitor notices when an owner or a replica that it probes is down."""
+    made = monitor_of(servers)
+
+    assert [alias for alias in ("default", "replica", "legacy", "analytics") if made.watches(alias)] == [
+        "default",
+        "replica",
+        "legacy",
+    ]
+
+
+def test_run__after_a_standstill(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an evaluation that came late, the ages of the running probes begin anew."""
+    times, turns = iter([100.0, 100.1, 160.0]), iter([False, False, True])
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    stopped = SimpleNamespace(wait=lambda _seconds: next(turns))
+    forgiven: list[int] = []
+    monkeypatch.setattr(servers.watch, "forgive", lambda: forgiven.append(1))
+    monitor_of(servers)._run([servers.watch], stopped)  # type: ignore[arg-type]
+
+    assert forgiven == [1]
 
 
 def test_ensure_running__under_test(monkeypatch: pytest.MonkeyPatch) -> None:

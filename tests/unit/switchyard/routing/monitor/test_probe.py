@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.backends.postgresql import base
 from tests.support.published import at
 
 from switchyard.positions import ServerStatus
@@ -38,11 +39,18 @@ class Connection:
     def __init__(self, *, breaks: str = "") -> None:
         self.breaks = breaks
         self.closed = 0
+        self.executed: list[str] = []
 
     def cursor(self) -> "Connection":
         if self.breaks == "cursor":
             raise ConnectionResetError
         return self
+
+    def execute(self, sql: str) -> None:
+        self.executed.append(sql)
+
+    def fetchone(self) -> tuple[int]:
+        return (1,)
 
     def close(self) -> None:
         self.closed += 1
@@ -104,6 +112,61 @@ def test_probe__outside_djangos_connections(server: socket.socket) -> None:
     assert "silent" not in connections["silent"]._connection_pools  # type: ignore[attr-defined]  # PostgreSQL's
 
 
+def test_probe__engine_of_another_package(server: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine gives the parameters, and neither its connections nor its cursors are used: it may count them."""
+    asked: list[str] = []
+
+    class DatabaseWrapper(base.DatabaseWrapper):
+        def get_connection_params(self) -> Any:
+            asked.append("parameters")
+            return super().get_connection_params() | {"cursor_factory": lambda *_: asked.append("cursor")}
+
+        def get_new_connection(self, conn_params: Any) -> Any:
+            asked.append("connection")
+            return super().get_new_connection(conn_params)
+
+    class Engine:
+        pass
+
+    Engine.DatabaseWrapper = DatabaseWrapper  # type: ignore[attr-defined]
+    monkeypatch.setattr(probe, "load_backend", lambda _name: Engine)
+    parameters: dict[str, Any] = {}
+    monkeypatch.setattr(base.Database, "connect", lambda **given: parameters.update(given) or Connection())
+    probe.open_probe_connection("silent", "postgresql")
+
+    assert asked == ["parameters"]
+    assert (parameters["user"], parameters["connect_timeout"]) == ("x", 2)
+    assert "cursor_factory" not in parameters
+
+
+def test_can_probe__engines() -> None:
+    """An engine that derives from Django's own can be probed; the time-outs of another driver are unknown."""
+    connections.settings["other"] = {**connections.settings["default"], "ENGINE": "django.db.backends.dummy"}
+    try:
+        assert not probe.can_probe("other")
+    finally:
+        del connections.settings["other"]
+
+
+def test_probe__without_positions(opened: list[Connection]) -> None:
+    """An owner without replicas is asked for an answer only, because some servers keep no positions."""
+    server_probe = ServerProbe("analytics", ask=probe.answers)
+    server_probe.probe()
+
+    assert server_probe.last_sample is not None
+    assert server_probe.last_sample.status == ServerStatus("", is_standby=False, writable=True, position=None)
+    assert opened[0].executed == ["SELECT 1 /* switchyard */"]
+
+
+def test_pending_seconds__after_a_standstill() -> None:
+    """The age of a running probe counts from the end of a standstill of this process."""
+    server_probe = ServerProbe("replica")
+    server_probe._began_at = 100.0
+    server_probe.forgive(160.0)
+
+    assert server_probe.pending_seconds(160.5) == 0.5
+
+
 def test_probe__again(opened: list[Connection]) -> None:
     """All probes use one connection, and each sample has the time of its beginning."""
     server_probe = ServerProbe("replica")
@@ -118,19 +181,30 @@ def test_probe__again(opened: list[Connection]) -> None:
     assert (server_probe.error, len(opened)) == ("", 1)
 
 
-def test_probe__a_broken_connection(opened: list[Connection]) -> None:
-    """A broken connection is closed and replaced, and the last sample is kept meanwhile."""
+def test_probe__a_connection_that_somebody_closed(opened: list[Connection]) -> None:
+    """A lost connection is no fault of the server: the same probe asks again, over a new connection."""
     server_probe = ServerProbe("replica")
     server_probe.probe()
     before = server_probe.last_sample
     opened[0].breaks = "cursor"
     server_probe.probe()
-    assert (server_probe.error, server_probe.last_sample) == ("ConnectionResetError when asked", before)
-    assert opened[0].closed
-    server_probe.probe()
 
     assert (server_probe.error, len(opened)) == ("", 2)
+    assert opened[0].closed
     assert server_probe.last_sample is not before
+
+
+def test_probe__a_server_that_closes_connections(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the new connection fails as well, the probe has the error, and the last sample is kept."""
+    server_probe = ServerProbe("replica")
+    server_probe.probe()
+    before = server_probe.last_sample
+    opened[0].breaks = "cursor"
+    monkeypatch.setattr(probe, "open_probe_connection", lambda *_: Connection(breaks="cursor"))
+    server_probe.probe()
+    server_probe.probe()
+
+    assert (server_probe.error, server_probe.last_sample) == ("ConnectionResetError when asked", before)
 
 
 def test_probe__extra_check(opened: list[Connection]) -> None:

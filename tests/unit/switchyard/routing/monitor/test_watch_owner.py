@@ -6,7 +6,12 @@ import pytest
 from tests.support.probed_servers import PROBE_ERROR, ProbedServers
 from tests.support.published import at
 
-from switchyard.routing.monitor.watch import OWNER_TIMEOUT_SECONDS
+from switchyard.positions import ServerStatus
+from switchyard.routing.monitor.monitor import EVALUATION_INTERVAL_SECONDS
+from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS
+from switchyard.routing.monitor.waits import Waits, waits_for
+from switchyard.routing.monitor.watch import OWNER_LATE_SECONDS, OWNER_TIMEOUT_SECONDS
+from switchyard.routing.topology.replication import ReplicationSet, Sample
 
 
 def test_evaluate__an_owner_that_is_down(servers: ProbedServers) -> None:
@@ -106,15 +111,82 @@ def test_unavailable_reason__read_only_on_mysql(servers: ProbedServers) -> None:
     assert servers.group.snapshot.unavailable_reason == "read_only"
 
 
+def states(servers: ProbedServers, *steps_seconds: float) -> list[str]:
+    """Return the state of the owner after each step: its reason, `late` or an empty text."""
+    found = []
+    for seconds in steps_seconds:
+        servers.evaluate(seconds)
+        snapshot = servers.group.snapshot
+        found.append(snapshot.unavailable_reason or ("late" if snapshot.answers_late else ""))
+    return found
+
+
 def test_unavailable_reason__a_pending_probe(servers: ProbedServers) -> None:
-    """The owner is down only after its probe is pending for longer than the timeout."""
+    """The owner answers late, then it is down, by the age of its probe."""
     servers.owner_answers(5)
     servers.watch.probe._began_at = servers.now
-    servers.evaluate(OWNER_TIMEOUT_SECONDS - 0.1)
-    before = servers.group.snapshot.unavailable_reason
-    servers.evaluate(0.2)
+    found = states(servers, OWNER_LATE_SECONDS - 0.1, 0.2, OWNER_TIMEOUT_SECONDS - OWNER_LATE_SECONDS)
+    servers.watch.probe._began_at = None
+    found += states(servers, 0.1)
 
-    assert (before, servers.group.snapshot.unavailable_reason) == ("", "down")
+    assert found == ["", "late", "down", ""]
+
+
+def test_unavailable_reason__within_a_second() -> None:
+    """A hang is known 1.1 s after its begin, even if a probe and an evaluation came just before it."""
+    assert PROBE_INTERVAL_SECONDS + OWNER_TIMEOUT_SECONDS + EVALUATION_INTERVAL_SECONDS <= 1.1
+
+
+def test_unavailable_reason__a_busy_server(servers: ProbedServers) -> None:
+    """A server that answers calls is neither late nor down, however long it lets a probe wait, or refuses it."""
+    servers.owner_answers(5)
+    servers.watch.probe._began_at = servers.now
+    found = []
+    for _ in range(20):
+        waits_for("default").answered += 1
+        found += states(servers, 0.2)
+    servers.watch.probe._began_at = None
+    servers.watch.probe.error = PROBE_ERROR
+    waits_for("default").answered += 1
+    found += states(servers, 0.1)
+
+    assert set(found) == {""}
+    assert states(servers, 0.3) == ["down"]
+
+
+def test_unavailable_reason__after_a_standstill(servers: ProbedServers) -> None:
+    """The time in which this process stood still does not count."""
+    servers.owner_answers(5)
+    servers.watch.probe._began_at = servers.now
+    servers.now += 60
+    servers.watch.forgive()
+
+    assert states(servers, 0, OWNER_LATE_SECONDS - 0.1, OWNER_TIMEOUT_SECONDS) == ["", "", "down"]
+
+
+def test_answers_late__calls_beyond_the_share(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the owner answers late, and only then, the calls beyond the share are ended."""
+    ended: list[float] = []
+    monkeypatch.setattr(Waits, "end_beyond_share", lambda _waits: ended.append(servers.now) or 0)
+    servers.owner_answers(5)
+    servers.watch.probe._began_at = servers.now
+    found = states(servers, OWNER_LATE_SECONDS - 0.1, 0.2, OWNER_TIMEOUT_SECONDS)
+
+    assert found == ["", "late", "down"]
+    assert ended == [servers.now - OWNER_TIMEOUT_SECONDS]
+
+
+def test_watch__an_owner_without_replicas() -> None:
+    """Its state is published as that of any owner, and it has no position."""
+    alone = ProbedServers(ReplicationSet("analytics"))
+    alone.watch.probe.last_sample = Sample(alone.now, ServerStatus("", False, True, None))
+    alone.watch.evaluate()
+    before = alone.group.snapshot.unavailable_reason
+    alone.watch.probe.error = PROBE_ERROR
+    alone.watch.evaluate()
+
+    assert (before, alone.group.snapshot.unavailable_reason) == ("", "down")
+    assert list(alone.watch.probes()) == [alone.watch.probe]
 
 
 def test_unavailable_reason__owner_sample_is_kept(servers: ProbedServers) -> None:

@@ -1,0 +1,182 @@
+"""One database fails under 40 clients: what do the requests of the other databases notice?
+
+`make bench-isolation`. Each database in turn is stopped, paused, refuses connections, and is black-holed. The real
+service runs with two workers of eight threads. The bars begin with the second second of a fault.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import quantiles
+from tempfile import TemporaryDirectory
+
+from tests.bench.crowd import TOKEN, Answered, Asking, crowd
+from tests.bench.pair import direct
+from tests.bench.results import DIRECTORY, SMALL, Result, at_most, finish
+from tests.support.containers import until
+from tests.support.engine import UnavailableError
+from tests.support.faults import black_holed, hanging, refusing
+from tests.support.servers import Servers, four_servers
+from tests.support.service import APP, OURS, free_port
+
+KEY = "for-benchmarks-only-and-long-enough-to-be-accepted-by-the-service"
+CLIENTS = 40
+CLIENT_PAUSE_SECONDS = 0.2
+OTHERS_PAUSE_SECONDS = 0.05
+BEFORE_SECONDS, DURING_SECONDS, AFTER_SECONDS = (2.0, 5.0, 4.0) if SMALL else (4.0, 12.0, 5.0)
+VERDICT_SECONDS = 1.0  # from the fault until its requests are refused
+SLOWER_BAR_SECONDS = 0.1
+REFUSAL_BAR_SECONDS = 0.1
+BACK_BAR_SECONDS = 2.0
+
+type Fault = Callable[[Servers, str], AbstractContextManager[None]]
+
+FAULTS: Mapping[str, Fault] = {
+    "stopped": Servers.stopped,
+    "paused": Servers.paused,
+    "hanging": hanging,
+    "refusing": refusing,
+    "black-holed": black_holed,
+}
+IN_SMALL = {("legacy", "hanging"), ("analytics", "black-holed")}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The answers around one fault: of the clients of the failing database, and of the others."""
+
+    failing: list[Answered]
+    others: Mapping[str, list[Answered]]
+    failed_at: float
+    repair_at: float  # the begin of the repair
+    repaired_at: float
+
+    def slower_seconds(self, asked: str) -> float:
+        """Return by how much the 99th percentile of the requests is greater from the second second on."""
+        before = [each.seconds for each in self.others[asked] if each.began_at < self.failed_at - 0.5]
+        return percentile_99(self.waits(self.others[asked])) - percentile_99(before)
+
+    def during(self, answers: list[Answered]) -> list[Answered]:
+        """Return the answers of the second second of the fault and later, until the repair."""
+        known_at = self.failed_at + VERDICT_SECONDS
+        return [each for each in answers if each.ended_at > known_at and each.ended_at < self.repair_at]
+
+    def waits(self, answers: list[Answered]) -> list[float]:
+        """Return the seconds that each of these answers took from the second second of the fault on."""
+        known_at = self.failed_at + VERDICT_SECONDS
+        return [each.ended_at - max(each.began_at, known_at) for each in self.during(answers)]
+
+    def failed(self, asked: str) -> int:
+        """Return the number of failed requests, from the begin to the end."""
+        return sum(each.status not in {200, 201} for each in self.others[asked])
+
+    def back_seconds(self) -> float:
+        """Return the seconds from the repair to the last refused request for the database."""
+        refused = [each.began_at for each in self.failing if each.status not in {200, 201}]
+        return max([*refused, self.repaired_at]) - self.repaired_at
+
+
+def percentile_99(seconds: list[float]) -> float:
+    """Return the value that 99 % of these do not exceed."""
+    return quantiles(seconds, n=100, method="inclusive")[98]
+
+
+def main() -> int:
+    """Measure, print and write; the exit code says whether all bars were kept."""
+    try:
+        with four_servers() as servers, serving(servers) as port:
+            return finish("isolation", [*measured(servers, port)])
+    except UnavailableError as error:
+        raise SystemExit(f"This benchmark needs real servers: {error}.") from error
+
+
+@contextmanager
+def serving(servers: Servers) -> Iterator[int]:
+    """Migrate the servers, and run the service on the addresses of their containers; yield its port."""
+    inherited = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+    port, log = free_port(), DIRECTORY / "isolation.log"
+    environ = {**inherited, "SECRET_KEY": KEY, "API_TOKEN": TOKEN, "SERVED_OVER_HTTPS": "false", "PORT": str(port)}
+    manage = [sys.executable, str(APP / "manage.py"), "migrate_all"]
+    subprocess.run(manage, env={**environ, **servers.environ("migrator")}, check=True, stdout=subprocess.DEVNULL)
+    servers.caught_up()
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output, TemporaryDirectory() as directory:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--config", str(APP / "config" / "gunicorn.conf.py"), "config.wsgi"],
+            env={**environ, **direct(servers), "DATA_DIR": directory},
+            cwd=APP,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            until(lambda: _is_ready(port), f"the service is ready; {log} says why not")
+            yield port
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def _is_ready(port: int) -> bool:
+    asking = Asking(port, "readyz", 1, 0.1)
+    return asking.once().status == 200
+
+
+def measured(servers: Servers, port: int) -> Iterator[Result]:
+    """Yield the results of each fault of each database."""
+    for alias in ("legacy", "analytics", "replica", "default"):
+        for what, fault in FAULTS.items():
+            if SMALL and (alias, what) not in IN_SMALL:
+                continue
+            run = during_fault(port, alias, partial(fault, servers, alias), during_seconds=DURING_SECONDS)
+            yield from _results(f"{alias} {what}", alias, run)
+
+
+def during_fault(
+    port: int,
+    alias: str,
+    fault: Callable[[], AbstractContextManager[None]],
+    *,
+    during_seconds: float,
+    token: str = TOKEN,
+) -> Run:
+    """Return the answers before, while and after the database fails."""
+    others = {
+        asked: Asking(port, asked, 1, OTHERS_PAUSE_SECONDS, token)
+        for asked in ("livez", "default", "replica", "analytics", "legacy")
+        if asked != alias
+    }
+    with ExitStack() as stack:
+        failing = stack.enter_context(crowd(port, alias, CLIENTS, pause_seconds=CLIENT_PAUSE_SECONDS, token=token))
+        for asking in others.values():
+            asking.start()
+            stack.callback(asking.stop)
+        time.sleep(BEFORE_SECONDS)
+        with fault():
+            failed_at = time.monotonic()
+            time.sleep(during_seconds)
+            repair_at = time.monotonic()
+        repaired_at = time.monotonic()
+        time.sleep(AFTER_SECONDS)
+    return Run(failing, {asked: asking.answers for asked, asking in others.items()}, failed_at, repair_at, repaired_at)
+
+
+def _results(what: str, alias: str, run: Run) -> Iterator[Result]:
+    for asked, answers in run.others.items():
+        yield at_most(f"{what}: {asked}", run.failed(asked), f"failed of {len(answers):,}", 0)
+        yield at_most(f"{what}: {asked} slower by", round(run.slower_seconds(asked), 3), "s", SLOWER_BAR_SECONDS)
+    refusals = run.during(run.failing)
+    if alias != "replica":  # its reads go to the owner
+        others = sum(each.status != 503 for each in refusals)
+        yield at_most(f"{what}: requests of its clients", others, f"not refused of {len(refusals):,}", 0)
+        slowest = percentile_99(run.waits(run.failing))
+        yield at_most(f"{what}: slowest of 99 % of its refusals", round(slowest, 3), "s", REFUSAL_BAR_SECONDS)
+    yield at_most(f"{what}: last refusal after the repair", round(run.back_seconds(), 3), "s", BACK_BAR_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""One database of the real service hangs under 40 clients: the requests of the others go on. As `make bench-isolation`.
+
+The bars of the benchmark are stricter: here, other processes may slow the machine down.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from tests.bench.crowd import Asking, crowd
+from tests.bench.isolation import FAULTS, during_fault, percentile_99, serving
+from tests.support.engine import UnavailableError
+from tests.support.servers import Servers
+
+pytestmark = pytest.mark.docker
+
+MUCH_SLOWER_SECONDS = 0.5  # without the circuit, the others wait as long as the fault lasts
+REFUSED_WITHIN_SECONDS = 0.5
+BACK_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def port(servers: Servers) -> Iterator[int]:
+    """The port of the service on the four servers, with two workers."""
+    with serving(servers) as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    ("alias", "what"),
+    [("legacy", "hanging"), ("analytics", "black-holed"), ("default", "paused"), ("replica", "refusing")],
+)
+def test_isolation__each_database(servers: Servers, port: int, alias: str, what: str) -> None:
+    """No request of another database fails or waits; from the second second on the database's requests are refused."""
+    try:
+        run = during_fault(port, alias, partial(FAULTS[what], servers, alias), during_seconds=4.0)
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    slower = {asked: run.slower_seconds(asked) for asked in run.others}
+    refusals = run.during(run.failing)
+
+    print(f"{alias} {what}: {slower}, back after {run.back_seconds():.2f} s")
+    assert {asked: run.failed(asked) for asked in run.others} == dict.fromkeys(run.others, 0)
+    assert max(slower.values()) < MUCH_SLOWER_SECONDS
+    # The reads of a replica go to the owner.
+    assert {each.status for each in refusals} == ({200} if alias == "replica" else {503})
+    assert percentile_99(run.waits(run.failing)) < REFUSED_WITHIN_SECONDS
+    assert run.back_seconds() < BACK_SECONDS
+
+
+def test_isolation__readyz_asked_by_many(servers: Servers, port: int) -> None:
+    """While a database hangs, 500 clients that ask /readyz at once get their answer, and hold nobody else up."""
+    with servers.paused("legacy"), crowd(port, "legacy", 4, pause_seconds=0.2):  # the monitor knows it
+        asking = Asking(port, "replica", 1, 0.01)
+        asking.start()
+        with crowd(port, "readyz", 500, pause_seconds=60) as answers:
+            pass
+        asking.stop()
+
+    slowest = max(each.seconds for each in asking.answers)
+    print(f"/readyz took {max(each.seconds for each in answers):.2f} s at most, another request {slowest:.2f} s")
+    assert {each.status for each in (*answers, *asking.answers)} == {200}
+    assert slowest < 2.0
