@@ -13,8 +13,8 @@ from django.conf import settings
 DATA_DIR = Path(__file__).parents[1] / "build" / "tests"
 
 os.environ.setdefault("DATA_DIR", str(DATA_DIR))
-os.environ.setdefault("SECRET_KEY", "only-for-tests")
-os.environ.setdefault("API_TOKEN", "only-for-tests")
+os.environ.setdefault("SECRET_KEY", "only-for-tests-" * 4)
+os.environ.setdefault("API_TOKEN", "only-for-tests-" * 3)
 
 settings.SECRET_KEY = os.environ["SECRET_KEY"]
 settings.API_TOKEN = os.environ["API_TOKEN"]

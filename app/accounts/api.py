@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Query, Router, Schema, Status
 from ninja.errors import HttpError
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import Field, StrictBool
 
 from accounts.models import User
 from accounts.selectors import user_get, user_list
 from accounts.services import UsernameTakenError, user_create, user_delete, user_update
-from rest import PROBLEM, Cursor, Key, Page, Rows, Text, page
+from rest import PROBLEM, Cursor, Key, Page, RequestBody, Rows, Text, page
 
 router = Router(tags=["users"])
 
@@ -40,10 +40,8 @@ class UserOut(Schema):
     date_joined: dt.datetime
 
 
-class UserIn(Schema):
+class UserIn(RequestBody):
     """A user to create."""
-
-    model_config = ConfigDict(extra="forbid")
 
     username: Username
     email: Email = ""
@@ -52,10 +50,8 @@ class UserIn(Schema):
     is_active: StrictBool = True
 
 
-class UserPatch(Schema):
+class UserPatch(RequestBody):
     """The fields to change. A field that is left out keeps its value; no field may be null."""
-
-    model_config = ConfigDict(extra="forbid")
 
     username: Username = UNSENT
     email: Email = UNSENT

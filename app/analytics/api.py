@@ -10,12 +10,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Body, Query, Router, Schema, Status
 from ninja.errors import ValidationError
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.api import UserOut
 from analytics.selectors import event_list, user_active_list
 from analytics.services import NewEvent, UnknownUsersError, events_create
-from rest import BodyKey, Cursor, Key, Moment, OneOrMany, Page, Rows, Text, page
+from rest import BodyKey, Cursor, Key, Moment, OneOrMany, Page, RequestBody, Rows, Text, page
 
 router = Router(tags=["events"])
 
@@ -31,10 +31,8 @@ class EventOut(Schema):
     at: dt.datetime
 
 
-class EventIn(Schema):
+class EventIn(RequestBody):
     """An event to store. The default of `at` is now."""
-
-    model_config = ConfigDict(extra="forbid")
 
     user_id: BodyKey
     kind: Kind

@@ -71,9 +71,7 @@ def secret(environ: Environ, variable: str, default: str | None = None) -> str:
 
     Raises ConfigurationError when both are set, or when neither is set and `default` is None.
     """
-    value, path = environ.get(variable), environ.get(f"{variable}_FILE")
-    if value and path:
-        raise ConfigurationError(variable, f"is set, and so is {variable}_FILE", "Remove one of the two")
+    value, path = _value_or_path(environ, variable)
     if path:
         return secret_file(f"{variable}_FILE", path)
     if value or default is not None:
@@ -81,15 +79,36 @@ def secret(environ: Environ, variable: str, default: str | None = None) -> str:
     raise ConfigurationError(variable, "is not set", f"Set it, or name a file that holds it in {variable}_FILE")
 
 
+def secrets(environ: Environ, variable: str) -> list[str]:
+    """Return the secrets in the variable, or in the file that `<variable>_FILE` names, separated by white space.
+
+    Raises ConfigurationError when both are set. An empty file holds no secret.
+    """
+    value, path = _value_or_path(environ, variable)
+    return (_read(f"{variable}_FILE", path) if path else value).split()
+
+
 def secret_file(variable: str, path: str) -> str:
     """Return the secret in the file, without trailing line ends; `variable` is the variable that names the file."""
+    value = _read(variable, path).rstrip("\r\n")
+    if not value:
+        raise ConfigurationError(variable, "names an empty file", "Write the secret into that file", value=path)
+    return value
+
+
+def _value_or_path(environ: Environ, variable: str) -> tuple[str, str]:
+    """Return the values of the variable and of `<variable>_FILE`; at most one of them is set."""
+    value, path = text(environ, variable, ""), text(environ, f"{variable}_FILE", "")
+    if value and path:
+        raise ConfigurationError(variable, f"is set, and so is {variable}_FILE", "Remove one of the two")
+    return value, path
+
+
+def _read(variable: str, path: str) -> str:
     try:
-        value = Path(path).read_text("utf-8").rstrip("\r\n")
+        return Path(path).read_text("utf-8")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigurationError(
             variable, f"cannot be read ({reason})", "Name a file that this process may read", value=path
         ) from None
-    if not value:
-        raise ConfigurationError(variable, "names an empty file", "Write the secret into that file", value=path)
-    return value

@@ -10,7 +10,7 @@ import logging
 import os
 from pathlib import Path
 
-from config import env, settings
+from config import credentials, env, settings
 
 workers = env.number(os.environ, "WEB_CONCURRENCY", 2, low=1, high=64)
 threads = settings.WEB_THREADS
@@ -28,13 +28,17 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 graceful_timeout = 25  # less than Kubernetes' 30 seconds, so that the master ends before it is killed
 keepalive = 75  # longer than a proxy keeps a connection idle, so that the proxy never writes into a closed one
 
+# Only Django interprets what a proxy adds (SECURE_PROXY_SSL_HEADER). By default gunicorn takes SCRIPT_NAME, PATH_INFO
+# and the scheme from the headers of every client on this machine, such as `kubectl port-forward`.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+
 accesslog = None
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
 
 # wsgi.py checks the same in each worker. Without this check the master would replace failing workers for ever.
-env.secret(os.environ, "SECRET_KEY")
-env.secret(os.environ, "API_TOKEN")
+credentials.require(os.environ)
 
 
 def on_starting(_server: object) -> None:

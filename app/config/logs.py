@@ -1,6 +1,7 @@
 """The logging configuration: JSON lines, or text on a terminal. Each module decides what it logs."""
 
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -14,7 +15,9 @@ def logging_config(stream: str) -> dict[str, Any]:
     on_terminal = getattr(sys, stream).isatty()
     # Plain tracebacks in both: structlog's own tracebacks show local variables, and with them passwords and tokens.
     renderers: list[structlog.typing.Processor] = (
-        [ConsoleRenderer(exception_formatter=plain_traceback)] if on_terminal else [format_exc_info, JSONRenderer()]
+        [format_exc_info, escape_control_characters, ConsoleRenderer(exception_formatter=plain_traceback)]
+        if on_terminal
+        else [format_exc_info, JSONRenderer()]
     )
     return {
         "version": 1,
@@ -44,3 +47,14 @@ def logging_config(stream: str) -> dict[str, Any]:
             "gunicorn.access": {"handlers": [], "level": "WARNING"},
         },
     }
+
+
+def escape_control_characters(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what a terminal would obey, because a client chooses parts of a message. Tracebacks keep their lines."""
+    for key, value in event.items():
+        text = value if isinstance(value, str) else repr(value)
+        kept = "\n" if key in {"exception", "stack"} else ""
+        event[key] = "".join(
+            character if character.isprintable() or character in kept else repr(character)[1:-1] for character in text
+        )
+    return event

@@ -35,6 +35,6 @@ def _problems_of(path: str, operation: dict[str, Any]) -> tuple[int, ...]:
     return (
         *ANYWHERE,
         *((404,) if "{" in path else ()),
-        *((413, 415) if takes_body else ()),
+        *((411, 413, 415) if takes_body else ()),
         *((422,) if takes_body or operation["parameters"] else ()),
     )

@@ -6,18 +6,14 @@ outside of the API's views.
 
 # ruff: noqa: ARG001 - ninja and Django pass the request and the error to every handler
 
+import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import (
-    NON_FIELD_ERRORS,
-    ObjectDoesNotExist,
-    RequestDataTooBig,
-    SuspiciousOperation,
-)
+from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -25,11 +21,18 @@ from django.views import defaults
 from ninja import Field, NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 
-from rest import SHAPES
+from rest import MAX_PROBLEMS, SHAPES
 
 CONTENT_TYPE = "application/problem+json"
 RETRY = {"Retry-After": "1"}  # seconds; the monitor finds a server that is back within two
+MAX_BYTES = 16 * 1024  # of an error answer
+WRONG_VALUES = "The request has wrong values; see errors."
 UNAVAILABLE = "A database that this request needs does not answer. Try again in a moment."
+
+# What a client sent is repeated in an error up to this number of characters. JSON needs up to 12 bytes for a character.
+_SHOWN_CHARACTERS = 400
+_SHOWN_STEP_CHARACTERS = 100
+_ROOM_FOR_THE_REST = 200  # bytes of the key `errors` and of the words about errors that are not shown
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +56,40 @@ class Problem(Schema):
 
 
 def problem(
-    status: int, detail: str, *, errors: Sequence[FieldProblem] = (), headers: Mapping[str, str] | None = None
+    status: int, detail: str, *, errors: Iterable[FieldProblem] = (), headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
-    """Return a problem as a response."""
+    """Return a problem as a response of at most `MAX_BYTES`; it shows as many of the errors as fit, in their order."""
     body = Problem(
-        type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors)
+        type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=_shortened(detail, _SHOWN_CHARACTERS)
     )
+    room = MAX_BYTES - _size(body) - _ROOM_FOR_THE_REST
+    for error in errors:
+        room -= _size(error)
+        if room < 0 or len(body.errors) == MAX_PROBLEMS:
+            body.detail += f" Only the first {len(body.errors)} of more problems are shown."
+            break
+        body.errors.append(error)
     return JsonResponse(
         body.model_dump(exclude_defaults=True), status=status, content_type=CONTENT_TYPE, headers=headers
     )
+
+
+def refused(
+    request: HttpRequest, status: int, detail: str, *, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """Return an error for any path: as a problem under /api, else as plain text."""
+    if _is_api(request):
+        return problem(status, detail, headers=headers)
+    return HttpResponse(f"{detail}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _size(model: Schema) -> int:
+    """Return the number of bytes of the model in a response, with a separator."""
+    return len(json.dumps(model.model_dump())) + len(", ")
+
+
+def _shortened(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"
 
 
 def install(api: NinjaAPI) -> None:
@@ -77,25 +105,20 @@ def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    errors = [_field_problem(item["loc"], item["msg"]) for item in error.errors]
-    return problem(422, "The request has wrong values; see errors.", errors=errors)
+    return problem(422, WRONG_VALUES, errors=(_field_problem(item["loc"], item["msg"]) for item in error.errors))
 
 
 def _refused_by_model(request: HttpRequest, error: ModelValidationError) -> HttpResponse:
-    errors = [
+    errors = (
         _field_problem(("body", "body") if field == NON_FIELD_ERRORS else ("body", "body", field), message)
         for field, messages in error.message_dict.items()
         for message in messages
-    ]
-    return problem(422, "The request has wrong values; see errors.", errors=errors)
+    )
+    return problem(422, WRONG_VALUES, errors=errors)
 
 
 def _absent(request: HttpRequest, error: Exception) -> HttpResponse:
     return problem(404, f"Nothing is at {request.path}.")
-
-
-def _too_big(request: HttpRequest, error: Exception) -> HttpResponse:
-    return problem(413, "The request's body is too big. Send it in several parts.")
 
 
 def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -114,7 +137,6 @@ HANDLERS: Mapping[type[Exception], Any] = {
     ModelValidationError: _refused_by_model,
     Http404: _absent,
     ObjectDoesNotExist: _absent,
-    RequestDataTooBig: _too_big,
     SuspiciousOperation: _suspicious,
     OperationalError: _unavailable,
     InterfaceError: _unavailable,
@@ -126,8 +148,10 @@ def _field_problem(loc: Sequence[str | int], detail: str) -> FieldProblem:
     source, *path = loc
     if source == "body":
         path = [step for step in path[1:] if step not in SHAPES]  # the first step is the name of the view's parameter
-    escaped = [str(step).replace("~", "~0").replace("/", "~1") for step in path]
-    return FieldProblem(source=str(source), pointer="/".join(["#", *escaped]), detail=detail)
+    steps = [_shortened(str(step), _SHOWN_STEP_CHARACTERS).replace("~", "~0").replace("/", "~1") for step in path]
+    return FieldProblem(
+        source=str(source), pointer="/".join(["#", *steps]), detail=_shortened(detail, _SHOWN_CHARACTERS)
+    )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -147,9 +171,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     status, detail, headers = 500, "The service failed; its log has the cause.", None
     if isinstance(sys.exception(), OperationalError | InterfaceError):
         status, detail, headers = 503, UNAVAILABLE, RETRY
-    if _is_api(request):
-        return problem(status, detail, headers=headers)
-    return HttpResponse(f"{detail}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
+    return refused(request, status, detail, headers=headers)
 
 
 def _is_api(request: HttpRequest) -> bool:

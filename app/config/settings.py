@@ -16,9 +16,11 @@ DATA_DIR = Path(env.text(os.environ, "DATA_DIR", str(BASE_DIR.parent / "var"))).
 
 _topology = topology(os.environ, data_dir=DATA_DIR)
 
-# A command runs without them; wsgi.py refuses to serve without them.
+# A command runs without key and token; wsgi.py refuses to serve without them. Earlier ones are accepted beside them.
 SECRET_KEY = env.secret(os.environ, "SECRET_KEY", default="")
+SECRET_KEY_FALLBACKS = env.secrets(os.environ, "SECRET_KEY_FALLBACKS")
 API_TOKEN = env.secret(os.environ, "API_TOKEN", default="")
+API_TOKEN_FALLBACKS = env.secrets(os.environ, "API_TOKEN_FALLBACKS")
 
 DEBUG = False
 ALLOWED_HOSTS = env.names(os.environ, "ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
@@ -42,6 +44,7 @@ MIDDLEWARE = [
     "switchyard.health.middleware.LivezMiddleware",
     "switchyard.routing.RoutingMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.bodies.BodyLimitMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -82,6 +85,10 @@ SWITCHYARD = {
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
     "METRICS_DIR": env.text(os.environ, "METRICS_DIR", "") or None,
 }
+
+# The largest list that the API takes, 1,000 events, fits in. A parsed body takes up to 30 times its size in memory.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
+FILE_UPLOAD_HANDLERS = ["config.bodies.RefuseFiles"]
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["switchyard.routing.contrib.auth.PrimaryModelBackend"]

@@ -4,11 +4,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config import env
+from config import credentials
 
-# Commands need neither. A service without them would be open to everyone, or lose its sessions at each start.
-env.secret(os.environ, "SECRET_KEY")
-env.secret(os.environ, "API_TOKEN")
+credentials.require(os.environ)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()

@@ -8,19 +8,16 @@ from functools import partial
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Query, Router, Schema, Status
-from pydantic import ConfigDict
 
 from reporting.selectors import report_list
 from reporting.services import report_create
-from rest import Cursor, Day, Page, Rows, page
+from rest import Cursor, Day, Page, RequestBody, Rows, page
 
 router = Router(tags=["reports"])
 
 
-class ReportIn(Schema):
+class ReportIn(RequestBody):
     """The UTC day to aggregate."""
-
-    model_config = ConfigDict(extra="forbid")
 
     date: Day
 

@@ -1,10 +1,12 @@
-"""The parts that the apps' APIs share: field types with limits, pages by key, and the documentation of errors."""
+"""The parts that the apps' APIs share: field types with limits, bodies, pages by key, documentation of errors."""
 
+from rest.bodies import MAX_PROBLEMS, SHAPES, OneOrMany, RequestBody
 from rest.documents import PROBLEM
-from rest.fields import SHAPES, BodyKey, Day, Key, Moment, OneOrMany, Text
+from rest.fields import BodyKey, Day, Key, Moment, Text
 from rest.pages import Cursor, Page, Rows, page
 
 __all__ = [
+    "MAX_PROBLEMS",
     "PROBLEM",
     "SHAPES",
     "BodyKey",
@@ -14,6 +16,7 @@ __all__ = [
     "Moment",
     "OneOrMany",
     "Page",
+    "RequestBody",
     "Rows",
     "Text",
     "page",

@@ -5,9 +5,9 @@ calendar has its date.
 """
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Field
 
 LARGEST_KEY = 2**63 - 1
 FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
@@ -20,10 +20,6 @@ def _in_utc(moment: dt.datetime) -> dt.datetime:
     if not FIRST_MOMENT <= aware <= LAST_MOMENT:
         raise ValueError(f"must lie between {FIRST_DAY} and {LAST_DAY}")
     return aware.astimezone(dt.UTC)
-
-
-def _shape(body: Any) -> str:
-    return MANY if isinstance(body, list) else ONE
 
 
 def _within_calendar(day: dt.date) -> dt.date:
@@ -48,12 +44,4 @@ Moment = Annotated[
 ]
 Day = Annotated[
     dt.date, AfterValidator(_within_calendar), Field(description=f"A UTC day, from {FIRST_DAY} to {LAST_DAY}.")
-]
-
-# Pydantic adds the tag of the chosen shape to an error's `loc`. The parentheses keep the tags apart from JSON names.
-ONE, MANY = "(one)", "(many)"
-SHAPES = frozenset({ONE, MANY})
-type OneOrMany[Item] = Annotated[
-    Annotated[Item, Tag(ONE)] | Annotated[list[Item], Field(min_length=1, max_length=1000), Tag(MANY)],
-    Discriminator(_shape),
 ]

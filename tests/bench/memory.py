@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bench.results import SMALL, Result, at_most, finish
+from tests.support.service import TOKEN as LOCAL_TOKEN
 from tests.support.service import Service, embedded_environ, running
 
 BAR = 120.0  # MB of 1,000,000 bytes for each worker
@@ -26,7 +27,7 @@ SAMPLES = (1_000, 10_000, 100_000)
 CLIENTS = 8
 LIFE = 500  # requests of one connection: the next connection may come to the other worker
 
-TOKEN = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
+TOKEN = {"Authorization": f"Bearer {LOCAL_TOKEN}", "Content-Type": "application/json"}
 # Older than the rows that are read below: each response costs the same at the end, though the table grows.
 EVENT = '{"user_id": 1, "kind": "login", "at": "2025-01-01T00:00:00Z"}'
 REQUESTS: tuple[tuple[str, str, str | None, dict[str, str], int], ...] = (  # method, path, body, headers, status

@@ -22,6 +22,7 @@ from tests.support.connected import connected
 from tests.support.engine import UnavailableError
 from tests.support.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
 from tests.support.servers import Servers, four_servers, network_of_servers
+from tests.support.service import SECRETS
 from tests.support.vendors import MARIADB
 from tests.support.watching import declared, monitored
 from tests.support.written import write_migrations
@@ -42,7 +43,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def environment(**environ: str) -> dict[str, str]:
     """Return the environment for a process of the service: these variables replace all DATABASE_* variables."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
-    return {"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests", **inherited, **environ}
+    return {**SECRETS, **inherited, **environ}
 
 
 def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

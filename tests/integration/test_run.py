@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.support.service import APP, Service, embedded_environ, free_port, running
+from tests.support.service import APP, SECRETS, Service, embedded_environ, free_port, running
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_run__first_then_second(environ: dict[str, str]) -> None:
         code, last = first.end(signal.SIGINT)
 
     assert "First run" in first.said
-    assert "token dev" in first.said
+    assert "token local-development-token-not-secret" in first.said
     assert (created, listed) == (201, 200), user
     assert 'switchyard_queries_total{alias="replica",app="accounts",operation="read"} 1.0' in metrics
     assert sum("gunicorn" in args for args in below.values()) == 3
@@ -90,7 +90,6 @@ def test_run__port_in_use(environ: dict[str, str], variable: str) -> None:
 
 
 GUNICORN = ("-m", "gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi")
-SECRETS = {"SECRET_KEY": "for-tests", "API_TOKEN": "for-tests"}
 
 
 @pytest.mark.parametrize("command", [("manage.py", "check"), GUNICORN, ("-c", "import config.wsgi")])
@@ -121,7 +120,7 @@ def test_start__deployment_checks(environ: dict[str, str]) -> None:
     """Django's deployment checklist finds nothing in a service with its secrets."""
     ended = ran(
         *(sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"),
-        environ={**environ, "SECRET_KEY": "0123456789" * 5, "API_TOKEN": "for-tests"},
+        environ={**environ, **SECRETS},
     )
 
     assert ended.returncode == 0, ended.stderr

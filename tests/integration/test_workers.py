@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.integration.conftest import manage
+from tests.support.service import SECRETS
 
 APP = Path(__file__).resolve().parents[2] / "app"
-TOKEN = "for-tests"
+TOKEN = SECRETS["API_TOKEN"]
 
 Volume = dict[tuple[str, str, str], float]
 
@@ -116,7 +117,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment with migrated and filled databases."""
     data = tmp_path_factory.mktemp("data")
     (data / "static").mkdir()
-    given = {"DATA_DIR": str(data), "SECRET_KEY": "for-tests", "API_TOKEN": TOKEN, "SERVED_OVER_HTTPS": "false"}
+    given = {"DATA_DIR": str(data), **SECRETS, "SERVED_OVER_HTTPS": "false"}
     for arguments in (["migrate_all"], ["seed", "--users", "10", "--events", "0", "--customers", "0"]):
         done = manage(*arguments, **given)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -16,6 +16,8 @@ import pytest
 
 APP = Path(__file__).resolve().parents[2] / "app"
 DRIVERS = ("psycopg", "psycopg2", "MySQLdb")
+SECRETS = {"SECRET_KEY": "only-for-tests-" * 4, "API_TOKEN": "only-for-tests-" * 3}
+TOKEN = "local-development-token-not-secret"  # of a service that `manage.py run` starts
 OURS = re.compile(r"DATABASE_|SECRET_KEY|API_TOKEN|METRICS_|DATA_DIR|PORT|SERVED_|LOG_|LEGACY_")
 
 
@@ -30,7 +32,7 @@ class Service:
 
     def ask(self, method: str, path: str, body: str | None = None, *, port: int | None = None) -> tuple[int, str]:
         """Send a request with the API token of a first run; return the status and the body."""
-        headers = {"Authorization": "Bearer dev", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         with closing(HTTPConnection("localhost", port or self.port, timeout=30)) as connection:
             connection.request(method, path, body, headers)
             response = connection.getresponse()

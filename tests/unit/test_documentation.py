@@ -49,7 +49,7 @@ def read_variables(tree: ast.Module) -> Iterator[str]:
                 args=[ast.Attribute(value=ast.Name("os"), attr="environ"), ast.Constant(str(name)), *_],
             ):
                 yield name
-                if reader == "secret":
+                if reader in {"secret", "secrets"}:
                     yield f"{name}_FILE"
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.config
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -60,3 +61,56 @@ def test_log_line__of_django(capsys: pytest.CaptureFixture[str]) -> None:
     configured("django.request").error("Internal Server Error: %s", "/")
 
     assert json.loads(capsys.readouterr().out)["event"] == "Internal Server Error: /"
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\rforged\u202e"
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """Return a logger that writes text, as on a terminal."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    return configured("some.module")
+
+
+def without_colours(said: str) -> str:
+    """Return the text without the codes that the renderer itself writes for colours."""
+    return re.sub(r"\x1b\[\d*m", "", said)
+
+
+def test_log_line__on_a_terminal_with_escape_sequences(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No control character of a message, of an extra field or of an exception reaches the terminal."""
+    logger = on_a_terminal(monkeypatch)
+    try:
+        int(HOSTILE)
+    except ValueError:
+        logger.exception(
+            "Not found: %s", HOSTILE, extra={"path": HOSTILE, "parts": [HOSTILE], "request": KeyError(HOSTILE)}
+        )
+
+    said = without_colours(capsys.readouterr().out)
+    assert "forged" in said
+    assert [character for character in said if not character.isprintable() and character != "\n"] == []
+
+
+def test_log_line__on_a_terminal_with_a_line_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A message stays one line, so that no message looks like two."""
+    on_a_terminal(monkeypatch).warning("first\n12:00:00 [error] second")
+
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_log_line__on_a_terminal_with_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A traceback keeps its lines."""
+    logger = on_a_terminal(monkeypatch)
+    try:
+        int("lost")
+    except ValueError:
+        logger.exception("failed")
+
+    assert without_colours(capsys.readouterr().out).splitlines()[-1].startswith("ValueError: ")

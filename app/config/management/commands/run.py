@@ -24,7 +24,7 @@ from config.processes import ProcessError, Processes
 from switchyard.migrations import migrating, pending
 
 ADMIN = {"username": "admin", "password": "dev"}
-TOKEN = "dev"  # noqa: S105 - the service listens on this machine only
+TOKEN = "local-development-token-not-secret"  # noqa: S105 - the service listens on this machine only
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the command makes a directory of its own in it
 
 

@@ -20,9 +20,8 @@ from switchyard.routing.connections.guard import guard_statement, unavailable_er
 from switchyard.routing.connections.server_identity import identify
 from switchyard.routing.connections.transactions import ProgramTransaction, check_on_commit
 from switchyard.routing.monitor import monitor, sockets
-from switchyard.routing.session.context import may_move
-from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.monitor.waits import Wait, waits_for
+from switchyard.routing.session.context import may_move
 from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.topology.replication import replication_set
 
