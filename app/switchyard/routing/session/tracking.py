@@ -10,7 +10,7 @@ from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import current, is_process_context
 from switchyard.routing.topology.ownership import is_primary_only, replicas_of
 from switchyard.routing.topology.replication import replication_set
-from switchyard.routing.topology.tables import cache_tables, models_by_table
+from switchyard.routing.topology.tables import CACHE_APP, cache_tables, models_by_table
 from switchyard.sql import Statement
 
 
@@ -55,5 +55,5 @@ def _is_primary_only(statement: Statement) -> bool:
 def _is_primary_only_table(table: str) -> bool:
     models = models_by_table().get(table, {}).values()
     if not models:
-        return table in cache_tables() and is_primary_only("django_cache")
+        return table in cache_tables() and is_primary_only(CACHE_APP)
     return all(is_primary_only(model._meta.app_label) for model in models)
