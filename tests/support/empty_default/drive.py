@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from io import StringIO
+from typing import Any
 
 import django
 from django.contrib.auth import get_user_model
@@ -45,15 +47,17 @@ def called(command: str) -> str:
 if __name__ == "__main__":
     client = Client(headers={"host": "localhost"}, raise_request_exception=False)
     client.force_login(get_user_model().objects.create(username="ada", is_staff=True))
-    said = {
+    said: dict[str, Any] = {
         "readyz": client.get("/readyz").json(),
         "add": client.post("/add/good").content.decode(),
         "failed": client.post("/add/bad").status_code,
         "names": list(Item.objects.using("main").values_list("name", flat=True)),
         "where": client.get("/where").content.decode(),
-        "report": client.get("/report").content.decode(),
         "console": list(dict.fromkeys(ROW.findall(client.get("/console/").content.decode()))),
         "metrics": sorted({value[0] for value in layout().families[0].axes[0].values}),
     }
+    while not Item.objects.using("replica").exists():
+        time.sleep(0.05)  # until the replica has replayed the item
+    said["report"] = Client(headers={"host": "localhost"}).get("/report").content.decode()
     said["commands"] = {command: called(command) for command in COMMANDS}
     print(json.dumps(said))

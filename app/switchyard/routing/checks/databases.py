@@ -48,10 +48,10 @@ def _without_positions(alias: str) -> Iterator[CheckMessage]:
 
 
 def _atomic_requests() -> Iterator[CheckMessage]:
-    """Yield an error for each alias but one owner: `default`, or the first owner of them if `default` owns no app."""
+    """Yield an error for each alias but one: `default` if it has the key or owns an app, else the first owner."""
     atomic = [alias for alias in database_aliases() if connections.settings[alias]["ATOMIC_REQUESTS"]]
     owning = [alias for alias in atomic if alias in owners() and not replicated_by(alias)]
-    allowed = DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in owners() else next(iter(owning), None)
+    allowed = DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in (*atomic, *owners()) else next(iter(owning), None)
     for alias in atomic:
         if alias != allowed:
             yield Error(

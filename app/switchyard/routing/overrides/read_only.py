@@ -70,9 +70,8 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
     def _owner(self) -> str:
         alias = self._alias or owner_by_default()
         if alias is None:
-            raise TypeError(
-                f"read_only() needs an alias, because `default` owns no app. Owners: {', '.join(owners())}."
-            )
+            choices = ", ".join(owners())
+            raise TypeError(f"read_only() needs an alias, because 'default' owns no app. Name one of: {choices}.")
         return replicated_by(alias) or alias
 
     def __enter__(self) -> str:

@@ -216,8 +216,6 @@ def test_showmigrations__loader_is_a_global(monkeypatch: pytest.MonkeyPatch) -> 
     lines = ["auth", *(f" [X] {name}" for name in listed), *(f"[X]  auth.{name}" for name in listed)]
 
     assert said.getvalue().splitlines() == lines
-        f"[X]  auth.{n}\n" for n in names
-    )
 
 
 def test_makemigrations__update_asks_default(monkeypatch: pytest.MonkeyPatch) -> None:
