@@ -171,7 +171,7 @@ def install() -> None:
         return
 
     @wraps(execute)
-    def execute_by_rule(command: BaseCommand, *args: Any, **options: Any) -> str | None:
+    def execute_by_rule(command: BaseCommand, /, *args: Any, **options: Any) -> str | None:
         if isinstance(alias := options.get("database"), str):
             refuse_empty(alias)
         module = next((cls.__module__ for cls in type(command).__mro__ if cls.__module__ in RULES), "")

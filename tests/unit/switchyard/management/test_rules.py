@@ -338,6 +338,11 @@ def test_rule__of_a_subclass(directory: Path) -> None:
         call_command(Translated(), "no.json", database="replica")
 
 
+def test_hook__an_option_of_any_name(call: Call) -> None:
+    """A command may have an option named like an argument of the hook, as `shell` has."""
+    assert call("shell --no-imports", command="pass") == ""
+
+
 def test_rules__are_of_commands() -> None:
     """Each rule is for a command of Django."""
     modules = {f"{app}.management.commands.{name}" for name, app in get_commands().items() if app != "django.core"}
