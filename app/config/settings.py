@@ -72,7 +72,6 @@ TEMPLATES = [
 DATABASES = _topology.databases
 DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
 LEGACY_MANAGED = env.flag(os.environ, "LEGACY_MANAGED", default=True)
-MIGRATION_MODULES = {} if LEGACY_MANAGED else {"legacy": None}
 LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
 WEB_THREADS = env.number(os.environ, "WEB_THREADS", 8, low=1, high=256)
 SWITCHYARD = {
@@ -80,6 +79,7 @@ SWITCHYARD = {
     "REPLICAS": _topology.replicas,
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "OPTIONAL": _topology.optional,
+    "UNMANAGED": [] if LEGACY_MANAGED or "legacy" not in DATABASES else ["legacy"],
     "MAX_LAG_SECONDS": _topology.max_lag_seconds,
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),

@@ -1,6 +1,5 @@
-"""Tables of an older application. With LEGACY_MANAGED=false they are taken as they are found."""
+"""Tables of an older application. With LEGACY_MANAGED=false no migration makes or changes them."""
 
-from django.conf import settings
 from django.db import models
 
 
@@ -13,7 +12,6 @@ class Customer(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
-        managed = settings.LEGACY_MANAGED
         db_table = "customers"
 
     def __str__(self) -> str:
@@ -29,7 +27,6 @@ class Order(models.Model):
     total_cents = models.PositiveBigIntegerField()
 
     class Meta:
-        managed = settings.LEGACY_MANAGED
         db_table = "orders"
 
     def __str__(self) -> str:

@@ -5,12 +5,13 @@ from django.core import checks
 
 
 class SwitchyardConfig(AppConfig):
-    """The app `switchyard`. Name it first in INSTALLED_APPS, because it extends commands of Django."""
+    """The app `switchyard`. Name it first in INSTALLED_APPS, because it extends `migrate`."""
 
     name = "switchyard"
     verbose_name = "Switchyard"
 
     def ready(self) -> None:
+        from switchyard.management import rules, unapplied  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
         from switchyard.routing.connections import calls, guard, wrapper  # noqa: PLC0415 - needs the loaded apps
@@ -36,3 +37,5 @@ class SwitchyardConfig(AppConfig):
         call_counter.install()
         violations.install()
         decisions.install()
+        rules.install()
+        unapplied.install()

@@ -50,6 +50,11 @@ class Conf:
         return frozenset(self._values.get("OPTIONAL", ()))
 
     @property
+    def unmanaged(self) -> frozenset[str]:
+        """UNMANAGED: owners whose tables others make: no migration runs there or is waited for. Default: none."""
+        return frozenset(self._values.get("UNMANAGED", ()))
+
+    @property
     def primary_only(self) -> frozenset[str]:
         """PRIMARY_ONLY: labels of more apps whose rows are always read from their owner. Default: none.
 

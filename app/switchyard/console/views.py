@@ -1,7 +1,6 @@
 """The console, one page for people: the aliases, the query volume on each, and the routes of every model."""
 
 from django.contrib.admin.views.decorators import staff_member_required
-from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -11,6 +10,7 @@ from switchyard.console.aliases import alias_row
 from switchyard.console.volume import volumes
 from switchyard.routing.selection.explain import route_table
 from switchyard.routing.selection.rules import RULES
+from switchyard.routing.topology.ownership import database_aliases
 
 
 @never_cache
@@ -21,7 +21,7 @@ def console(request: HttpRequest) -> HttpResponse:
 
     Queries: the session and the user, on their owner. Everything on the page comes from memory.
     """
-    aliases = tuple(connections)
+    aliases = database_aliases()
     return render(
         request,
         "switchyard/console.html",

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from django.db import connections
-
 from switchyard.conf import conf
 from switchyard.health.alias_check import AliasCheck, states
 from switchyard.health.alias_probe import AliasState
-from switchyard.routing.topology.ownership import owner_and_replicas, replicated_by
+from switchyard.routing.topology.ownership import database_aliases, owner_and_replicas, owners, replicated_by
 
 VERDICT_TTL_SECONDS = 1.5
 
@@ -31,7 +29,7 @@ def status_of(aliases: Mapping[str, AliasState], *, optional: frozenset[str], wa
     them is enough, or one of its replicas: all processes share the databases, so processes that are not ready while one
     database is lost would get no request of the other databases either.
     """
-    required = [alias for alias in aliases if replicated_by(alias) is None and alias not in optional]
+    required = [alias for alias in owners() if alias in aliases and not replicated_by(alias) and alias not in optional]
     up = {alias for alias, state in aliases.items() if state is AliasState.UP}
     if was_ready and required:
         serves = any(not up.isdisjoint(owner_and_replicas(owner)) for owner in required)
@@ -68,7 +66,7 @@ class Readiness:
             return self._verdict
 
     def _probe_aliases(self) -> Verdict:
-        aliases = states(AliasCheck(alias=alias) for alias in connections)
+        aliases = states(AliasCheck(alias=alias) for alias in database_aliases())
         status = status_of(aliases, optional=conf.optional, was_ready=self._was_ready)
         self._was_ready = self._was_ready or status is not Status.UNAVAILABLE
         return Verdict(status, aliases)

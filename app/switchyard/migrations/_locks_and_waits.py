@@ -1,13 +1,16 @@
 """Locks and waits of `migrate`: a server that starts, another `migrate` that runs, a statement that takes long."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from switchyard.routing.topology.sqlite_files import sqlite_file
 
 _MAX_PAUSE_SECONDS = 5.0
 # mysqlclient's error numbers: no server at the socket, host or name; gone away; too many connections; shutting down.
@@ -89,10 +92,11 @@ _UNLIMITED = {
 
 @contextmanager
 def migration_lock(connection: BaseDatabaseWrapper, *, report: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of `migrate` on the alias in this block; wait without limit for a `migrate` that holds it.
-
-    SQLite has no such lock: its file takes one writer at a time.
-    """
+    """Hold the lock of `migrate` on the alias in this block; wait without limit for a `migrate` that holds it."""
+    if connection.vendor == "sqlite":
+        with _file_lock(connection.alias, report):
+            yield
+        return
     if connection.vendor not in _LOCK:
         yield
         return
@@ -107,6 +111,34 @@ def migration_lock(connection: BaseDatabaseWrapper, *, report: Callable[[str], N
     finally:
         if connection.is_usable():
             _returns_true(connection, release, key)
+
+
+@contextmanager
+def _file_lock(alias: str, report: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock beside the alias' SQLite file: a transaction on an empty database, which ends with its process.
+
+    The file of the lock stays: a `migrate` that waits has it open. A database in memory has no other `migrate`.
+    """
+    file = sqlite_file(alias)
+    if file is None:
+        yield
+        return
+    with closing(sqlite3.connect(f"{file}-migrate", timeout=0, isolation_level=None)) as lock:
+        if not _begins(lock):
+            report(f"Waiting for another migrate of '{alias}' to end.")
+            while not _begins(lock):
+                time.sleep(0.2)
+        yield
+
+
+def _begins(lock: sqlite3.Connection) -> bool:
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _returns_true(connection: BaseDatabaseWrapper, sql: str, key: int | str) -> bool:

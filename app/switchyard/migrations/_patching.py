@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 
 @contextmanager
-def patched(module: ModuleType, **replacements: type) -> Iterator[None]:
+def patched(module: ModuleType, **replacements: Any) -> Iterator[None]:
     """Replace names of a command's module in this block, and restore them after it.
 
     The commands take both classes from the globals of their module. The one argument that a subclass may set,

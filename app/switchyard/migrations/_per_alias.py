@@ -14,12 +14,13 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
-from switchyard.routing.topology.ownership import owner_of_app, replicated_by
+from switchyard.routing.topology.ownership import is_unmanaged, owner_of_app, replicated_by
 
 
 def owns(alias: str, app_label: str) -> bool:
@@ -63,6 +64,27 @@ class OwnedLoader(MigrationLoader):
         return squash is not None and all(
             replaced in applied or self._replaced(replaced, applied) for replaced in squash.replaces
         )
+
+
+class ShownLoader(OwnedLoader):
+    """Have the migrations of the alias' own apps only, for `showmigrations`."""
+
+    def build_graph(self) -> None:
+        super().build_graph()
+        if self.connection is None:
+            return
+        alias = self.connection.alias
+        everything, self.graph = self.graph, MigrationGraph()
+        shown = {
+            key for key in everything.nodes if owns(alias, key[0]) and not is_unmanaged(replicated_by(alias) or alias)
+        }
+        for key in everything.nodes.keys() & shown:
+            self.graph.add_node(key, everything.nodes[key])
+        for key in shown:
+            for parent in everything.node_map[key].parents:
+                if parent.key in shown:
+                    self.graph.add_dependency(None, key, parent.key)
+        self.migrated_apps = {label for label, _ in shown}
 
 
 class OwnedExecutor(MigrationExecutor):

@@ -4,7 +4,7 @@ from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from switchyard.migrations._per_alias import OwnedLoader, owns
-from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.topology.ownership import database_aliases, is_unmanaged, replicated_by
 
 
 def pending(alias: str) -> list[str]:
@@ -12,7 +12,7 @@ def pending(alias: str) -> list[str]:
 
     Of a replica, return the migrations of its owner that the replica has not replayed. Rows of migrations that the code
     does not know are ignored, so a database may be ahead of the code. A squash whose parts are all applied is pending
-    until `migrate` has recorded it.
+    until `migrate` has recorded it. An unmanaged owner has none.
 
     Queries: two reads of the list of tables and two of `django_migrations`, all on the alias. Raises DatabaseError if
     the alias cannot be read.
@@ -20,6 +20,8 @@ def pending(alias: str) -> list[str]:
         >>> pending("default")  # a migrated alias; otherwise such as ["accounts.0002_user_email"]
         []
     """
+    if is_unmanaged(replicated_by(alias) or alias):
+        return []
     loader = OwnedLoader(connections[alias])
     recorded = MigrationRecorder(connections[alias]).applied_migrations()
     unrecorded = [key for key in loader.replacements if key in loader.applied_migrations and key not in recorded]
@@ -29,10 +31,11 @@ def pending(alias: str) -> list[str]:
 
 
 def migrating() -> list[str]:
-    """Return the aliases that own an app with migrations, in the order of DATABASES. No query.
+    """Return the aliases that own an app with migrations, in the order of DATABASES, without unmanaged ones. No query.
 
     >>> "default" in migrating(), "replica" in migrating()
     (True, False)
     """
     apps = {label for label, _ in OwnedLoader(None).disk_migrations}
-    return [alias for alias in connections if not replicated_by(alias) and any(owns(alias, label) for label in apps)]
+    aliases = [alias for alias in database_aliases() if not replicated_by(alias) and not is_unmanaged(alias)]
+    return [alias for alias in aliases if any(owns(alias, label) for label in apps)]

@@ -7,6 +7,7 @@ a row to docs/metrics.md.
 from django.db import connections
 
 from switchyard.routing.selection.rules import RULES
+from switchyard.routing.topology.ownership import database_aliases
 from switchyard.routing.topology.tables import app_labels
 from switchyard.telemetry.layout import OTHER, Axis, Family, Layout
 
@@ -41,7 +42,7 @@ SQLSTATE_CLASSES = {  # DB-API class -> the SQLSTATE classes that tell its error
 
 def layout() -> Layout:
     """Return the layout for the aliases in DATABASES and the apps that own tables."""
-    aliases = tuple(connections.settings)
+    aliases = database_aliases()
     alias = Axis.of("alias", (*aliases, OTHER))
     operation = Axis.of("operation", OPERATIONS)
     vendor = Axis(("alias", "vendor"), (*((alias, connections[alias].vendor) for alias in aliases), (OTHER, OTHER)))

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -137,9 +138,9 @@ def test_seed__days():
 
 
 @everywhere
-def test_seed__tables_of_another_application(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed__tables_of_another_application(settings: Settings) -> None:
     """Tables that this project does not manage get no sample rows."""
-    monkeypatch.setattr(Order._meta, "managed", False)
+    settings.SWITCHYARD = {**settings.SWITCHYARD, "UNMANAGED": ["legacy"]}
 
     call_command("seed", users=1, events=1, customers=1)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from config.service_apps import SERVICE_APPS
+from switchyard.routing.topology.ownership import is_unmanaged, owner_of_app
 
 type Create = Callable[..., int]
 
@@ -67,7 +68,7 @@ class Command(BaseCommand):
 
 def _is_managed(app: str) -> bool:
     """Tell whether the app is installed and this project's migrations make its tables."""
-    return apps.is_installed(app) and all(model._meta.managed for model in apps.get_app_config(app).get_models())
+    return apps.is_installed(app) and not is_unmanaged(owner_of_app(app))
 
 
 def _count(text: str) -> int:

@@ -6,10 +6,17 @@ from django.core.management.commands import makemigrations
 
 from switchyard.migrations._patching import patched
 from switchyard.migrations._per_alias import OwnedLoader
+from switchyard.routing.topology.ownership import owner_of_app
 
 
 class Command(makemigrations.Command):
     """Django's command; the history of an alias may lack a dependency that another owner records."""
+
+    def write_to_last_migration_files(self, changes: dict[str, Any]) -> None:
+        """Ask the owner of each app, and not `default`, whether its last migration is applied (`--update`)."""
+        for app_label, migrations in changes.items():
+            with patched(makemigrations, DEFAULT_DB_ALIAS=owner_of_app(app_label)):
+                super().write_to_last_migration_files({app_label: migrations})
 
     def handle(self, *app_labels: str, **options: Any) -> None:
         with patched(makemigrations, MigrationLoader=OwnedLoader):

@@ -6,13 +6,15 @@ from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
+from django.db.migrations.exceptions import MigrationSchemaMissing
 
+from switchyard.management.refusals import refuse_empty, refuse_other_owner, refuse_replica, unmanaged_notice
 from switchyard.migrations._locks_and_waits import migration_lock, wait_for_server, without_time_limits
 from switchyard.migrations._patching import patched
-from switchyard.migrations._per_alias import OwnedExecutor, owns
+from switchyard.migrations._per_alias import OwnedExecutor
 from switchyard.migrations._sqlite_directory import make_sqlite_directory
 from switchyard.routing import allow_writes
-from switchyard.routing.topology.ownership import owner_of_app, replicated_by
+from switchyard.routing.checks.ownership import check_routing
 
 
 class Command(migrate.Command):
@@ -31,9 +33,17 @@ class Command(migrate.Command):
         )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Wait for the server before the system checks run, because some of them connect to it."""
-        alias = options["database"]
-        check_alias(alias, options["app_label"])
+        """Refuse a wrong alias and wrong settings, then wait for the server: Django's next checks connect to it."""
+        alias, label = options["database"], options["app_label"]
+        refuse_empty(alias)
+        refuse_replica("migrate", alias)
+        if label in apps.app_configs:
+            refuse_other_owner(f"migrate {label}", alias, [label])
+        if unmanaged_notice(alias):
+            return super().execute(*args, **{**options, "skip_checks": True})
+        mistakes = any(found.is_serious() and not found.is_silenced() for found in check_routing())
+        if mistakes and not options["skip_checks"]:
+            self.check(tags=["switchyard"])  # prints them and raises
         connection = connections[alias]
         with without_time_limits(connection):
             try:
@@ -45,22 +55,19 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         alias = options["database"]
-        with (
-            allow_writes(alias, reason="migrate"),
-            migration_lock(connections[alias], report=self.stderr.write),
-            patched(migrate, MigrationExecutor=OwnedExecutor),
-        ):
-            super().handle(*args, **options)
-
-
-def check_alias(alias: str, app_label: str | None) -> None:
-    """Raise CommandError if the alias is a replica, or if another alias owns the app."""
-    if owner := replicated_by(alias):
-        raise CommandError(
-            f"'{alias}' is a replica of '{owner}' and gets its tables from there. Run: migrate --database={owner}"
-        )
-    if app_label in apps.app_configs and not owns(alias, app_label):
-        owner = owner_of_app(app_label)
-        raise CommandError(
-            f"App '{app_label}' is owned by '{owner}', not by '{alias}'. Run: migrate {app_label} --database={owner}"
-        )
+        if notice := unmanaged_notice(alias):
+            if options["verbosity"] > 0:
+                self.stdout.write(notice)
+            return
+        try:
+            with (
+                allow_writes(alias, reason="migrate"),
+                migration_lock(connections[alias], report=self.stderr.write),
+                patched(migrate, MigrationExecutor=OwnedExecutor),
+            ):
+                super().handle(*args, **options)
+        except MigrationSchemaMissing as error:
+            raise CommandError(
+                f"'{alias}' refuses the table of applied migrations: {error} If others make the tables of '{alias}', "
+                "add it to SWITCHYARD['UNMANAGED']."
+            ) from error

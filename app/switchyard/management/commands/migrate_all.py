@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,16 +19,23 @@ from rich.table import Table
 
 from switchyard.migrations import migrating, pending
 from switchyard.migrations._sqlite_directory import make_sqlite_directory
+from switchyard.routing.topology.ownership import is_unmanaged, owners
+
+# The line that names an error, of a command or at the end of a traceback, such as `django.db.utils.DataError: ...`
+_ERROR = re.compile(r"(?:\w+\.)*[A-Z]\w*[a-z]\w*(: |$)")
+_CHECK = re.compile(r"\(\w+\.[CEW]\d+\) ")
+_OUTCOMES = {(True, True): "migrated", (True, False): "nothing to do", (False, False): "unmanaged"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one alias. `error` is the last line that its `migrate` printed; empty if it succeeded."""
+    """The result of one alias. `error` says in one line why its `migrate` failed; empty if it succeeded."""
 
     alias: str
     applied: list[str] = field(default_factory=list)
     seconds: float = 0.0
     error: str = ""
+    managed: bool = True
 
 
 class Command(BaseCommand):
@@ -43,6 +51,7 @@ class Command(BaseCommand):
         aliases = migrating()
         with ThreadPoolExecutor(max_workers=max(len(aliases), 1)) as threads:
             results = [finish() for finish in [self._start(alias, threads) for alias in aliases]]
+        results += [Result(alias, managed=False) for alias in owners() if is_unmanaged(alias)]
         if options["json"]:
             self.stdout.write(json.dumps([asdict(result) for result in results], indent=2))
         else:
@@ -56,7 +65,7 @@ class Command(BaseCommand):
             make_sqlite_directory(connections[alias])
             before = pending(alias)
         except DatabaseError as error:
-            result = Result(alias, error=_last_line(str(error)))
+            result = Result(alias, error=str(error).strip().partition("\n")[0])
             return lambda: result
         if not before:
             return lambda: Result(alias)
@@ -68,7 +77,7 @@ class Command(BaseCommand):
                 self.stderr.write(f"{alias}:\n{process.stderr or process.stdout}")
             left = _pending_or(before, alias) if process.returncode else []
             applied = [name for name in before if name not in left]
-            error = _last_line(process.stderr or process.stdout) if process.returncode else ""
+            error = _reason(process.stderr or process.stdout) if process.returncode else ""
             return Result(alias, applied, seconds, error)
 
         return finish
@@ -94,14 +103,19 @@ def _pending_or(before: list[str], alias: str) -> list[str]:
         return before
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it ended without a word"])[-1]
+def _reason(output: str) -> str:
+    """Return the line that names the error. Hints, details and the excerpt of a statement may follow it."""
+    lines = output.strip().rpartition("\nTraceback ")[2].splitlines() or ["it ended without a word"]
+    raised = next((line for line in lines if _ERROR.match(line)), lines[-1])
+    if raised.startswith("SystemCheckError"):
+        return next((line for line in lines[lines.index(raised) :] if _CHECK.search(line)), raised)
+    return raised
 
 
 def _table(results: list[Result]) -> Table:
     table = Table("alias", "result", "applied", "seconds")
     for result in results:
-        outcome = escape(result.error) or ("migrated" if result.applied else "nothing to do")
+        outcome = escape(result.error) or _OUTCOMES[result.managed, bool(result.applied)]
         style = "red" if result.error else None
         table.add_row(result.alias, outcome, str(len(result.applied)), f"{result.seconds:.1f}", style=style)
     return table

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -12,8 +10,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from switchyard.conf import conf
 from switchyard.positions import mariadb, mysql
 from switchyard.positions.registry import dialect_for
-from switchyard.routing.topology.ownership import replicas_of
+from switchyard.routing.topology.ownership import database_aliases, owners, replicas_of, replicated_by
 from switchyard.routing.topology.replication import supports_positions
+from switchyard.routing.topology.sqlite_files import sqlite_file
 
 _DEFAULT_POOL_SIZE = 4  # of psycopg, for `pool: True`
 
@@ -49,8 +48,12 @@ def _without_positions(alias: str) -> Iterator[CheckMessage]:
 
 
 def _atomic_requests() -> Iterator[CheckMessage]:
-    for alias in connections:
-        if alias != DEFAULT_DB_ALIAS and connections.settings[alias]["ATOMIC_REQUESTS"]:
+    """Yield an error for each alias but one: `default` if it has the key or owns an app, else the first owner."""
+    atomic = [alias for alias in database_aliases() if connections.settings[alias]["ATOMIC_REQUESTS"]]
+    owning = [alias for alias in atomic if alias in owners() and not replicated_by(alias)]
+    allowed = DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in (*atomic, *owners()) else next(iter(owning), None)
+    for alias in atomic:
+        if alias != allowed:
             yield Error(
                 f"DATABASES['{alias}']['ATOMIC_REQUESTS'] opens a transaction on '{alias}' in every request, "
                 f"so every request fails if '{alias}' is down, and most write while a second transaction is open.",
@@ -113,7 +116,7 @@ def _wrong_max_lag() -> Iterator[CheckMessage]:
 def _unreplicated_files() -> Iterator[CheckMessage]:
     for owner, replicas in conf.replicas.items():
         for alias in replicas:
-            files = {_sqlite_file(each) for each in (owner, alias) if each in connections}
+            files = {sqlite_file(each) for each in (owner, alias) if each in connections}
             if len(files - {None}) > 1:
                 yield Error(
                     f"The SQLite replica '{alias}' opens another file than its owner '{owner}', and nothing copies "
@@ -122,16 +125,6 @@ def _unreplicated_files() -> Iterator[CheckMessage]:
                     "'file:/path/to/file?mode=ro'.",
                     id="switchyard.E015",
                 )
-
-
-def _sqlite_file(alias: str) -> Path | None:
-    """Return the file that the alias opens; None for other vendors, and in memory, as in Django's tests (see W001)."""
-    name = str(connections.settings[alias]["NAME"])
-    uri = urlsplit(name if name.startswith("file:") else "")
-    path = unquote(uri.path) or name
-    if connections[alias].vendor != "sqlite" or path == ":memory:" or parse_qs(uri.query).get("mode") == ["memory"]:
-        return None
-    return Path(path).resolve()
 
 
 CHECKS = (_atomic_requests, _persistent_pools, _small_pools, _wrong_max_lag, _unreplicated_files)

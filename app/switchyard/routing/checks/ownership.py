@@ -14,7 +14,8 @@ from switchyard.conf import POLICIES, conf
 from switchyard.routing.checks import databases, middleware, relations
 from switchyard.routing.policies import BY_LABEL, CHOICES
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
-from switchyard.routing.topology.tables import has_owner
+from switchyard.routing.topology.ownership import database_aliases
+from switchyard.routing.topology.tables import CACHE_APP, cache_tables, has_owner
 
 TESTED_DJANGO_VERSIONS = ((5, 2), (6, 0), (6, 1))
 
@@ -36,11 +37,22 @@ def _unowned_apps() -> Iterator[CheckMessage]:
             )
 
 
+def _unowned_caches() -> Iterator[CheckMessage]:
+    if has_owner(CACHE_APP):
+        return
+    for cache in cache_tables().values():
+        yield Error(
+            f"CACHES['{cache}'] keeps its rows in a database, and '{CACHE_APP}', their app, has no owner.",
+            hint=f"Add '{CACHE_APP}': '<alias>' to SWITCHYARD['OWNERS'].",
+            id="switchyard.E001",
+        )
+
+
 def _unknown_owners() -> Iterator[CheckMessage]:
     for label, owner in conf.owners.items():
-        if owner not in connections:
+        if owner not in database_aliases():
             yield Error(
-                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which is not in DATABASES.",
+                f"SWITCHYARD['OWNERS'] gives app '{label}' to '{owner}', which {_has_no_database(owner)}.",
                 hint=f"Add '{owner}' to DATABASES, or give '{label}' to one of: {_aliases()}.",
                 id="switchyard.E002",
             )
@@ -48,9 +60,9 @@ def _unknown_owners() -> Iterator[CheckMessage]:
 
 def _unknown_replicas() -> Iterator[CheckMessage]:
     for alias in dict.fromkeys((*conf.replicas, *_replicas())):
-        if alias not in connections:
+        if alias not in database_aliases():
             yield Error(
-                f"SWITCHYARD['REPLICAS'] names '{alias}', which is not in DATABASES.",
+                f"SWITCHYARD['REPLICAS'] names '{alias}', which {_has_no_database(alias)}.",
                 hint=f"Add '{alias}' to DATABASES, or take it out of REPLICAS. Aliases: {_aliases()}.",
                 id="switchyard.E003",
             )
@@ -102,8 +114,9 @@ def _shared_replicas() -> Iterator[CheckMessage]:
 
 
 def _misnamed_owners() -> Iterator[CheckMessage]:
-    for key, aliases in (("READ_ONLY", conf.read_only), ("OPTIONAL", conf.optional)):
-        for alias in sorted(aliases - (set(connections) - set(_replicas()))):
+    settings = (("READ_ONLY", conf.read_only), ("OPTIONAL", conf.optional), ("UNMANAGED", conf.unmanaged))
+    for key, aliases in settings:
+        for alias in sorted(aliases - (set(database_aliases()) - set(_replicas()))):
             yield Error(
                 f"SWITCHYARD['{key}'] names '{alias}', which is no owner, so it has no effect.",
                 hint=f"Name an alias of DATABASES that is no replica, or take '{alias}' out of {key}.",
@@ -157,11 +170,16 @@ def _replicas() -> list[str]:
 
 
 def _aliases() -> str:
-    return ", ".join(sorted(connections))
+    return ", ".join(sorted(database_aliases()))
+
+
+def _has_no_database(alias: str) -> str:
+    return "is empty in DATABASES" if alias in connections else "is not in DATABASES"
 
 
 CHECKS = (
     _unowned_apps,
+    _unowned_caches,
     _unknown_owners,
     _unknown_replicas,
     _replicas_of_replicas,

@@ -15,7 +15,7 @@ from django.db import connections
 
 from switchyard.routing.monitor.probe import ServerProbe, can_probe
 from switchyard.routing.monitor.watch import OwnerWatch
-from switchyard.routing.topology.ownership import is_owner, replicas_of
+from switchyard.routing.topology.ownership import owners, replicas_of
 from switchyard.routing.topology.replication import replication_set, supports_positions
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def _has_server(owner: str) -> bool:
     """Return True if a server that can be probed has the rows of the owner, and no mirror of a test shows them."""
     if replicas_of(owner):
         return supports_positions(owner) and not replication_set(owner).snapshot.lag_free
-    return is_owner(owner) and supports_positions(owner) and can_probe(owner)
+    return owner in owners() and supports_positions(owner) and can_probe(owner)
 
 
 _monitor = ReplicationMonitor()

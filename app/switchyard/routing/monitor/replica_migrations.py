@@ -7,7 +7,7 @@ from typing import Any
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 
-from switchyard.routing.topology.ownership import owner_of_app
+from switchyard.routing.topology.ownership import migration_owner
 from switchyard.routing.topology.tables import has_owner
 
 # The error of a missing table: the SQLSTATE of PostgreSQL, the number of MySQL and MariaDB.
@@ -45,7 +45,7 @@ def missing_migrations(owner: str, applied: AbstractSet[tuple[str, str]]) -> lis
     A squashed migration counts as applied if all migrations that it replaces are, and the other way round. Applied
     migrations that are not on disk are ignored.
     """
-    on_disk = {key: migration for key, migration in _on_disk().items() if owner_of_app(key[0]) == owner}
+    on_disk = {key: migration for key, migration in _on_disk().items() if migration_owner(key[0]) == owner}
     covered = set(applied)
     for key, migration in on_disk.items():
         if key in applied:

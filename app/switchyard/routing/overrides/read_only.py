@@ -12,7 +12,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, NamedTuple, cast
 
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
@@ -21,7 +21,7 @@ from switchyard.routing.connections.failover import report_failure
 from switchyard.routing.connections.server_identity import transaction_may_be_stale
 from switchyard.routing.selection.select import record_fallback, replica_for_client
 from switchyard.routing.session.context import current, may_move, pop, push
-from switchyard.routing.topology.ownership import owner_and_replicas, replicated_by
+from switchyard.routing.topology.ownership import owner_and_replicas, owner_by_default, owners, replicated_by
 from switchyard.routing.topology.replication import SHARES_CONNECTION_OF, replication_set
 
 
@@ -46,9 +46,11 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
     """Read the rows of one owner in one read-only transaction. A block, whose `with` gives the alias, or a decorator.
 
     Without `alias` the transaction is on a replica of `default` that has caught up for this client, or on `default` if
-    there is none. `alias` may name another owner, or a replica. A named replica is read even if it has not caught up;
-    only if it is unfit or cannot be opened, the transaction is on its owner, but never inside `only()`. Inside the
-    block, reads of other owners and of PRIMARY_ONLY apps go to their usual alias. Writes on the owner raise
+    there is none. If `default` owns no app, the only owner with replicas takes its place, else the only owner; with
+    several of them TypeError is raised. `alias` may name another owner, or a replica. A named replica is read even if
+    it has not caught up; only if it is unfit or cannot be opened, the transaction is on its owner, but never
+    inside `only()`. Inside the block,
+    reads of other owners and of PRIMARY_ONLY apps go to their usual alias. Writes on the owner raise
     `ReadOnlyBlockWriteError`, a `RoutingError`; writes on other owners are allowed. As a decorator of a view, it
     replaces the transaction that ATOMIC_REQUESTS would open on the owner. Decorating an async function or a generator
     raises TypeError.
@@ -67,7 +69,10 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
     @property
     def _owner(self) -> str:
-        alias = self._alias or DEFAULT_DB_ALIAS
+        alias = self._alias or owner_by_default()
+        if alias is None:
+            choices = ", ".join(owners())
+            raise TypeError(f"read_only() needs an alias, because 'default' owns no app. Name one of: {choices}.")
         return replicated_by(alias) or alias
 
     def __enter__(self) -> str:

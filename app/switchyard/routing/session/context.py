@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from switchyard.routing.session.consistency import ConsistencyState
+from switchyard.routing.topology.replication import begin_client
 
 type Preference = Literal["", "primary", "replica"]
 
@@ -115,11 +116,13 @@ class activate:  # noqa: N801 - a block; made by a generator it would take a qua
 
 def request_context(*, unsafe_method: bool = False, consistency: ConsistencyState | None = None) -> RoutingContext:
     """Return the first context of a request. It inherits nothing."""
+    begin_client()
     return RoutingContext(consistency or ConsistencyState(), in_request=True, unsafe_method=unsafe_method)
 
 
 def task_context(consistency: ConsistencyState | None = None) -> RoutingContext:
     """Return the first context of a background task. It inherits nothing."""
+    begin_client()
     return RoutingContext(consistency or ConsistencyState())
 
 

@@ -10,7 +10,7 @@ from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import current, is_process_context
 from switchyard.routing.topology.ownership import is_primary_only, replicas_of
 from switchyard.routing.topology.replication import replication_set
-from switchyard.routing.topology.tables import cache_tables, is_unrelated, models_by_table
+from switchyard.routing.topology.tables import CACHE_APP, cache_tables, is_unrelated, models_by_table
 from switchyard.sql import Statement
 
 
@@ -55,6 +55,6 @@ def _is_never_on_replica(statement: Statement) -> bool:
 def _is_table_never_on_replica(table: str) -> bool:
     models = models_by_table().get(table, {}).values()
     if not models:
-        return table in cache_tables() and is_primary_only("django_cache")
+        return table in cache_tables() and is_primary_only(CACHE_APP)
     # A read of another app's model may join a related table, and that read may go to a replica.
     return all(is_primary_only(model._meta.app_label) and is_unrelated(model) for model in models)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.core.signals import setting_changed
 from django.db import connections
 
+from switchyard.conf import conf
 from switchyard.positions import VENDORS, Position, ServerStatus
 from switchyard.routing.decision import Decision, decision
 from switchyard.routing.topology.ownership import replicas_of
@@ -127,8 +128,14 @@ class ReplicationSet:
         self._round_robin += replicas is not None
         self._publish(replicas=before.replicas if replicas is None else tuple(replicas), **{**kept, **changes})
 
+    def take_turn(self) -> None:
+        """Prefer the next of several replicas that show every row at once; a monitor takes turns among others."""
+        if self.snapshot.lag_free:
+            self.replace_snapshot(self.snapshot.replicas)
+
     def detect_shared_storage(self) -> None:
         """Find out again whether the replicas show every row at once: the settings of mirrors have changed."""
+        _without_monitor.cache_clear()
         self.replace_snapshot(lag_free=_shows_rows_at_once(self.owner))
 
     def _publish(self, *, replicas: tuple[Replica, ...], **fields: Any) -> None:
@@ -163,6 +170,25 @@ def supports_positions(alias: str) -> bool:
 
 
 @cache
+def _without_monitor() -> tuple[ReplicationSet, ...]:
+    """Return the sets with several replicas that no monitor watches. The mirrors of a test stay in their order."""
+    return tuple(
+        replication_set(owner)
+        for owner in conf.replicas
+        if len(replicas_of(owner)) > 1
+        and owner in connections
+        and not supports_positions(owner)
+        and not any(SHARES_CONNECTION_OF in connections.settings[alias] for alias in replicas_of(owner))
+    )
+
+
+def begin_client() -> None:
+    """Let the request or task that begins now read the next one of equal replicas, where no monitor takes turns."""
+    for group in _without_monitor():
+        group.take_turn()
+
+
+@cache
 def replication_set(owner: str) -> ReplicationSet:
     """Return the owner's replication set."""
     return ReplicationSet(owner)
@@ -171,6 +197,7 @@ def replication_set(owner: str) -> ReplicationSet:
 def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "DATABASES"}:
         replication_set.cache_clear()
+        _without_monitor.cache_clear()
 
 
 setting_changed.connect(_clear_caches, dispatch_uid="switchyard.routing.topology.replication")

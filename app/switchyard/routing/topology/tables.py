@@ -19,6 +19,7 @@ from switchyard.routing.topology.ownership import owner_of
 from switchyard.sql import Statement
 
 OTHER = "other"  # the label of statements without a known table
+CACHE_APP = "django_cache"  # the label by which Django's database caches ask the routers
 
 
 @cache
@@ -33,12 +34,13 @@ def models_by_table() -> Mapping[str, Mapping[str, type[Model]]]:
 
 
 @cache
-def cache_tables() -> frozenset[str]:
-    """Return the tables of Django's database caches, which have no models."""
-    backends = [(import_string(options["BACKEND"]), options) for options in settings.CACHES.values()]
-    return frozenset(
-        str(options["LOCATION"]).lower() for backend, options in backends if issubclass(backend, BaseDatabaseCache)
-    )
+def cache_tables() -> Mapping[str, str]:
+    """Return table -> alias in CACHES of Django's database caches, which have no models."""
+    return {
+        str(options["LOCATION"]).lower(): alias
+        for alias, options in settings.CACHES.items()
+        if issubclass(import_string(options["BACKEND"]), BaseDatabaseCache)
+    }
 
 
 @cache

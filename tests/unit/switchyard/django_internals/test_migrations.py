@@ -1,17 +1,24 @@
 """Migrations: the commands, the loader, the recorder and the executor."""
 
 from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.core.management.commands import makemigrations, migrate
+from django.contrib.auth.management.commands import createsuperuser
+from django.contrib.auth.models import Group
+from django.core.management import BaseCommand, call_command
+from django.core.management.commands import dumpdata, loaddata, makemigrations, migrate, runserver, showmigrations
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 from tests.support.noting import StopHereError, parameters
+
+from accounts.models import User
 
 in_testcase = pytest.mark.django_db(databases=["default"])
 in_transactions = pytest.mark.django_db(databases=["default", "replica"], transaction=True)
@@ -119,3 +126,109 @@ def test_migration__mutates_the_state() -> None:
 
     assert migration.mutate_state(state, preserve=False) is state
     assert ("sessions", "session") in state.models
+
+
+@in_testcase
+def test_command__runs_by_execute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`call_command()` and the command line run every command by `execute()`, with its options as keywords."""
+    calls: list[Any] = []
+
+    def stop(command: BaseCommand, *args: Any, **options: Any) -> None:
+        calls.append((type(command), args, options["database"]))
+        raise StopHereError
+
+    monkeypatch.setattr(BaseCommand, "execute", stop)
+    for run in (
+        lambda: call_command(dumpdata.Command(), "accounts", database="default"),
+        lambda: dumpdata.Command().run_from_argv(["manage.py", "dumpdata", "accounts", "--database=default"]),
+    ):
+        with pytest.raises(StopHereError):
+            run()
+
+    assert calls == [(dumpdata.Command, ("accounts",), "default")] * 2
+
+
+@in_testcase
+def test_command__warns_by_check_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`runserver` and a command that requires the check call `check_migrations()`."""
+    assert createsuperuser.Command.requires_migrations_checks
+
+    def stop(_command: BaseCommand) -> None:
+        raise StopHereError
+
+    monkeypatch.setattr(BaseCommand, "check_migrations", stop)
+    with pytest.raises(StopHereError):
+        call_command("createsuperuser", interactive=False, username="x", email="x@example.com")
+    with pytest.raises(StopHereError):
+        runserver.Command().inner_run(None, use_threading=False, skip_checks=True)
+
+
+@in_testcase
+def test_fixtures__router_is_a_global(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`dumpdata` and `loaddata` take `router` from their module and ask it by `allow_migrate_model()`."""
+    User.objects.create(username="ada")
+    (tmp_path / "rows.json").write_text('[{"model": "auth.group", "pk": 1, "fields": {"name": "staff"}}]')
+    asked: list[Any] = []
+    refusing: Any = type("Router", (), {"allow_migrate_model": lambda _self, *args: asked.append(args)})()
+    for module in (dumpdata, loaddata):
+        monkeypatch.setattr(module, "router", refusing)
+
+    dumpdata.Command(stdout=StringIO()).handle("accounts.User", **OPTIONS, primary_keys="", use_base_manager=False)
+    loaddata.Command(stdout=StringIO()).handle(str(tmp_path / "rows.json"), **OPTIONS, ignore=False, app_label=None)
+
+    assert asked == [("default", User), ("default", Group)]
+
+
+OPTIONS: dict[str, Any] = {
+    "format": "json",
+    "indent": None,
+    "database": "default",
+    "exclude": [],
+    "output": None,
+    "traceback": True,
+    "use_natural_foreign_keys": False,
+    "use_natural_primary_keys": False,
+    "verbosity": 0,
+}
+
+
+@in_testcase
+def test_showmigrations__loader_is_a_global(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`showmigrations` takes `MigrationLoader` from its module, and lists its graph and its `migrated_apps`."""
+
+    class Loader(MigrationLoader):
+        def build_graph(self) -> None:
+            super().build_graph()
+            whole, self.graph = self.graph, MigrationGraph()
+            for key in (("auth", "0001_initial"), ("auth", "0002_alter_permission_name_max_length")):
+                self.graph.add_node(key, whole.nodes[key])
+            self.graph.add_dependency(None, key, ("auth", "0001_initial"))
+            self.migrated_apps = {"auth"}
+
+    monkeypatch.setattr(showmigrations, "MigrationLoader", Loader)
+    said = StringIO()
+    for format_name in ("list", "plan"):
+        showmigrations.Command(stdout=said, no_color=True).handle(
+            verbosity=1, database="default", app_label=[], format=format_name
+        )
+
+    listed = ["0001_initial", "0002_alter_permission_name_max_length"]
+    lines = ["auth", *(f" [X] {name}" for name in listed), *(f"[X]  auth.{name}" for name in listed)]
+
+    assert said.getvalue().splitlines() == lines
+
+
+def test_makemigrations__update_asks_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--update` makes a loader for the alias in the module's `DEFAULT_DB_ALIAS`."""
+    calls: list[Any] = []
+
+    def stop(connection: Any) -> None:
+        calls.append(connection.alias)
+        raise StopHereError
+
+    monkeypatch.setattr(makemigrations, "MigrationLoader", stop)
+    monkeypatch.setattr(makemigrations, "DEFAULT_DB_ALIAS", "legacy")
+    with pytest.raises(StopHereError):
+        makemigrations.Command().write_to_last_migration_files({"legacy": []})
+
+    assert calls == ["legacy"]

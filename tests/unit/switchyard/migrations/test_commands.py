@@ -5,13 +5,24 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from shutil import copy
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
+from django.db import connections
+from pytest_django.fixtures import Settings
+from pytest_django.plugin import DjangoDbBlocker
+from tests.support.connected import connected
+from tests.support.containers import until
+
+from config.databases import topology
+from switchyard.management.commands.migrate_all import _reason
+from switchyard.migrations._locks_and_waits import migration_lock
 
 APP = Path(__file__).resolve().parents[4] / "app"
 
@@ -91,7 +102,7 @@ def test_migrate__replica_as_a_process(tmp_path: Path) -> None:
 
     assert process.returncode == 1
     assert process.stderr.strip() == (
-        "CommandError: 'replica' is a replica of 'default' and gets its tables from there. "
+        "CommandError: 'replica' is a replica of 'default' and gets its tables and rows from there. "
         "Run: migrate --database=default"
     )
 
@@ -124,12 +135,11 @@ def not_managed(tmp_path_factory: pytest.TempPathFactory, first_run: FirstRun) -
 
 
 def test_migrate_all__legacy_not_managed(not_managed: dict[str, str]) -> None:
-    """With LEGACY_MANAGED=false the alias of the older application does not migrate."""
+    """With LEGACY_MANAGED=false the alias of the older application does not migrate, and the result says so."""
     process = manage("migrate_all", "--json", **not_managed)
 
-    others = [alias for alias in settings.DATABASES if alias not in {"legacy", "replica"}]
-    assert [result["alias"] for result in json.loads(process.stdout)] == others
-    assert others[:2] == ["default", "analytics"]
+    managed = {result["alias"]: result["managed"] for result in json.loads(process.stdout)}
+    assert managed == {alias: alias != "legacy" for alias in settings.DATABASES if alias != "replica"}
 
 
 def test_migrate__legacy_not_managed(not_managed: dict[str, str]) -> None:
@@ -137,8 +147,8 @@ def test_migrate__legacy_not_managed(not_managed: dict[str, str]) -> None:
     process = manage("migrate", "--database=legacy", **not_managed)
 
     assert process.returncode == 0, process.stderr
-    assert "No migrations to apply." in process.stdout
-    assert sqlite(Path(not_managed["DATA_DIR"], "legacy.sqlite3"), "SELECT name FROM sqlite_master") == []
+    assert process.stdout.startswith("'legacy' is unmanaged")
+    assert not Path(not_managed["DATA_DIR"], "legacy.sqlite3").exists()
 
 
 def test_wait_migrated__legacy_not_managed(not_managed: dict[str, str]) -> None:
@@ -222,3 +232,110 @@ def test_migrate_all__table(empty_databases: Path, capsys: pytest.CaptureFixture
         "legacy",
     ]
     assert printed.count("nothing to do") == 3
+
+
+def test_migrate__at_once_on_one_file(tmp_path: Path) -> None:
+    """Of several `migrate` on one SQLite file, one works and the others wait for it."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(APP / "manage.py"), "migrate"],
+            env={**os.environ, "DATA_DIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=300) for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 4, said
+    assert sum("Applying sessions.0001_initial" in output for output, _ in said) == 1
+
+
+def test_migration_lock__of_a_file(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
+    """A second holder waits until the first one leaves its block, and says so once."""
+    waits, held, order = [], threading.Event(), []
+
+    def second() -> None:
+        held.wait(10)
+        with migration_lock(connections["analytics"], report=waits.append):
+            order.append("second")
+
+    with django_db_blocker.unblock(), connected(topology({}, data_dir=tmp_path).databases):
+        thread = threading.Thread(target=second)
+        thread.start()
+        with migration_lock(connections["analytics"], report=waits.append):
+            held.set()
+            until(lambda: bool(waits), "the second holder waits")
+            order.append("first")
+        thread.join(10)
+
+    assert order == ["first", "second"]
+    assert waits == ["Waiting for another migrate of 'analytics' to end."]
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (
+            (
+                "Traceback (most recent call last):\n  File x\npsycopg.errors.DuplicateTable: relation exists\n\n"
+                "The above exception was the direct cause:\n\nTraceback (most recent call last):\n  File y\n"
+                "django.db.utils.ProgrammingError: relation exists\nLINE 1: CREATE TABLE\n        ^\nHINT:  Drop it.\n"
+            ),
+            "django.db.utils.ProgrammingError: relation exists",
+        ),
+        (
+            "CommandError: The server of 'x' cannot be used: connection failed\n\tIs the server running?\n",
+            "CommandError: The server of 'x' cannot be used: connection failed",
+        ),
+        (
+            (
+                "SystemCheckError: System check identified some issues:\n\nERRORS:\n?: (switchyard.E013) A pool.\n"
+                "\tHINT: Leave it out.\n\nSystem check identified 1 issue (0 silenced).\n"
+            ),
+            "?: (switchyard.E013) A pool.",
+        ),
+        (
+            (
+                "System check identified some issues:\n\nWARNINGS:\n?: (switchyard.W005) None.\n\tHINT: Set it.\n\n"
+                "CommandError: Conflicting migrations detected; (a in b).\nTo fix them run 'makemigrations --merge'\n"
+            ),
+            "CommandError: Conflicting migrations detected; (a in b).",
+        ),
+        ("Killed\n", "Killed"),
+        ("", "it ended without a word"),
+    ],
+)
+def test_migrate_all__reason_of_a_failure(output: str, reason: str) -> None:
+    """The result shows the line that names the error, not the hint or the excerpt after it."""
+    assert _reason(output) == reason
+
+
+def test_migrate_all__a_server_that_does_not_answer(tmp_path: Path) -> None:
+    """The error of the result is the first line of the driver's message; the lines after it are hints."""
+    urls = {f"DATABASE_{alias}_URL": "postgres://app:x@localhost:1/none" for alias in ("DEFAULT",)}
+
+    process = manage("migrate_all", "--json", DATA_DIR=str(tmp_path), **urls)
+
+    (result,) = json.loads(process.stdout)
+    assert result["error"].startswith("connection failed: ")
+    assert "\n" not in result["error"]
+
+
+def test_migrate__wrong_settings(empty_databases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The checks of the settings run before the command connects, which such settings would make fail."""
+    connections["analytics"].settings_dict.update(CONN_MAX_AGE=60, OPTIONS={"pool": True})
+
+    with pytest.raises(SystemCheckError, match=r"switchyard\.E013"):
+        call_command("migrate", database="analytics", skip_checks=False)
+    assert connections["analytics"].connection is None
+
+
+def test_migrate__an_app_without_owner(empty_databases: Path, settings: Settings) -> None:
+    """The command ends with one line that says where to add the app."""
+    owners = {label: owner for label, owner in settings.SWITCHYARD["OWNERS"].items() if label != "reporting"}
+    settings.SWITCHYARD = {**settings.SWITCHYARD, "OWNERS": owners}
+
+    with pytest.raises(CommandError, match=r"^App 'reporting' has no owner\. Add it to SWITCHYARD\['OWNERS'\], or"):
+        call_command("migrate", "reporting", database="analytics", skip_checks=False)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import django
 import pytest
+from django.apps import apps
 from django.contrib.contenttypes.fields import GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.core import checks
@@ -88,6 +89,7 @@ def printed() -> list[Printed]:
 # id, SWITCHYARD, DATABASE_ROUTERS, parts of message and hint
 WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E001", {"OWNERS": {"accounts": "default"}}, [APP], "'legacy' has models and no owner", "Add 'legacy': '<alias>'"),
+    ("E008", {"OWNERS": OWNERS, "UNMANAGED": ["lgacy"]}, [APP], "'UNMANAGED'] names 'lgacy'", "take 'lgacy' out"),
     ("E002", {"OWNERS": {**OWNERS, "legacy": "lgacy"}}, [APP], "'legacy' to 'lgacy'", f"one of: {ALIASES}"),
     ("E003", {"OWNERS": OWNERS, "REPLICAS": {"default": ["no"]}}, [APP], "names 'no'", "Add 'no' to DATABASES"),
     ("E003", {"OWNERS": OWNERS, "REPLICAS": {"no": ["replica"]}}, [APP], "names 'no'", "Add 'no' to DATABASES"),
@@ -258,6 +260,66 @@ def test_check__databases(
 
     assert [each.id for each in found] == ([f"switchyard.{check_id}"] if check_id else [])
     assert all(message in each.msg and hint in each.hint for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("switchyard", "check_id", "message"),
+    [
+        ({"OWNERS": {"*": "default"}}, "E002", "gives app '*' to 'default', which is empty in DATABASES."),
+        ({"OWNERS": {"*": "legacy"}, "REPLICAS": {"default": ["replica"]}}, "E003", "'default', which is empty"),
+        (
+            {"OWNERS": {"*": "legacy"}, "OPTIONAL": ["default"]},
+            "E008",
+            "names 'default', which is no owner",
+        ),
+    ],
+)
+def test_check__an_empty_default(
+    switchyard: dict[str, Any], check_id: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty `default` leads to no database, so it is neither an owner nor a replica."""
+    monkeypatch.setitem(connections.settings["default"], "ENGINE", "django.db.backends.dummy")
+    with override_settings(SWITCHYARD=switchyard):
+        found = {each.id: each.msg for each in printed()}
+
+    assert message in found[f"switchyard.{check_id}"]
+
+
+@pytest.mark.parametrize(
+    ("owners", "atomic", "refused"),
+    [
+        ({"*": "legacy"}, ["legacy"], []),
+        ({"*": "legacy"}, ["legacy", "analytics"], ["analytics"]),
+        ({"*": "legacy", "analytics": "analytics", "reporting": "analytics"}, ["legacy", "analytics"], ["legacy"]),
+        ({"*": "default", "legacy": "legacy"}, ["default", "legacy"], ["legacy"]),
+        ({"*": "legacy"}, ["default"], []),
+        ({"*": "default", "legacy": "legacy"}, ["replica"], ["replica"]),
+    ],
+)
+def test_check__atomic_requests_on_one_owner(
+    owners: dict[str, str], atomic: list[str], refused: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One alias may have ATOMIC_REQUESTS: `default` if it is used, else the first owner that has it."""
+    for alias in atomic:
+        monkeypatch.setitem(connections.settings[alias], "ATOMIC_REQUESTS", True)
+    with override_settings(SWITCHYARD={"OWNERS": owners}):
+        found = [each.msg for each in printed() if each.id == "switchyard.E010"]
+
+    assert [re.findall(r"^DATABASES\['(\w+)'\]", message)[0] for message in found] == refused
+
+
+def test_check__a_cache_without_owner() -> None:
+    """A database cache needs an owner of its label, which no installed app has."""
+    owners = dict.fromkeys((app.label for app in apps.get_app_configs()), "default")
+    caches = {"pages": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cached"}}
+    with override_settings(SWITCHYARD={"OWNERS": owners}, CACHES=caches):
+        (found,) = printed()
+    with override_settings(SWITCHYARD={"OWNERS": {**owners, "django_cache": "default"}}, CACHES=caches):
+        assert printed() == []
+
+    assert found.id == "switchyard.E001"
+    assert "CACHES['pages'] keeps its rows in a database, and 'django_cache'" in found.msg
+    assert found.hint.startswith("Add 'django_cache': '<alias>' to SWITCHYARD['OWNERS'].")
 
 
 def test_check__an_untested_django(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from django.core.handlers.base import BaseHandler
 from django.db import OperationalError, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
+from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
 from tests.support.published import at, lagging, replayed
@@ -319,3 +320,28 @@ def test_read_only__no_plain_function() -> None:
     for function in (coroutine, generator):
         with pytest.raises(TypeError, match="Move the reads into a plain function"):
             read_only()(function)
+
+
+@pytest.mark.parametrize(
+    ("owners", "replicas", "meant"),
+    [
+        ({"*": "default", "legacy": "legacy"}, {"legacy": ["replica"]}, "default"),
+        ({"*": "legacy", "analytics": "analytics"}, {"legacy": ["replica"]}, "legacy"),
+        ({"*": "legacy"}, {}, "legacy"),
+    ],
+)
+def test_read_only__owner_without_an_alias(
+    owners: dict[str, str], replicas: dict[str, list[str]], meant: str, settings: Settings
+) -> None:
+    """Without an alias the block is about `default` if it owns an app, else about the only owner with replicas."""
+    settings.SWITCHYARD = {"OWNERS": owners, "REPLICAS": replicas}
+
+    assert read_only()._owner == meant
+
+
+def test_read_only__several_owners_without_an_alias(settings: Settings) -> None:
+    """If the settings do not tell the owner, the error names the owners to choose from."""
+    settings.SWITCHYARD = {"OWNERS": {"*": "legacy", "analytics": "analytics"}, "REPLICAS": {}}
+
+    with pytest.raises(TypeError, match=r"needs an alias, .* Name one of: (analytics, legacy|legacy, analytics)\."):
+        read_only().__enter__()

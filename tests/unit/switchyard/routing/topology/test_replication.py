@@ -1,10 +1,20 @@
 """The snapshot of an owner and its replicas."""
 
 import pytest
+from django.db import connections
 from django.test import override_settings
 from tests.support.published import at, lagging, replayed, sampled
 
-from switchyard.routing.topology.replication import Replica, ReplicationSet, replication_set, supports_positions
+from accounts.models import User
+from switchyard.routing.selection.select import decide
+from switchyard.routing.session.context import activate, request_context, task_context
+from switchyard.routing.topology.replication import (
+    SHARES_CONNECTION_OF,
+    Replica,
+    ReplicationSet,
+    replication_set,
+    supports_positions,
+)
 
 
 def test_replication_set__before_the_first_probe() -> None:
@@ -47,6 +57,29 @@ def test_replace_snapshot__equal_lag() -> None:
 
     assert preferred[0] == "replica"
     assert {alias: preferred.count(alias) for alias in preferred} == {"replica": 4, "legacy": 3}
+
+
+@pytest.mark.parametrize("preference", [None, "replica"])
+def test_begin_client__replicas_without_a_monitor(preference: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests and tasks take the replicas on SQLite in turn, and each stays on its replica."""
+    monkeypatch.delitem(connections.settings["replica"], SHARES_CONNECTION_OF, raising=False)
+    seen = []
+    with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {"default": ["replica", "legacy"]}}):
+        for context in (request_context, task_context, request_context, task_context):
+            with activate(context().derive(preference=preference)):
+                seen.append({decide(User).alias for _ in range(3)})
+
+    assert seen in ([{"replica"}, {"legacy"}] * 2, [{"legacy"}, {"replica"}] * 2)
+
+
+def test_begin_client__mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirrors of a test stay in the order of REPLICAS."""
+    for alias in ("replica", "legacy"):
+        monkeypatch.setitem(connections.settings[alias], SHARES_CONNECTION_OF, "default")
+    with override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "REPLICAS": {"default": ["replica", "legacy"]}}):
+        seen = [request_context() and replication_set("default").snapshot.eligible[0].alias for _ in range(3)]
+
+    assert seen == ["replica"] * 3
 
 
 @pytest.mark.parametrize(("replica", "legacy", "caught_up"), [(5, 5, True), (5, 4, False), (9, 5, True), (4, 4, False)])
