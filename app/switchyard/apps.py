@@ -13,7 +13,7 @@ class SwitchyardConfig(AppConfig):
     def ready(self) -> None:
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.connections import calls, guard, wrapper  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing.connections import access_mode, calls, guard, refusals, wrapper  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.orm import cascades, stale_saves  # noqa: PLC0415 - needs the loaded apps
         from switchyard.telemetry import call_counter, decisions, violations  # noqa: PLC0415 - as above
 
@@ -22,6 +22,8 @@ class SwitchyardConfig(AppConfig):
         wrapper.install()
         calls.install()
         guard.install()
+        access_mode.install()
+        refusals.install()
         cascades.install()
         stale_saves.install()
         call_counter.install()
