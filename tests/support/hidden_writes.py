@@ -77,14 +77,17 @@ LOOSENED: dict[str, list[tuple[str, ...]]] = {
         ("CALL tidy_up()",),
     ],
 }
+_LOOSENING_PROCEDURE = (
+    "CREATE PROCEDURE tidy_up() LANGUAGE plpgsql AS"
+    " $$ BEGIN COMMIT; SET default_transaction_read_only = off; COMMIT; DELETE FROM written; END $$"
+)
 _TABLES = {
     "postgresql": (
         "CREATE TABLE written (x int)",
         "CREATE SEQUENCE written_s",
         "INSERT INTO written VALUES (1)",
         "CREATE FUNCTION tidy() RETURNS int LANGUAGE sql AS 'INSERT INTO written VALUES (2) RETURNING x'",
-        "CREATE PROCEDURE tidy_up() LANGUAGE plpgsql AS $$ BEGIN COMMIT; SET default_transaction_read_only = off;"
-        " COMMIT; DELETE FROM written; END $$",
+        _LOOSENING_PROCEDURE,
         "GRANT ALL ON written TO PUBLIC",
         "GRANT ALL ON SEQUENCE written_s TO PUBLIC",
     ),
@@ -93,8 +96,7 @@ _TABLES = {
         "CREATE TABLE written (x int)",
         "INSERT INTO written VALUES (1)",
         "CREATE FUNCTION tidy() RETURNS int DETERMINISTIC BEGIN INSERT INTO written VALUES (2); RETURN 1; END",
-        "CREATE FUNCTION loosen() RETURNS int DETERMINISTIC"
-        " BEGIN SET SESSION transaction_read_only = 0; RETURN 1; END",
+        "CREATE FUNCTION loosen() RETURNS int DETERMINISTIC BEGIN SET SESSION transaction_read_only = 0; RETURN 1; END",
         "CREATE PROCEDURE tidy_quietly() DELETE FROM written",
         "CREATE PROCEDURE tidy_up() BEGIN START TRANSACTION READ WRITE; DELETE FROM written; COMMIT; END",
         "GRANT EXECUTE, INSERT, DELETE, SELECT, UPDATE ON switchyard.* TO app@'%'",
@@ -258,13 +260,10 @@ DRIVERS_WAYS = {
 
 
 def attempt(way: Callable[[str, str], None], alias: str, form: tuple[str, ...]) -> None:
-    """Run the statements of the form that way, each also after the refusal of another one; then close the connection."""
+    """Run each statement of the form that way, also after the refusal of another one; then close the connection."""
     try:
         for sql in form:
             with suppress(*REFUSED):
                 way(alias, sql)
     finally:
         connections[alias].close()
-
-
-

@@ -62,8 +62,8 @@ class ReadOnlyTransactionError(RoutingError):
 
     kind = "read_only_owner_write"
     message = (
-        "A write was refused on '{alias}' inside allow_writes(): its transaction began outside the block, so the server "
-        "holds it read-only: {sql}. Open `allow_writes(\"{alias}\", reason=...)` before the transaction."
+        "A write was refused on '{alias}' inside allow_writes(): the transaction began before the block, and its "
+        'server holds it read-only: {sql}. Open `allow_writes("{alias}", reason=...)` before the transaction.'
     )
 
 

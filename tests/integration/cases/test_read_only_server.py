@@ -148,7 +148,7 @@ def test_case_25__a_transaction_that_began_before_allow_writes(held: Held) -> No
     """The server holds the transaction read-only; the error says to open the block first."""
     if "replica" in held.alias:
         return
-    with pytest.raises(ReadOnlyTransactionError, match="before the transaction"), transaction.atomic(held.alias):
+    with pytest.raises(ReadOnlyTransactionError, match="before the transaction"), transaction.atomic(held.alias):  # noqa: PT012 - the transaction begins with a read
         held.execute("SELECT x FROM written")
         with allow_writes(held.alias, reason="a test"):
             held.execute("INSERT INTO written VALUES (3)")
@@ -242,7 +242,7 @@ def test_case_26__a_read(moving: Moving, chunked: bool) -> None:
 
 
 def test_case_26__inside_a_transaction_of_the_owner(moving: Moving) -> None:
-    """PostgreSQL holds a part of the transaction read-only; on MySQL the read does not move. The transaction goes on."""
+    """PostgreSQL holds a part of the transaction read-only; on MySQL the read does not move."""
     with transaction.atomic(moving.owner):
         moving.write()
         if moving.vendor == "postgresql":
@@ -275,20 +275,24 @@ def test_case_26__read_only_on_the_owner(moving: Moving) -> None:
         for sql in ("COMMIT; BEGIN", "COMMIT", "ROLLBACK", "BEGIN", "START TRANSACTION READ WRITE", "SELECT 1; COMMIT"):
             with pytest.raises(ReadOnlyBlockWriteError), connections[alias].cursor() as cursor:
                 cursor.execute(sql)
-    with pytest.raises(ReadOnlyBlockWriteError, match="hidden write"), read_only(moving.replica) as alias:
-        with connections[alias].cursor() as cursor:
-            cursor.execute("SELECT tidy()")
+    owner = connections[moving.owner]
+    with pytest.raises(ReadOnlyBlockWriteError, match="hidden"), read_only(moving.replica), owner.cursor() as cursor:
+        cursor.execute("SELECT tidy()")
 
     assert moving.state() == before
 
 
 def test_case_26__read_only_inside_a_transaction(moving: Moving) -> None:
-    """The server of PostgreSQL holds the savepoint of the block read-only, and the transaction takes writes after it."""
+    """PostgreSQL holds the savepoint of the block read-only, and the transaction takes writes after it."""
     if moving.vendor == "mysql":
         pytest.skip("MySQL has no read-only part of a transaction: the guard alone refuses writes there")
     with transaction.atomic(moving.owner):
         moving.write()
-        with pytest.raises(ReadOnlyBlockWriteError), read_only(moving.owner), connections[moving.owner].cursor() as cursor:
+        with (
+            pytest.raises(ReadOnlyBlockWriteError),
+            read_only(moving.owner),
+            connections[moving.owner].cursor() as cursor,
+        ):
             cursor.execute("SELECT tidy()")
         with read_only(moving.owner):
             pass

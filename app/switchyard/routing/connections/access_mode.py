@@ -9,21 +9,20 @@ a read-only owner is therefore writable, and only the guard refuses writes there
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from typing import Any
 
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from switchyard.routing.connection_state import has_open_transaction
 from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.topology.ownership import is_held_read_only, replicated_by
 from switchyard.routing.topology.replication import SHARES_CONNECTION_OF
 
-_IDLE = 0  # libpq's PQTRANS_IDLE: no transaction is open, and no statement runs
+IDLE = 0  # libpq's PQTRANS_IDLE: no transaction is open, and no statement runs
 # Vendor -> the statement that makes the session read-only, and the statement that makes it writable.
-_SESSION = {
+SESSION_STATEMENTS = {
     "postgresql": ("SET default_transaction_read_only = on", "SET default_transaction_read_only = off"),
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION TRANSACTION READ WRITE"),
     "sqlite": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF"),
@@ -42,8 +41,8 @@ def _set_at_first(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
 def set_access_mode(connection: Any) -> None:
     """Give the session, or the transaction that begins next, the access mode that its alias has in this context.
 
-    Does nothing for an alias that is neither a replica nor a read-only owner, for a closed connection, and for a mirror,
-    whose session belongs to the owner. Sends at most one statement, which is not observed as a query.
+    Does nothing for an alias that is neither a replica nor a read-only owner, for a closed connection, and for a
+    mirror, whose session belongs to the owner. Sends at most one statement, which is not observed as a query.
     """
     if (
         not is_held_read_only(connection.alias)
@@ -53,7 +52,7 @@ def set_access_mode(connection: Any) -> None:
         return
     if connection.vendor == "postgresql":
         _set_postgresql(connection)
-    elif connection.vendor in _SESSION:
+    elif connection.vendor in SESSION_STATEMENTS:
         _set_remembered(connection)
 
 
@@ -68,12 +67,12 @@ def set_open_connections(alias: str) -> None:
 
 
 @contextmanager
-def starts_read_only(connection: Any) -> Iterator[None]:
-    """Begin a transaction of SQLite in this block without a lock for writing, if it is to be read-only.
+def without_write_lock(connection: Any) -> Iterator[None]:
+    """Begin a transaction of SQLite in this block as a read-only one begins, without the lock for writing.
 
-    A read-only session cannot begin with `transaction_mode` IMMEDIATE or EXCLUSIVE.
+    A read-only session cannot begin with the `transaction_mode` IMMEDIATE or EXCLUSIVE. Other vendors need no change.
     """
-    if not is_held_read_only(connection.alias) or not _is_to_be_read_only(connection):
+    if connection.vendor != "sqlite":
         yield
         return
     connection.ensure_connection()  # which reads the mode from the settings
@@ -84,12 +83,18 @@ def starts_read_only(connection: Any) -> Iterator[None]:
         connection.transaction_mode = mode
 
 
+def begins_read_only(connection: Any) -> bool:
+    """Return True if a transaction that begins now on the connection is to be read-only."""
+    return is_held_read_only(connection.alias) and is_to_be_read_only(connection)
+
+
 def forget_access_mode(connection: Any) -> None:
     """Send the access mode again before the next statement: a called function may have changed it."""
     connection.access_mode = None
 
 
-def _is_to_be_read_only(connection: Any) -> bool:
+def is_to_be_read_only(connection: Any) -> bool:
+    """Return True if the server is to refuse writes in this context, on a replica or a read-only owner."""
     alias = connection.alias
     if replicated_by(alias) is not None or alias in current().write_blocked:
         return True
@@ -99,18 +104,18 @@ def _is_to_be_read_only(connection: Any) -> bool:
 
 def _is_in_testcase(connection: Any) -> bool:
     blocks = connection.atomic_blocks
-    return bool(connection.in_atomic_block and blocks and blocks[0]._from_testcase)  # noqa: SLF001 - no public name says it
+    return bool(connection.in_atomic_block and blocks and blocks[0]._from_testcase)  # noqa: SLF001 - no public name
 
 
 def _set_postgresql(connection: Any) -> None:
     driver = connection.connection
-    if driver.pgconn.transaction_status != _IDLE:
+    if driver.pgconn.transaction_status != IDLE:
         return
-    read_only = _is_to_be_read_only(connection)
+    read_only = is_to_be_read_only(connection)
     if not driver.autocommit:
         if driver.read_only is not read_only:
             driver.read_only = read_only  # for BEGIN, which psycopg sends before the next statement
-    elif not _has_shared_session(connection) and _session_is_read_only(driver) is not read_only:
+    elif not has_shared_session(connection) and _session_is_read_only(driver) is not read_only:
         _set_session(connection, read_only)
 
 
@@ -119,28 +124,16 @@ def _session_is_read_only(driver: Any) -> bool:
     return bool(driver.pgconn.parameter_status(b"default_transaction_read_only") == b"on")
 
 
-def _has_shared_session(connection: Any) -> bool:
-    # Django's setting for a pooler that gives each transaction another session. A mode that is set there would reach
-    # other clients of the pooler.
+def has_shared_session(connection: Any) -> bool:
+    """Return True behind a pooler of PostgreSQL that gives each transaction another session.
+
+    Django's setting for such a pooler says it. A mode that is set there would reach other clients of the pooler.
+    """
     return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
-def needs_transaction(connection: Any) -> bool:
-    """Return True if a statement on a read-only owner needs a read-only transaction of its own.
-
-    It does behind a pooler of PostgreSQL that shares sessions, outside transactions. A standby refuses writes itself.
-    """
-    return (
-        connection.vendor == "postgresql"
-        and _has_shared_session(connection)
-        and replicated_by(connection.alias) is None
-        and not _is_in_transaction(connection)
-        and _is_to_be_read_only(connection)
-    )
-
-
 def _set_remembered(connection: Any) -> None:
-    driver, read_only = connection.connection, _is_to_be_read_only(connection)
+    driver, read_only = connection.connection, is_to_be_read_only(connection)
     mode: tuple[Any, bool] | None = getattr(connection, "access_mode", None)  # a copy has none yet
     if mode is None or mode[0] is not driver or mode[1] is not read_only:
         _set_session(connection, read_only)
@@ -149,73 +142,7 @@ def _set_remembered(connection: Any) -> None:
 
 def _set_session(connection: Any, read_only: bool) -> None:
     with connection.wrap_database_errors:
-        run_on_driver(connection, _SESSION[connection.vendor][not read_only])
-
-
-class _Block(NamedTuple):
-    """The statements around a read-only transaction, or around a part of a transaction that is read-only."""
-
-    begin: tuple[str, ...]
-    commit: tuple[str, ...]
-    rollback: tuple[str, ...]
-
-
-_SAVEPOINT = "SAVEPOINT switchyard_read_only"
-_PART = _Block(
-    (_SAVEPOINT, "SET TRANSACTION READ ONLY"),
-    (f"RELEASE {_SAVEPOINT}",),  # the transaction is writable again
-    (f"ROLLBACK TO {_SAVEPOINT}", f"RELEASE {_SAVEPOINT}"),
-)
-_TRANSACTION = {
-    "postgresql": _Block(("BEGIN READ ONLY",), ("COMMIT",), ("ROLLBACK",)),
-    "mysql": _Block(("START TRANSACTION READ ONLY",), ("COMMIT",), ("ROLLBACK",)),
-}
-
-
-def can_read_only(connection: Any, *, server_side: bool) -> bool:
-    """Return True if `read_only_transaction()` can hold a read on this open connection.
-
-    MySQL has no way inside an open transaction. There, a server-side cursor of PostgreSQL reads after the block.
-    """
-    if connection.vendor == "sqlite" or replicated_by(connection.alias) is not None:
-        return True
-    return connection.vendor in _TRANSACTION and (
-        not _is_in_transaction(connection) or (connection.vendor == "postgresql" and not server_side)
-    )
-
-
-@contextmanager
-def read_only_transaction(connection: Any) -> Iterator[None]:
-    """Run one read in a read-only transaction of its own; in an open transaction, in a read-only part of it.
-
-    `can_read_only()` must be true. Sends two statements, up to three in an open transaction, and none to a replica,
-    whose session is read-only. They are not observed as queries.
-    """
-    block = _block(connection)
-    run_on_driver(connection, *block.begin)
-    try:
-        yield
-    except BaseException:
-        with suppress(connection.Database.Error):  # the error of the read says more
-            run_on_driver(connection, *block.rollback)
-        raise
-    run_on_driver(connection, *block.commit)
-
-
-def _block(connection: Any) -> _Block:
-    if connection.vendor == "sqlite":
-        on, off = _SESSION["sqlite"]
-        is_on = bool(connection.connection.execute("PRAGMA query_only").fetchone()[0])
-        return _Block((), (), ()) if is_on else _Block((on,), (off,), (off,))
-    if replicated_by(connection.alias) is not None:
-        return _Block((), (), ())
-    return _PART if _is_in_transaction(connection) else _TRANSACTION[connection.vendor]
-
-
-def _is_in_transaction(connection: Any) -> bool:
-    if connection.vendor == "postgresql" and connection.connection.pgconn.transaction_status != _IDLE:
-        return True
-    return has_open_transaction(connection)
+        run_on_driver(connection, SESSION_STATEMENTS[connection.vendor][not read_only])
 
 
 def run_on_driver(connection: Any, *statements: str) -> None:

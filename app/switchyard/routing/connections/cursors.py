@@ -19,7 +19,8 @@ type BeginCall = Callable[[Any, Any], AbstractContextManager[None]]
 def reporting_cursor(driver_cursor: type, begin: BeginCall, begin_unwrapped: BeginCall, vendor: str) -> type:
     """Return a subclass of the driver's cursor class that runs each call in the block that `begin()` returns.
 
-    `begin_unwrapped()` begins the calls that pass no execute wrapper: it may refuse them. A class that already reports its calls is returned unchanged.
+    `begin_unwrapped()` begins the calls that pass no execute wrapper, and may refuse them. A class that already reports
+    its calls is returned unchanged.
     """
     if hasattr(driver_cursor, "reports_calls"):
         return driver_cursor

@@ -14,9 +14,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.access_mode import can_read_only, read_only_transaction
 from switchyard.routing.connections.fencing import is_write_refusal
 from switchyard.routing.connections.guard import check_statement, hidden_write_on_replica
+from switchyard.routing.connections.read_only_transaction import can_read_only, read_only_transaction
 from switchyard.routing.connections.server_identity import may_be_stale
 from switchyard.routing.errors import record_violation
 from switchyard.routing.monitor import monitor

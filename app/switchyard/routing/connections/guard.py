@@ -1,8 +1,8 @@
 """Refuse statements that must not run on their alias, before they reach the server, for the ORM and for raw cursors.
 
-COPY, `stream()`, `executescript()` and stored procedures of MySQL pass no execute wrapper. `check_unwrapped_call()` checks
-them on aliases whose sessions the server holds read-only. The guard does not see calls on the driver's own connection or
-cursor: there the server refuses (access_mode.py).
+COPY, `stream()`, `executescript()` and `callproc()` of MySQL pass no execute wrapper. `check_unwrapped_call()` checks
+them on aliases whose sessions the server holds read-only. The guard does not see calls on the driver's own connection
+or cursor: there the server refuses (access_mode.py).
 """
 
 import re
@@ -78,7 +78,7 @@ def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     return execute(sql, params, many, context)
 
 
-def check_statement(alias: str, statement: Statement, text: str) -> RoutingError | None:
+def check_statement(alias: str, statement: Statement, text: str) -> RoutingError | None:  # noqa: PLR0911 - one for each
     """Return the error that refuses the statement on the alias; None if the statement may run there.
 
     `text` is the SQL for the message, which shows its beginning without literals.
@@ -129,9 +129,9 @@ def _transaction_control_error(alias: str, statement: Statement, text: str) -> R
 
 
 def hidden_write_error(connection: BaseDatabaseWrapper, text: str) -> RoutingError | None:
-    """Return the error for a write that the guard did not see and the server refused; None if the program asked for it.
+    """Return the error for a write that the guard did not see and the server refused.
 
-    The program may have opened a read-only transaction itself.
+    Returns None on other aliases: there the program has opened a read-only transaction itself.
     """
     alias, sql = connection.alias, _sql_for_message(text, connection.alias)
     if replicated_by(alias) is not None:
@@ -146,17 +146,15 @@ def hidden_write_error(connection: BaseDatabaseWrapper, text: str) -> RoutingErr
 
 
 def hidden_write_on_replica(alias: str, text: str) -> ReplicaWriteError:
-    """Return the error for a write that the guard did not see, on a replica or on the alias that serves in its place."""
+    """Return the error for a write that the guard did not see, on a replica or on the alias in its place."""
     owner = replicated_by(alias) or alias
-    return ReplicaWriteError(
-        alias=alias, owner=owner, operation="hidden write", sql=_sql_for_message(text, alias)
-    )
+    return ReplicaWriteError(alias=alias, owner=owner, operation="hidden write", sql=_sql_for_message(text, alias))
 
 
 def check_unwrapped_call(alias: str, statement: Statement, text: str) -> None:
     """Refuse a call that passes no execute wrapper, on an alias whose sessions the server holds read-only.
 
-    A procedure of MySQL may begin a writable transaction itself; READ_ONLY_FUNCTIONS names procedures that do not write.
+    A procedure of MySQL may begin a writable transaction itself. READ_ONLY_FUNCTIONS names procedures that do not.
     Raises the `RoutingError` of `check_statement()`.
     """
     if not is_held_read_only(alias):

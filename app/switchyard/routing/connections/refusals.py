@@ -11,14 +11,10 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from switchyard.routing.connections.access_mode import (
-    forget_access_mode,
-    needs_transaction,
-    read_only_transaction,
-    set_access_mode,
-)
+from switchyard.routing.connections.access_mode import forget_access_mode, set_access_mode
 from switchyard.routing.connections.fencing import is_write_refusal, unavailable_owner
 from switchyard.routing.connections.guard import hidden_write_error
+from switchyard.routing.connections.read_only_transaction import needs_transaction, read_only_transaction
 from switchyard.routing.errors import record_violation
 from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.topology.ownership import is_held_read_only

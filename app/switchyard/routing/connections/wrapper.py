@@ -13,7 +13,7 @@ from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing.connection_state import has_open_transaction, transaction_begins, transaction_ended
-from switchyard.routing.connections.access_mode import set_access_mode, starts_read_only
+from switchyard.routing.connections.access_mode import begins_read_only, set_access_mode, without_write_lock
 from switchyard.routing.connections.connect import connect_unless_down
 from switchyard.routing.connections.failover import FailedCursor, report_failure, retry_elsewhere
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
@@ -76,7 +76,7 @@ class RoutedConnection(BaseDatabaseWrapper):
             raise error
         if autocommit:
             self.program_transaction = None  # before Django runs the functions that waited for the commit
-        with nullcontext() if autocommit or self.vendor != "sqlite" else starts_read_only(self):
+        with without_write_lock(self) if not autocommit and begins_read_only(self) else nullcontext():
             super().set_autocommit(autocommit, *arguments, **options)
         set_access_mode(self)
         # Not before: on a closed connection Django opens it first, and that calls this method for autocommit.

@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.access_mode import run_on_driver
+from switchyard.routing.connections.access_mode import run_on_driver, without_write_lock
 from switchyard.routing.connections.failover import report_failure
 from switchyard.routing.connections.server_identity import transaction_may_be_stale
 from switchyard.routing.selection.select import record_fallback, replica_for_client
@@ -155,7 +155,8 @@ def _begin_on(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
     statements, nested = _statements(connection), has_open_transaction(connection)
     _run(connection, statements.before, nested=nested)
     block = atomic(using=connection.alias)
-    block.__enter__()
+    with without_write_lock(connection):
+        block.__enter__()
     try:
         _run(connection, statements.first, nested=nested)
     except BaseException as error:
