@@ -14,7 +14,13 @@ class SwitchyardConfig(AppConfig):
         from switchyard.management import rules, unapplied  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.connections import calls, guard, wrapper  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.routing.connections import (  # noqa: PLC0415 - as above
+            access_mode,
+            calls,
+            guard,
+            refusals,
+            wrapper,
+        )
         from switchyard.routing.orm import (  # noqa: PLC0415 - as above
             cascades,
             locks,
@@ -29,6 +35,8 @@ class SwitchyardConfig(AppConfig):
         wrapper.install()
         calls.install()
         guard.install()
+        access_mode.install()
+        refusals.install()
         cascades.install()
         locks.install()
         stale_saves.install()

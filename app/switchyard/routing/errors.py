@@ -72,6 +72,27 @@ class ReadOnlyOwnerWriteError(RoutingError):
     )
 
 
+class ReadOnlyTransactionError(RoutingError):
+    """Refuse a write inside `allow_writes()` in a transaction that began before the block."""
+
+    kind = "read_only_owner_write"
+    message = (
+        "A write was refused on '{alias}' inside allow_writes(): the transaction began before the block, and its "
+        'server holds it read-only: {sql}. Open `allow_writes("{alias}", reason=...)` before the transaction.'
+    )
+
+
+class AccessModeError(RoutingError):
+    """Refuse a text that could make a read-only session writable."""
+
+    kind = "access_mode"
+    message = (
+        "A {operation} was refused on '{alias}', whose sessions the server holds read-only: {sql}. "
+        "Send one statement at a time, and leave the access mode to Switchyard; "
+        "`allow_writes()` changes it on an owner of SWITCHYARD['READ_ONLY']."
+    )
+
+
 class ReadOnlyBlockWriteError(RoutingError):
     """Refuse a write or a locking read inside `read_only()`."""
 

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from switchyard.routing.connections.cursors import reporting_cursor
+from switchyard.routing.connections.guard import check_unwrapped_call
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.monitor.waits import Waits, waits_for
@@ -118,7 +119,13 @@ class _Cursors:
             def begin(query: Any, cursor: Any) -> Call:
                 return Call(waits, vendor, classify(statement_text(query, cursor), vendor), cursor)
 
-            self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, vendor)
+            def begin_unwrapped(query: Any, cursor: Any) -> Call:
+                text = statement_text(query, cursor)
+                statement = classify(text, vendor)
+                check_unwrapped_call(alias, statement, text)
+                return Call(alias, vendor, statement)
+
+            self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, begin_unwrapped, vendor)
         return self._classes[driver_cursor, alias]
 
 

@@ -16,17 +16,18 @@ from typing import Any
 type BeginCall = Callable[[Any, Any], AbstractContextManager[None]]
 
 
-def reporting_cursor(driver_cursor: type, begin: BeginCall, vendor: str) -> type:
+def reporting_cursor(driver_cursor: type, begin: BeginCall, begin_unwrapped: BeginCall, vendor: str) -> type:
     """Return a subclass of the driver's cursor class that runs each call in the block that `begin()` returns.
 
-    A class that already reports its calls is returned unchanged.
+    `begin_unwrapped()` begins the calls that pass no execute wrapper, and may refuse them. A class that already reports
+    its calls is returned unchanged.
     """
     if hasattr(driver_cursor, "reports_calls"):
         return driver_cursor
-    return _BY_VENDOR.get(vendor, _reporting)(driver_cursor, begin)
+    return _BY_VENDOR.get(vendor, _reporting)(driver_cursor, begin, begin_unwrapped)
 
 
-def _reporting(driver_cursor: Any, begin: BeginCall) -> type:
+def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall) -> type:
     class Reporting(driver_cursor):  # type: ignore[misc]
         __slots__ = ()
         reports_calls = True
@@ -42,45 +43,45 @@ def _reporting(driver_cursor: Any, begin: BeginCall) -> type:
     return Reporting
 
 
-def _reporting_postgres(driver_cursor: Any, begin: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin)
+def _reporting_postgres(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
+    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
 
     class ReportingPostgres(base):  # type: ignore[misc]
         __slots__ = ()  # and no `callproc`, which goes through `execute`
 
         @contextmanager
         def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-            with begin(statement, self), super().copy(statement, *args, **kwargs) as copy:
+            with begin_unwrapped(statement, self), super().copy(statement, *args, **kwargs) as copy:
                 yield copy
 
         def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-            with begin(query, self):
+            with begin_unwrapped(query, self):
                 yield from super().stream(query, *args, **kwargs)
 
     return ReportingPostgres
 
 
-def _reporting_mysql(driver_cursor: Any, begin: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin)
+def _reporting_mysql(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
+    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
 
     class ReportingMySQL(base):  # type: ignore[misc]
         __slots__ = ()
 
         def callproc(self, name: str, *args: Any) -> Any:
-            with begin(f"CALL {name}", self):
+            with begin_unwrapped(f"CALL {name}", self):
                 return self.cursor.callproc(name, *args)  # Django's wrapper does not define it
 
     return ReportingMySQL
 
 
-def _reporting_sqlite(driver_cursor: Any, begin: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin)
+def _reporting_sqlite(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
+    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
 
     class ReportingSQLite(base):  # type: ignore[misc]
         __slots__ = ()
 
         def executescript(self, script: str) -> Any:
-            with begin(script, self):
+            with begin_unwrapped(script, self):
                 return super().executescript(script)
 
     return ReportingSQLite

@@ -14,7 +14,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.guard import check_statement
+from switchyard.routing.connections.fencing import is_write_refusal
+from switchyard.routing.connections.guard import check_statement, hidden_write_on_replica
+from switchyard.routing.connections.read_only_transaction import can_read_only, read_only_transaction
 from switchyard.routing.connections.server_identity import may_be_stale
 from switchyard.routing.errors import record_violation
 from switchyard.routing.monitor import monitor
@@ -23,6 +25,7 @@ from switchyard.routing.session.context import may_move
 from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.topology.replication import shared_aliases
 from switchyard.sql.classifier import classify, statement_text
+from switchyard.sql.transaction_control import transaction_control
 
 # PostgreSQL: connection lost, server stops or starts, out of resources, I/O error. Not 57014, a time-out that the
 # program has set itself.
@@ -45,8 +48,13 @@ def retry_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     A read also moves if its connection leads to a server that may lack rows that the client has seen.
     """
     connection, cursor = context["connection"], context["cursor"]
-    if connection.alias in shared_aliases and not many and _may_redirect(connection, sql) and may_be_stale(connection):
-        _redirect(connection, cursor)
+    if (
+        connection.alias in shared_aliases
+        and not many
+        and _may_redirect(connection, sql)
+        and may_be_stale(connection)
+        and _redirect(connection, cursor)
+    ):
         return CursorWrapper.execute(cursor, sql, params)
     try:
         return execute(sql, params, many, context)
@@ -55,7 +63,8 @@ def retry_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bo
             raise
         if not isinstance(cursor.cursor, FailedCursor):
             report_failure(connection, error)
-        _redirect(connection, cursor)
+        if not _redirect(connection, cursor):
+            raise
         # Not `execute()` of the debug cursor, which logs this statement already.
         return CursorWrapper.execute(cursor, sql, params)
 
@@ -86,11 +95,20 @@ class SubstituteCursor:
         self._connection = connection
 
     def execute(self, sql: Any, *params: Any) -> Any:
-        """Run a read; refuse every statement that is refused on the replica."""
+        """Run a read in a read-only transaction; refuse every statement that is refused on the replica.
+
+        The replica's server would refuse a write that the text hides, and the owner's server must not run it.
+        """
         text = statement_text(sql, self._connection)
         if (error := check_statement(self.replica, classify(text, self._connection.vendor), text)) is not None:
             raise record_violation(error)
-        return self._cursor.execute(sql, *params)
+        try:
+            with read_only_transaction(self._connection):
+                return self._cursor.execute(sql, *params)
+        except self._connection.Database.Error as refused:  # type: ignore[attr-defined]
+            if not is_write_refusal(self._connection.vendor, refused):
+                raise
+            raise record_violation(hidden_write_on_replica(self.replica, text)) from refused
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._cursor)
@@ -111,22 +129,33 @@ def _server_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error
 def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
     if replicated_by(connection.alias) is None or has_open_transaction(connection) or not may_move(connection.alias):
         return False
-    statement = classify(statement_text(sql, connection), connection.vendor)
-    return statement.operation == "read" and not statement.locks
+    text = statement_text(sql, connection)
+    statement = classify(text, connection.vendor)
+    if statement.operation != "read" or statement.locks:
+        return False
+    # A read-only transaction holds one statement: a COMMIT in the text would end it.
+    return ";" not in text or transaction_control(text, connection.vendor).statements == 1
 
 
-def _redirect(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:
-    """Replace the driver cursor by a `SubstituteCursor` on the alias that serves in place of the replica."""
+def _redirect(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> bool:
+    """Replace the driver cursor by a `SubstituteCursor` on the alias that serves in place of the replica.
+
+    Returns False, and replaces nothing, if the other alias cannot hold the read in a read-only transaction.
+    """
     alias, before = connection.alias, cursor.cursor
     replica, tried = (before.replica, before.tried) if isinstance(before, SubstituteCursor) else (alias, frozenset())
     tried |= {alias}
-    server_side = getattr(before, "name", None)
-    with suppress(connection.Database.Error):  # type: ignore[attr-defined]
-        before.close()
+    server_side = bool(getattr(before, "name", None))
     other = connections[fallback_alias(alias, tried)]
     opened = other.chunked_cursor() if server_side else other.cursor()
+    if not can_read_only(other, server_side=server_side):
+        opened.close()
+        return False
+    with suppress(connection.Database.Error):  # type: ignore[attr-defined]
+        before.close()
     cursor.cursor = SubstituteCursor(opened.cursor, other, replica=replica, tried=tried)
     cursor.db = other
+    return True
 
 
 def report_failure(connection: BaseDatabaseWrapper, error: Error) -> None:

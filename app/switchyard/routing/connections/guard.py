@@ -1,7 +1,8 @@
 """Refuse statements that must not run on their alias, before they reach the server, for the ORM and for raw cursors.
 
-The guard does not see `callproc()` and calls on the driver's own connection or cursor, such as `cursor.copy()` of
-PostgreSQL. There the server refuses, because a standby is read-only.
+COPY, `stream()`, `executescript()` and `callproc()` of MySQL pass no execute wrapper. `check_unwrapped_call()` checks
+them on aliases whose sessions the server holds read-only. The guard does not see calls on the driver's own connection
+or cursor: there the server refuses (access_mode.py).
 """
 
 import re
@@ -13,26 +14,34 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models import Model
 
+from switchyard.conf import conf
+from switchyard.routing.connection_state import has_open_transaction
+from switchyard.routing.connections.access_mode import set_access_mode
 from switchyard.routing.connections.transactions import check_cross_owner_write
 from switchyard.routing.errors import (
+    AccessModeError,
     CrossOwnerQueryError,
     MisplacedWriteError,
     OwnerUnavailableError,
     ReadOnlyBlockWriteError,
     ReadOnlyOwnerWriteError,
+    ReadOnlyTransactionError,
     ReplicaLockError,
     ReplicaWriteError,
     RoutingError,
     record_violation,
 )
+from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.session.context import current, writes_allowed
-from switchyard.routing.topology.ownership import is_read_only, replicated_by
+from switchyard.routing.topology.ownership import is_held_read_only, is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import models_by_table
 from switchyard.sql.classifier import Statement, classify, statement_text
+from switchyard.sql.transaction_control import transaction_control
 
 _CHANGES = frozenset({"write", "ddl"})
+_MAY_CONTROL = frozenset({"tx", "other"})  # statements that may end a transaction or change an access mode
 _MAX_SQL_LENGTH = 80  # characters of a statement in an error
 # Literals, which may hold a password. The pattern may match more than the server's literals, never less.
 _LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*+(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)""", re.DOTALL)
@@ -70,7 +79,7 @@ def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     return execute(sql, params, many, context)
 
 
-def check_statement(alias: str, statement: Statement, text: str) -> RoutingError | None:
+def check_statement(alias: str, statement: Statement, text: str) -> RoutingError | None:  # noqa: PLR0911 - one for each
     """Return the error that refuses the statement on the alias; None if the statement may run there.
 
     `text` is the SQL for the message, which shows its beginning without literals.
@@ -94,10 +103,73 @@ def check_statement(alias: str, statement: Statement, text: str) -> RoutingError
         return ReadOnlyBlockWriteError(alias=alias, operation=operation, sql=_sql_for_message(text, alias))
     if statement.locks and owner is not None:
         return ReplicaLockError(alias=alias, sql=_sql_for_message(text, alias), **_place_of_rows(owner, statement))
+    if (statement.operation in _MAY_CONTROL or ";" in text) and (
+        error := _transaction_control_error(alias, statement, text)
+    ) is not None:
+        return error
     # DDL names tables of other owners in constraints. Aliases that Django invents ("__no_db__") own nothing.
     if statement.operation in {"read", "write"} and statement.tables and alias in connections:
         return _foreign_tables(alias, owner or alias, statement)
     return None
+
+
+def _transaction_control_error(alias: str, statement: Statement, text: str) -> RoutingError | None:
+    """Return an error if the text would leave the read-only transaction, or the access mode of the session."""
+    context = current()
+    in_block = alias in context.write_blocked or alias in context.read_only_aliases.values()
+    held = replicated_by(alias) is not None or (is_read_only(alias) and not writes_allowed(alias))
+    if not in_block and not held:
+        return None
+    control = transaction_control(text, connections[alias].vendor)
+    if in_block and (control.has_boundary or control.makes_writable):
+        return ReadOnlyBlockWriteError(
+            alias=alias, operation="transaction control statement", sql=_sql_for_message(text, alias)
+        )
+    if held and control.makes_writable:
+        return AccessModeError(alias=alias, operation="change of the access mode", sql=_sql_for_message(text, alias))
+    # After COMMIT, or a function that changes the session, the next statement of the text may be writable.
+    if held and control.statements > 1 and (control.has_boundary or may_write(statement, alias)):
+        return AccessModeError(alias=alias, operation="text with several statements", sql=_sql_for_message(text, alias))
+    return None
+
+
+def hidden_write_error(connection: BaseDatabaseWrapper, text: str) -> RoutingError | None:
+    """Return the error for a write that the guard did not see and the server refused.
+
+    Returns None on other aliases: there the program has opened a read-only transaction itself.
+    """
+    alias, sql = connection.alias, _sql_for_message(text, connection.alias)
+    if replicated_by(alias) is not None:
+        return hidden_write_on_replica(alias, text)
+    if is_read_only(alias) and not writes_allowed(alias):
+        return ReadOnlyOwnerWriteError(alias=alias, operation="hidden write", sql=sql)
+    if alias in current().write_blocked:
+        return ReadOnlyBlockWriteError(alias=alias, operation="hidden write", sql=sql)
+    if is_read_only(alias) and has_open_transaction(connection):
+        return ReadOnlyTransactionError(alias=alias, sql=sql)
+    return None
+
+
+def hidden_write_on_replica(alias: str, text: str) -> ReplicaWriteError:
+    """Return the error for a write that the guard did not see, on a replica or on the alias in its place."""
+    place = _place_of_rows(replicated_by(alias) or alias, classify(text, connections[alias].vendor))
+    return ReplicaWriteError(alias=alias, operation="hidden write", sql=_sql_for_message(text, alias), **place)
+
+
+def check_unwrapped_call(alias: str, statement: Statement, text: str) -> None:
+    """Refuse a call that passes no execute wrapper, on an alias whose sessions the server holds read-only.
+
+    A procedure of MySQL may begin a writable transaction itself. READ_ONLY_FUNCTIONS names procedures that do not.
+    Raises the `RoutingError` of `check_statement()`.
+    """
+    if not is_held_read_only(alias):
+        return
+    set_access_mode(connections[alias])
+    called = text.removeprefix("CALL ").rpartition(".")[2].strip("`")
+    if called != text and called.lower() in conf.read_only_functions:
+        return
+    if (error := check_statement(alias, statement, text)) is not None:
+        raise record_violation(error)
 
 
 def unavailable_error(alias: str, *, changes: bool) -> OwnerUnavailableError | None:

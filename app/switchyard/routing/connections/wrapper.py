@@ -2,10 +2,10 @@
 
 The class of a connection becomes a subclass of the backend's own wrapper. A replica that cannot be opened gives cursors
 that read elsewhere, no connection is tried to a server that is known to be down, and the socket and the server of each
-connection are known to the monitor. The execute wrappers themselves stand in guard.py, failover.py and fencing.py.
+connection are known to the monitor. The execute wrappers themselves stand in guard.py, failover.py and refusals.py.
 """
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -13,16 +13,17 @@ from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing.connection_state import has_open_transaction, transaction_begins, transaction_ended
+from switchyard.routing.connections.access_mode import begins_read_only, set_access_mode, without_write_lock
 from switchyard.routing.connections.connect import connect_unless_down
 from switchyard.routing.connections.failover import FailedCursor, report_failure, retry_elsewhere
-from switchyard.routing.connections.fencing import detect_read_only
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
+from switchyard.routing.connections.refusals import run_in_access_mode
 from switchyard.routing.connections.server_identity import identify
 from switchyard.routing.connections.transactions import ProgramTransaction, check_on_commit
 from switchyard.routing.monitor import monitor, sockets
 from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.session.context import may_move
-from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.topology.ownership import is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
 
 
@@ -48,7 +49,7 @@ def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     if not isinstance(connection, RoutedConnection):
         backend: Any = type(connection)
         connection.__class__ = _routed_class(backend)
-        for index, wrapper in enumerate((guard_statement, retry_elsewhere, detect_read_only)):
+        for index, wrapper in enumerate((guard_statement, retry_elsewhere, run_in_access_mode)):
             if wrapper not in connection.execute_wrappers:
                 connection.execute_wrappers.insert(index, wrapper)
     return connection
@@ -63,6 +64,7 @@ class RoutedConnection(BaseDatabaseWrapper):
     """The methods that Switchyard overrides on the wrapper of each backend."""
 
     program_transaction: ProgramTransaction | None = None  # the last one in which an owner was written
+    access_mode: tuple[Any, bool] | None = None  # the driver connection, and whether its session is read-only
 
     def ensure_connection(self) -> None:
         """Open the connection if it is closed; raise at once if its server is known to be down."""
@@ -76,7 +78,9 @@ class RoutedConnection(BaseDatabaseWrapper):
             raise error
         if autocommit:
             self.program_transaction = None  # before Django runs the functions that waited for the commit
-        super().set_autocommit(autocommit, *arguments, **options)
+        with without_write_lock(self) if not autocommit and begins_read_only(self) else nullcontext():
+            super().set_autocommit(autocommit, *arguments, **options)
+        set_access_mode(self)
         # Not before: on a closed connection Django opens it first, and that calls this method for autocommit.
         if autocommit:
             transaction_ended(self)
@@ -134,7 +138,10 @@ class RoutedConnection(BaseDatabaseWrapper):
 
     def _cursor(self, name: str | None = None) -> Any:
         if replicated_by(self.alias) is None or has_open_transaction(self):
-            return super()._cursor(name)  # type: ignore[misc]
+            cursor = super()._cursor(name)  # type: ignore[misc]
+            if is_read_only(self.alias):
+                set_access_mode(self)  # for COPY and other calls that pass no execute wrapper
+            return cursor
         if self.connection is None and (down := _down_error(self.alias)) is not None:
             return self._failed_cursor(down, name)
         may_reopen = self.connection is not None

@@ -15,6 +15,7 @@ from typing import Any, Self, cast
 from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
+from switchyard.routing.connections.access_mode import set_open_connections
 from switchyard.routing.errors import AllowWritesError, record_violation
 from switchyard.routing.session.context import current, pop, push
 from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
@@ -110,6 +111,10 @@ class allow_writes(Override):
         logger.debug("Writes on '%s' are allowed: %s", self._alias, self._reason)
         push(context.derive(write_allowed=context.write_allowed | {self._alias}))
         return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        super().__exit__(kind, error, at)
+        set_open_connections(self._alias)
 
 
 class only(Override):

@@ -17,11 +17,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 from switchyard.routing.connection_state import has_open_transaction
+from switchyard.routing.connections.access_mode import run_on_driver, without_write_lock
 from switchyard.routing.connections.failover import report_failure
 from switchyard.routing.connections.server_identity import transaction_may_be_stale
 from switchyard.routing.selection.select import record_fallback, replica_for_client
 from switchyard.routing.session.context import current, may_move, pop, push
-from switchyard.routing.topology.ownership import owner_and_replicas, owner_by_default, owners, replicated_by
+from switchyard.routing.topology.ownership import (
+    is_held_read_only,
+    owner_and_replicas,
+    owner_by_default,
+    owners,
+    replicated_by,
+)
 from switchyard.routing.topology.replication import SHARES_CONNECTION_OF, replication_set
 
 
@@ -34,11 +41,14 @@ class Statements(NamedTuple):
 
 
 _SET = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_SQLITE = Statements(before="PRAGMA query_only = ON", after="PRAGMA query_only = OFF")
 _BY_VENDOR = {
     "postgresql": Statements(first=_SET),
     "mysql": Statements(before=_SET),  # for the next transaction; inside a transaction it is an error
-    "sqlite": Statements(before="PRAGMA query_only = ON", after="PRAGMA query_only = OFF"),
+    "sqlite": _SQLITE,
 }
+# Inside an open transaction. PostgreSQL ends the mode together with the savepoint of the block.
+_NESTED = {"postgresql": Statements(first="SET TRANSACTION READ ONLY"), "sqlite": _SQLITE}
 _NOT_PLAIN = (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
 
 
@@ -48,16 +58,17 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
     Without `alias` the transaction is on a replica of `default` that has caught up for this client, or on `default` if
     there is none. If `default` owns no app, the only owner with replicas takes its place, else the only owner; with
     several of them TypeError is raised. `alias` may name another owner, or a replica. A named replica is read even if
-    it has not caught up; only if it is unfit or cannot be opened, the transaction is on its owner, but never
-    inside `only()`. Inside the block,
-    reads of other owners and of PRIMARY_ONLY apps go to their usual alias. Writes on the owner raise
-    `ReadOnlyBlockWriteError`, a `RoutingError`; writes on other owners are allowed. As a decorator of a view, it
-    replaces the transaction that ATOMIC_REQUESTS would open on the owner. Decorating an async function or a generator
-    raises TypeError.
+    it has not caught up; only if it is unfit or cannot be opened, the transaction is on its owner, but never inside
+    `only()`. Inside the block, reads of other owners and of PRIMARY_ONLY apps go to their usual alias. Writes on the
+    owner raise `ReadOnlyBlockWriteError`, a `RoutingError`; writes on other owners are allowed. As a decorator of a
+    view, it replaces the transaction that ATOMIC_REQUESTS would open on the owner. Decorating an async function or a
+    generator raises TypeError.
 
     Extra queries, all on the chosen alias: BEGIN, COMMIT or ROLLBACK, and one statement that makes the transaction
-    read-only (two on SQLite). If a transaction is already open on the alias, the block is a savepoint in it. There, and
-    on a mirror in tests, only the guard refuses writes, and the server does not.
+    read-only (two on SQLite). If a transaction is already open on the alias, the block is a savepoint in it; there the
+    server of MySQL does not refuse writes, only the guard does. On a mirror in tests only the guard refuses them, too.
+    The block holds in its thread: another thread has connections and a context of its own. Statements that begin or end
+    a transaction are refused inside the block.
 
         >>> with read_only() as alias:
         ...     alias, Product.objects.count()
@@ -90,14 +101,16 @@ class read_only:  # noqa: N801 - used as a function, like the other overrides
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         context = current()
-        connection = connections[context.read_only_aliases[self._owner]]
+        alias = context.read_only_aliases[self._owner]
+        connection = connections[alias]
         block = cast(AbstractContextManager[Any], context.read_only_block)
         pop()
         try:
             block.__exit__(kind, error, at)
         finally:
-            if not has_open_transaction(connection) and connection.connection is not None:
-                _run(connection, _statements(connection).after)
+            # An outer block on the same alias stays read-only.
+            if alias not in current().read_only_aliases.values() and connection.connection is not None:
+                _run(connection, _statements(connection).after, nested=has_open_transaction(connection))
 
     def __call__[F: Callable[..., Any]](self, function: F) -> F:
         if any(is_kind(function) for is_kind in _NOT_PLAIN):
@@ -151,12 +164,13 @@ def _begin(alias: str, owner: str) -> tuple[str, AbstractContextManager[Any]]:
 
 
 def _begin_on(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
-    statements = Statements() if has_open_transaction(connection) else _statements(connection)
-    _run(connection, statements.before)
+    statements, nested = _statements(connection), has_open_transaction(connection)
+    _run(connection, statements.before, nested=nested)
     block = atomic(using=connection.alias)
-    block.__enter__()
+    with without_write_lock(connection):
+        block.__enter__()
     try:
-        _run(connection, statements.first)
+        _run(connection, statements.first, nested=nested)
     except BaseException as error:
         block.__exit__(type(error), error, error.__traceback__)
         raise
@@ -164,12 +178,21 @@ def _begin_on(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
 
 
 def _statements(connection: BaseDatabaseWrapper) -> Statements:
-    if SHARES_CONNECTION_OF in connection.settings_dict:  # the session belongs to the owner
+    alias, vendor = connection.alias, connection.vendor
+    of_owner = SHARES_CONNECTION_OF in connection.settings_dict  # the session belongs to the owner
+    # The session of a replica or a read-only owner is read-only on SQLite, before the block and in it.
+    if of_owner or alias in current().read_only_aliases.values() or (vendor == "sqlite" and is_held_read_only(alias)):
         return Statements()
-    return _BY_VENDOR.get(connection.vendor, Statements())
+    return (_NESTED if has_open_transaction(connection) else _BY_VENDOR).get(vendor, Statements())
 
 
-def _run(connection: BaseDatabaseWrapper, statement: str) -> None:
-    if statement:
+def _run(connection: BaseDatabaseWrapper, statement: str, *, nested: bool) -> None:
+    if not statement:
+        return
+    if nested:
+        # Inside the transaction of a `TestCase` the block must not change what the test counts.
+        with connection.wrap_database_errors:
+            run_on_driver(connection, statement)
+    else:
         with connection.cursor() as cursor:
             cursor.execute(statement)

@@ -111,6 +111,12 @@ def is_unmanaged(alias: str) -> bool:
 
 
 @cache
+def is_held_read_only(alias: str) -> bool:
+    """Return True if the server holds the alias' sessions read-only: a replica, or a read-only owner."""
+    return replicated_by(alias) is not None or is_read_only(alias)
+
+
+@cache
 def is_primary_only(app_label: str) -> bool:
     """Return True if the rows of the app are always read from their owner."""
     return app_label in conf.primary_only
@@ -118,7 +124,15 @@ def is_primary_only(app_label: str) -> bool:
 
 def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting == "SWITCHYARD":
-        for look_up in (owner_of_app, replicas_of, replicated_by, is_read_only, is_unmanaged, is_primary_only):
+        for look_up in (
+            owner_of_app,
+            replicas_of,
+            replicated_by,
+            is_read_only,
+            is_unmanaged,
+            is_held_read_only,
+            is_primary_only,
+        ):
             look_up.cache_clear()
 
 

@@ -48,7 +48,7 @@ def test_driver_cursor__class_is_replaced(scratch: Callable[..., Any]) -> None:
     connection = scratch()
     connection.ensure_connection()
     cursor = SQLiteWrapper.create_cursor(connection)
-    cursor.__class__ = reporting_cursor(type(cursor), begin, "sqlite")
+    cursor.__class__ = reporting_cursor(type(cursor), begin, begin, "sqlite")
     cursor.execute("CREATE TABLE made (made)")
     cursor.executemany("UPDATE made SET made = %s", [])
     cursor.executescript("SELECT 2")
@@ -57,7 +57,7 @@ def test_driver_cursor__class_is_replaced(scratch: Callable[..., Any]) -> None:
     for driver_cursor in (base.Cursor, base.ServerBindingCursor, base.ServerSideCursor):
         cursor = driver_cursor.__new__(driver_cursor)
         cursor._closed = True  # else it warns when it is collected
-        cursor.__class__ = reporting_cursor(driver_cursor, begin, "postgresql")
+        cursor.__class__ = reporting_cursor(driver_cursor, begin, begin, "postgresql")
 
 
 def test_driver_cursor__calls_of_psycopg() -> None:
