@@ -7,7 +7,7 @@ from typing import Any
 
 from config.buffering.incoming import IncomingRequest
 from config.buffering.outgoing import OutgoingResponse
-from config.buffering.pace import MAX_KERNEL_BYTES, Pace
+from config.buffering.pace import Pace
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger: close() sends RST
 
@@ -26,8 +26,6 @@ class Connection:
     def __init__(self, client_socket: socket.socket, client: Any, server: Any) -> None:
         self.socket, self.client, self.server = client_socket, client, server
         self.socket.setblocking(False)
-        if client_socket.family != socket.AF_UNIX:
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_KERNEL_BYTES)
         self.sock = OutgoingResponse(client_socket)
         self.requests = 0
         self.incoming: IncomingRequest | None = None  # from the end of the last response until the request is complete
@@ -35,6 +33,8 @@ class Connection:
         self.behind = b""  # bytes that arrived with the request, of the next one
         self.pace: Pace | None = None  # of the body
         self.keep_alive = False
+        self.sends_on = False  # the client may send more than was read: closing at once would reset the connection
+        self.closed = False
         self.expires_at = 0.0  # time.monotonic(), while it waits
         self.counted_bytes = 0  # in the sum of the worker
 
@@ -46,6 +46,7 @@ class Connection:
 
     def close(self, *, reset: bool = False) -> None:
         """Close the connection. With `reset` the client sees an error, not the end of a response."""
+        self.closed = True
         self.sock.discard()
         if reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

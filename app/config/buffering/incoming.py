@@ -25,6 +25,7 @@ class IncomingRequest:
         self._received = bytearray()  # and not parsed yet
         self._head: Any = None
         self._chunks: _Chunks | None = None
+        self.too_big = False  # the body is not read
         self._length = 0  # of the body; of a body in chunks, what has arrived
 
     @property
@@ -107,6 +108,7 @@ class IncomingRequest:
         return io.BytesIO(chunks.body)
 
     def _too_big(self) -> "_TooBig":
+        self.too_big = True
         self._head.force_close()  # where the next request begins is not known
         return _TooBig()
 

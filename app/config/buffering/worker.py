@@ -19,7 +19,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from config.buffering.connection import Awaited, Connection
 from config.buffering.incoming import IncomingRequest
-from config.buffering.pace import GRACE_SECONDS, LINGER_SECONDS, MAX_BUFFERED_BYTES, Pace
+from config.buffering.pace import GRACE_SECONDS, LINGER_SECONDS, MAX_BUFFERED_BYTES, MAX_KERNEL_BYTES, Pace
 
 # Each path has a thread of its own: probes are answered while all other threads wait for databases.
 PROBES = ("/livez", "/readyz")
@@ -45,6 +45,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
 
     def init_process(self) -> None:
         self._probe_pools = {path: ThreadPoolExecutor(max_workers=1) for path in PROBES}
+        for listener in self.sockets:
+            if listener.FAMILY != socket.AF_UNIX:  # accepted sockets inherit it
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_KERNEL_BYTES)
         super().init_process()
 
     # Connections that wait for their client
@@ -61,8 +64,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
         self.nr_conns += 1
         self._make_room()
         connection = Connection(client_socket, client, listener.getsockname())
-        self._await_request(connection, GRACE_SECONDS)
+        self._begin_request(connection)
         self._read(connection)
+        if connection.incoming and not connection.incoming.started and not connection.closed:
+            self._wait(connection, Awaited.REQUEST, time.monotonic() + GRACE_SECONDS)
 
     def _wait(self, connection: Connection, awaited: Awaited, expires_at: float) -> None:
         events = EVENT_WRITE if awaited is Awaited.READER else EVENT_READ
@@ -136,7 +141,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
 
     # Reading
 
-    def _await_request(self, connection: Connection, seconds: float) -> None:
+    def _begin_request(self, connection: Connection) -> None:
         connection.requests += 1
         connection.incoming = IncomingRequest(
             self.cfg,
@@ -145,10 +150,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
             max_body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or MAX_BUFFERED_BYTES,
         )
         connection.pace = None
-        self._wait(connection, Awaited.REQUEST, time.monotonic() + seconds)
-        if behind := connection.behind:
-            connection.behind = b""
+
+    def _await_request(self, connection: Connection) -> None:
+        self._begin_request(connection)
+        behind, connection.behind = connection.behind, b""
+        if behind and connection.incoming:
             self._receive(connection, connection.incoming, behind)
+        else:
+            seconds = self.cfg.keepalive if self.alive else LINGER_SECONDS
+            self._wait(connection, Awaited.REQUEST, time.monotonic() + seconds)
 
     def _read(self, connection: Connection) -> None:
         try:
@@ -163,9 +173,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
             self._close(connection)
 
     def _receive(self, connection: Connection, incoming: IncomingRequest, data: bytes) -> None:
-        if not incoming.started:  # an idle connection becomes one of the newest
-            self._waiting[connection] = self._waiting.pop(connection)
-            connection.expires_at = time.monotonic() + GRACE_SECONDS
+        first = not incoming.started
         try:
             connection.request = incoming.feed(data)
         except Exception as error:  # noqa: BLE001 - gunicorn's worker does the same; handle_error() logs it
@@ -177,9 +185,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
         if connection.request is not None:
             self._stop_waiting(connection)
             connection.behind = incoming.behind()
+            connection.sends_on = incoming.too_big or bool(connection.behind)
             self.enqueue_req(connection)
-        elif incoming.head_complete:
-            self._await_body(connection, incoming, len(data))
+        else:
+            if first:  # a new connection, or an idle one, which becomes one of the newest
+                self._wait(connection, Awaited.REQUEST, time.monotonic() + GRACE_SECONDS)
+            if incoming.head_complete:
+                self._await_body(connection, incoming, len(data))
         self._make_room()
 
     def _await_body(self, connection: Connection, incoming: IncomingRequest, received: int) -> None:
@@ -244,17 +256,19 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
         if not complete:
             self._wait(connection, Awaited.READER, connection.sock.expires_at)
         elif connection.keep_alive:
-            self._await_request(connection, self.cfg.keepalive if self.alive else LINGER_SECONDS)
-        else:
+            self._await_request(connection)
+        elif connection.sends_on:
             self._linger(connection)
+        else:
+            self._close(connection)
 
     def _end(self, connection: Connection) -> None:
         """Send what is unsent, an error, and close the connection."""
-        connection.incoming, connection.keep_alive = None, False
+        connection.incoming, connection.keep_alive, connection.sends_on = None, False, True
         self._send(connection)
 
     def _linger(self, connection: Connection) -> None:
-        """Close this side, and read on until the client closes its own. Else a reset may take the response away."""
+        """Close this side, and read on until the client closes its own: a reset would take the response away."""
         try:
             connection.socket.shutdown(socket.SHUT_WR)
         except OSError:
