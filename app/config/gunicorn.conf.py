@@ -15,7 +15,7 @@ from config import credentials, env, settings
 workers = env.number(os.environ, "WEB_CONCURRENCY", 2, low=1, high=64)
 threads = settings.WEB_THREADS
 bind = f"0.0.0.0:{env.number(os.environ, 'PORT', 8000, low=1, high=65535)}"
-worker_class = "gthread"
+worker_class = "config.buffering.worker.BufferingWorker"
 
 # Each worker loads the application itself: the application starts a thread that watches the replicas, and a fork does
 # not copy threads.

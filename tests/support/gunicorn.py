@@ -1,0 +1,94 @@
+"""The service under gunicorn with its own settings, on embedded databases, for tests at the level of sockets."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.service import APP, OURS, free_port
+
+ROOT = APP.parent
+TOKEN = "for-tests"
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Gunicorn:
+    """A running gunicorn, and its port."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def connect(self, *, timeout: float = 10) -> socket.socket:
+        """Return a new connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    @contextmanager
+    def connected(self, number: int) -> Iterator[list[socket.socket]]:
+        """Keep so many connections open in this block."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.connect()) for _ in range(number)]
+
+    def workers(self) -> set[int]:
+        """Return the process ids of the workers."""
+        pid = self.process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def environment(data: Path) -> dict[str, str]:
+    """Return an environment for the service, on SQLite files in the directory."""
+    (data / "static").mkdir()
+    given = {"DATA_DIR": str(data), "SECRET_KEY": "for-tests", "API_TOKEN": TOKEN, "SERVED_OVER_HTTPS": "false"}
+    inherited = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+    return {**inherited, **given, "DJANGO_SETTINGS_MODULE": "config.settings"}
+
+
+def database_environ(data: Path, *, users: int) -> dict[str, str]:
+    """Return an environment for the service, with migrated databases that hold so many users."""
+    environ = environment(data)
+    for arguments in (["migrate_all"], ["seed", "--users", str(users), "--events", "0", "--customers", "0"]):
+        subprocess.run([sys.executable, "manage.py", *arguments], cwd=APP, env=environ, check=True, capture_output=True)
+    return environ
+
+
+@contextmanager
+def serving(
+    environ: Mapping[str, str], *options: str, application: str = "config.wsgi", max_files: int | None = None
+) -> Iterator[Gunicorn]:
+    """Run gunicorn with the settings of the service in this block, which begins when it answers.
+
+    `max_files` is the number of files and connections that each of its processes may open.
+    """
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--pythonpath", str(ROOT)),
+        *("--bind", f"127.0.0.1:{port}", *options, application),
+    ]
+    if max_files is not None:
+        command = ["sh", "-c", f'ulimit -n {max_files}; exec "$@"', "sh", *command]
+    process = subprocess.Popen(command, cwd=APP, env=dict(environ))
+    try:
+        service = Gunicorn(process, port)
+        _wait_until_answers(service)
+        yield service
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _wait_until_answers(service: Gunicorn) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while service.process.poll() is None and time.monotonic() < deadline:
+        try:
+            with service.connect() as client:
+                client.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+                if client.recv(100):
+                    return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"gunicorn does not answer; its exit code is {service.process.poll()}.")
