@@ -123,7 +123,7 @@ class _Cursors:
                 text = statement_text(query, cursor)
                 statement = classify(text, vendor)
                 check_unwrapped_call(alias, statement, text)
-                return Call(alias, vendor, statement)
+                return Call(waits, vendor, statement, cursor)
 
             self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, begin_unwrapped, vendor)
         return self._classes[driver_cursor, alias]
