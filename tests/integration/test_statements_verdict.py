@@ -18,7 +18,7 @@ from psycopg.pq import ExecStatus
 from tests.support.orm_reads import texts_of
 from tests.support.servers import Servers
 
-from switchyard.routing.monitor.volatile_functions import cache_read_only_functions, may_write, read_only_functions_of
+from switchyard.routing.monitor.volatile_functions import Catalog, cache_catalog, may_write, read_catalog
 from switchyard.sql.classifier import classify
 
 pytestmark = pytest.mark.docker
@@ -266,10 +266,10 @@ def postgresql(servers: Servers) -> Iterator[psycopg.Connection]:
         for name in WRITERS:
             body = "'INSERT INTO verdict.log VALUES ($1) RETURNING x'"
             connection.execute(f'CREATE FUNCTION "{name}"(int) RETURNS int LANGUAGE sql AS {body}')
-        cache_read_only_functions("postgresql", read_only_functions_of(connection.cursor()))
+        cache_catalog("postgresql", read_catalog(connection.cursor(), "postgresql"))
         yield connection
         connection.execute("DROP SCHEMA verdict CASCADE")
-        cache_read_only_functions("postgresql", ())
+        cache_catalog("postgresql", Catalog())
 
 
 def on_postgresql(connection: psycopg.Connection) -> Run:
@@ -370,8 +370,10 @@ def mysql(servers: Servers) -> Iterator[Any]:
             *(f"CREATE FUNCTION `{name}`(i int) RETURNS int READS SQL DATA {body}" for name in MY_WRITERS),
         ):
             cursor.execute(sql)
+        cache_catalog("mysql", read_catalog(cursor, "mysql"))
         yield connection
         connection.rollback()
+        cache_catalog("mysql", Catalog())
         cursor.execute("DROP DATABASE v")
 
 
@@ -444,6 +446,7 @@ SQLITE = [
 @pytest.fixture
 def sqlite() -> Iterator[sqlite3.Connection]:
     """A database in memory with functions that write."""
+    cache_catalog("sqlite", Catalog())
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript("CREATE TABLE a (x int); CREATE TABLE log (x int); INSERT INTO a VALUES (1), (2)")
 
@@ -488,12 +491,14 @@ def test_classify__sqlites_verdict(sqlite: sqlite3.Connection) -> None:
     assert seen["refused"] < seen.total() / 4, seen
 
 
-def test_read_only_functions_of__aggregates_and_overloads(postgresql: psycopg.Connection) -> None:
+def test_read_catalog__aggregates_and_overloads(postgresql: psycopg.Connection) -> None:
     """A name is read-only if no function of this name, in any schema and case, is or runs a volatile function."""
-    read_only = read_only_functions_of(postgresql.cursor())
+    catalog = read_catalog(postgresql.cursor(), "postgresql")
 
-    assert {"quiet", "calm", "jsonb_path_query", "int4pl"} <= read_only
-    assert not {"stir", "tidy", "lower", "random", "nextval"} & read_only
+    assert {"quiet", "calm", "jsonb_path_query", "int4pl"} <= catalog.read_only
+    assert not {"stir", "tidy", "lower", "random", "nextval"} & catalog.read_only
+    assert {"tidy", "lower", "stir"} <= catalog.overloaded
+    assert not {"random", "nextval", "quiet", "upper"} & catalog.overloaded
 
 
 @pytest.mark.usefixtures("real_databases")
