@@ -4,7 +4,6 @@ The guard does not see `callproc()` and calls on the driver's own connection or 
 PostgreSQL. There the server refuses, because a standby is read-only.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,13 +28,9 @@ from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.topology.ownership import is_read_only, replicas_of, replicated_by
 from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import models_by_table
-from switchyard.sql.classifier import Statement, classify, statement_text
+from switchyard.sql import Statement, classify, masked, statement_text
 
 _CHANGES = frozenset({"write", "ddl"})
-_MAX_SQL_LENGTH = 80  # characters of a statement in an error
-# Literals, which may hold a password. The pattern may match more than the server's literals, never less.
-_LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*+(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)""", re.DOTALL)
-_MYSQL_LITERAL = re.compile(rf'{_LITERAL.pattern}|"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
 def install() -> None:
@@ -129,7 +124,4 @@ def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError
 
 
 def _sql_for_message(text: str, alias: str) -> str:
-    # The beginning identifies the statement. Values come later, and mostly as parameters.
-    literal = _MYSQL_LITERAL if connections[alias].vendor == "mysql" else _LITERAL
-    line = " ".join(literal.sub("'...'", text[: 4 * _MAX_SQL_LENGTH]).split())
-    return line if len(line) <= _MAX_SQL_LENGTH else f"{line[:_MAX_SQL_LENGTH]} [...]"
+    return masked(text, connections[alias].vendor)
