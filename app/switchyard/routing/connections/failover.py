@@ -111,7 +111,7 @@ def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
     if replicated_by(connection.alias) is None or has_open_transaction(connection):
         return False
     statement = classify(statement_text(sql, connection), connection.vendor)
-    return statement.operation == "read" and not statement.locks
+    return statement.operation == "read" and not statement.locks and not statement.advisory_lock
 
 
 def _redirect(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> None:

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing.connection_state import has_open_transaction, transaction_begins, transaction_ended
 from switchyard.routing.connections.connect import connect_unless_down
+from switchyard.routing.connections.doubts import Doubt, settle
 from switchyard.routing.connections.failover import FailedCursor, report_failure, retry_elsewhere
 from switchyard.routing.connections.fencing import detect_read_only
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
@@ -61,6 +62,7 @@ class RoutedConnection(BaseDatabaseWrapper):
     """The methods that Switchyard overrides on the wrapper of each backend."""
 
     program_transaction: ProgramTransaction | None = None  # the last one in which an owner was written
+    doubt: Doubt | None = None  # about the open transaction
 
     def ensure_connection(self) -> None:
         """Open the connection if it is closed; raise at once if its server is known to be down."""
@@ -73,13 +75,18 @@ class RoutedConnection(BaseDatabaseWrapper):
         if not autocommit and (error := unavailable_error(self.alias, changes=False)) is not None:
             raise error
         if autocommit:
-            self.program_transaction = None  # before Django runs the functions that waited for the commit
+            self.program_transaction = self.doubt = None  # before Django runs the functions that waited for the commit
         super().set_autocommit(autocommit, *arguments, **options)
         # Not before: on a closed connection Django opens it first, and that calls this method for autocommit.
         if autocommit:
             transaction_ended(self)
         else:
             transaction_begins(self)
+
+    def commit(self) -> None:
+        """Commit the transaction; before that, ask whether it wrote if that is in doubt."""
+        settle(self)
+        super().commit()
 
     def on_commit(self, *arguments: Any, **options: Any) -> None:
         """Apply the policy `early_on_commit`; then Django keeps the function until the commit, or runs it."""
