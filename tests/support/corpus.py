@@ -47,7 +47,7 @@ WRITERS = {
 OVERLOADS = {
     "postgresql": (
         *("LOWER", "over", "ilike", "count", "sum", "join", "round", "lower", "left", "mode", "initcap", "like"),
-        *("overlaps", "natural", "is"),
+        *("overlaps", "natural", "is", "rtrim"),
     ),
     "mysql": ("lower", "if", "now", "left", "count", "LOWER_", "sum", "curdate", "sha224", "any"),
 }

@@ -33,8 +33,11 @@ _POSTGRESQL_QUERY = """
     )
     SELECT name, bool_and(is_read_only), bool_or(is_own AND NOT is_read_only) FROM functions GROUP BY name
 """
-# MySQL does not check the declaration of a function: each one may write.
-_MYSQL_QUERY = "SELECT routine_name, 0, 1 FROM information_schema.routines WHERE routine_type = 'FUNCTION'"
+# MySQL does not check the declaration of a function: each one may write. The functions of `sys` are the server's own.
+_MYSQL_QUERY = """
+    SELECT routine_name, 0, 1 FROM information_schema.routines
+    WHERE routine_type = 'FUNCTION' AND routine_schema <> 'sys'
+"""
 _QUERIES = {"postgresql": _POSTGRESQL_QUERY, "mysql": _MYSQL_QUERY}
 _RELOAD_INTERVAL_SECONDS = 60.0
 
