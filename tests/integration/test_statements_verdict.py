@@ -18,7 +18,7 @@ from psycopg.pq import ExecStatus
 from tests.support.orm_reads import texts_of
 from tests.support.servers import Servers
 
-from switchyard.routing.monitor.volatile_functions import cache_read_only_functions, may_write, read_only_functions_of
+from switchyard.routing.monitor.volatile_functions import Catalog, cache_catalog, may_write, read_catalog
 from switchyard.sql.classifier import classify
 
 pytestmark = pytest.mark.docker
@@ -233,6 +233,14 @@ POSTGRESQL = [
     "NOTIFY c, 'x'",
     "SAVEPOINT p; SELECT {e}; RELEASE SAVEPOINT p",
     "SET LOCAL search_path TO verdict; SELECT {e}",
+    "WITH RECURSIVE b(n) AS (SELECT 1 UNION ALL SELECT n FROM b WHERE false) SEARCH DEPTH FIRST BY n SET o SELECT {e}",
+    "WITH RECURSIVE b(n) AS (SELECT 1 UNION ALL SELECT n FROM b WHERE false) CYCLE n SET c USING p DELETE FROM a",
+    "WITH RECURSIVE b(n) AS (SELECT 1 UNION ALL SELECT n FROM b WHERE false) CYCLE n SET c USING p (SELECT {e})",
+    'EXPLAIN ("analyze") SELECT {e}',
+    'EXPLAIN (VERBOSE, U&"\\0061nalyze") DELETE FROM a',
+    "SELECT * FROM (VALUES (1)) v(y), LATERAL (SELECT {o}) w(z)",
+    "SELECT * FROM ROWS FROM (generate_series(1, 2)) v(y) WHERE {o} IS NOT NULL",
+    "COPY (WITH b AS (SELECT 1) DELETE FROM a RETURNING x) TO STDOUT",
     "SELECT set_config('a.b', 'c', true), {e}",
     "SELECT pg_advisory_xact_lock(1), {e}",
     "SELECT stir(x) FROM a GROUP BY GROUPING SETS ((), (x))",
@@ -266,10 +274,10 @@ def postgresql(servers: Servers) -> Iterator[psycopg.Connection]:
         for name in WRITERS:
             body = "'INSERT INTO verdict.log VALUES ($1) RETURNING x'"
             connection.execute(f'CREATE FUNCTION "{name}"(int) RETURNS int LANGUAGE sql AS {body}')
-        cache_read_only_functions("postgresql", read_only_functions_of(connection.cursor()))
+        cache_catalog("postgresql", read_catalog(connection.cursor(), "postgresql"))
         yield connection
         connection.execute("DROP SCHEMA verdict CASCADE")
-        cache_read_only_functions("postgresql", ())
+        cache_catalog("postgresql", Catalog())
 
 
 def on_postgresql(connection: psycopg.Connection) -> Run:
@@ -344,6 +352,12 @@ MYSQL = [
     "VALUES ROW(1, 2), ROW({o}, 3)",
     "TABLE a",
     "SELECT GET_LOCK('x', 0), {o}",
+    "WITH b AS (SELECT 1) UPDATE (a) SET x = 5",
+    "WITH b AS (SELECT {o} AS y) DELETE FROM a",
+    "/*!999999 SELECT */ DELETE FROM a",
+    "SELECT /*!999999 ' */ {o} /*!999999 ' */",
+    "SELECT {o}, '\\'' AS b",
+    "SELECT * FROM (SELECT {o}) AS b (y)",
     "SELECT JSON_EXTRACT('[1]', '$[0]'), {o} # ' tidy(1)",
     "SELECT 1 --\x01 '\n, {o}",
 ]
@@ -370,8 +384,10 @@ def mysql(servers: Servers) -> Iterator[Any]:
             *(f"CREATE FUNCTION `{name}`(i int) RETURNS int READS SQL DATA {body}" for name in MY_WRITERS),
         ):
             cursor.execute(sql)
+        cache_catalog("mysql", read_catalog(cursor, "mysql"))
         yield connection
         connection.rollback()
+        cache_catalog("mysql", Catalog())
         cursor.execute("DROP DATABASE v")
 
 
@@ -444,6 +460,7 @@ SQLITE = [
 @pytest.fixture
 def sqlite() -> Iterator[sqlite3.Connection]:
     """A database in memory with functions that write."""
+    cache_catalog("sqlite", Catalog())
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript("CREATE TABLE a (x int); CREATE TABLE log (x int); INSERT INTO a VALUES (1), (2)")
 
@@ -488,12 +505,14 @@ def test_classify__sqlites_verdict(sqlite: sqlite3.Connection) -> None:
     assert seen["refused"] < seen.total() / 4, seen
 
 
-def test_read_only_functions_of__aggregates_and_overloads(postgresql: psycopg.Connection) -> None:
+def test_read_catalog__aggregates_and_overloads(postgresql: psycopg.Connection) -> None:
     """A name is read-only if no function of this name, in any schema and case, is or runs a volatile function."""
-    read_only = read_only_functions_of(postgresql.cursor())
+    catalog = read_catalog(postgresql.cursor(), "postgresql")
 
-    assert {"quiet", "calm", "jsonb_path_query", "int4pl"} <= read_only
-    assert not {"stir", "tidy", "lower", "random", "nextval"} & read_only
+    assert {"quiet", "calm", "jsonb_path_query", "int4pl"} <= catalog.read_only
+    assert not {"stir", "tidy", "lower", "random", "nextval"} & catalog.read_only
+    assert {"tidy", "lower", "stir"} <= catalog.overloaded
+    assert not {"random", "nextval", "quiet", "upper"} & catalog.overloaded
 
 
 @pytest.mark.usefixtures("real_databases")

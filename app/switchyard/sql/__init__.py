@@ -4,5 +4,6 @@ The package imports nothing of Switchyard outside itself. It does not decide whi
 """
 
 from switchyard.sql.classifier import Statement, classify, statement_text
+from switchyard.sql.masking import masked
 
-__all__ = ["Statement", "classify", "statement_text"]
+__all__ = ["Statement", "classify", "masked", "statement_text"]

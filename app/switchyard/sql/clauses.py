@@ -8,8 +8,15 @@ reading, and the tokens that are not words, are in `reader.py`.
 from collections.abc import Callable
 from typing import Literal
 
-from switchyard.sql.function_names import READ_ONLY_FUNCTIONS
-from switchyard.sql.keywords import READ_ONLY_PRAGMAS, SET_SCOPES, STRENGTH, WRITING_PRAGMAS, Operation
+from switchyard.sql.keywords import (
+    AFTER_BEGIN,
+    CHANGES,
+    READ_ONLY_PRAGMAS,
+    SET_SCOPES,
+    STRENGTH,
+    WRITING_PRAGMAS,
+    Operation,
+)
 from switchyard.sql.tokenizer import Token
 
 # What may come next: `source`, a table, a query or a function's rows; `target`, only a table; empty, no table.
@@ -18,38 +25,58 @@ type Expected = Literal["", "source", "target"]
 OPEN = Token("mark", "(")
 EXPLAIN_VERBS = frozenset({"EXPLAIN", "DESCRIBE", "DESC"})
 
-_EQUALS = Token("mark", "=")
+_AT = Token("mark", "@")
 _IN = Token("word", "IN")
 _LOCKED_WORDS = frozenset(Token("word", text) for text in ("UPDATE", "SHARE", "NO", "KEY"))
 _OFF = frozenset(Token("word", text) for text in ("FALSE", "OFF"))
-_EXPLAINED_WRITES = frozenset({"CREATE", "EXECUTE", "REFRESH"})
-_BEFORE_VERB = frozenset({"", "(", ")"})
+_EXPLAINED_WRITES = frozenset({"CREATE", "EXECUTE", "REFRESH"}) | CHANGES
+_EXPLAINED = frozenset({"SELECT", "WITH", "TABLE", "VALUES", "DECLARE"}) | _EXPLAINED_WRITES
 
 
 class Parenthesis:
     """The state of the reading inside one pair of parentheses, or outside all of them."""
 
-    __slots__ = ("cte", "expects", "expects_after_comma", "is_query", "last_name", "lists_ctes")
+    __slots__ = (
+        "after_source",
+        "calls_source",
+        "cte",
+        "expects",
+        "expects_after_comma",
+        "is_query",
+        "is_source",
+        "last_name",
+        "lists_ctes",
+        "names_cte",
+    )
 
-    def __init__(self, *, is_query: bool = False, expects: Expected = "", cte: str = "") -> None:
+    def __init__(self, *, is_query: bool, expects: Expected = "", cte: str = "", is_source: bool = False) -> None:
         self.is_query = is_query  # FROM introduces tables here, unlike in `EXTRACT(DAY FROM at)`
         self.expects = expects
         self.expects_after_comma = expects
         self.last_name = ""  # may become the name of a CTE
-        self.lists_ctes = False  # inside the list of CTEs, where `name (` begins a list of columns
+        self.lists_ctes = False  # inside the list of CTEs
+        self.names_cte = False  # the current word is the name of a CTE: `name (` begins a list of columns
         self.cte = cte  # the CTE whose query this is; the name stands for the CTE after the end of the query
+        self.is_source = is_source  # a query, a join or the arguments of a function in the list of tables
+        self.calls_source = False  # the next parenthesis has the arguments of a function in the list of tables
+        self.after_source = False  # a table, query or function of the list has just ended: its alias may follow
 
 
 class StatementState:
     """The findings about one statement, up to the current token."""
 
     __slots__ = (
+        "advisory_lock",
         "analyzes",
+        "built_in",
         "calls",
         "copy_direction",
         "cte_names",
+        "explained",
+        "is_verb",
         "locks",
         "parentheses",
+        "pragma",
         "previous",
         "recursive",
         "schema",
@@ -62,14 +89,18 @@ class StatementState:
     )
 
     def __init__(self, vendor: str) -> None:
-        self.vendor = vendor if vendor in READ_ONLY_FUNCTIONS else "postgresql"
+        self.vendor = vendor
         self.verb = self.second_word = ""  # the first two words
         self.previous = ""  # the text of the previous token
         self.schema = ""  # the name before the dot before this name
         self.tables: list[str] = []
         self.calls: list[str] = []  # functions that are not known to be read-only
+        self.built_in: list[str] = []  # functions that are, and words that may name a function of the database
         self.cte_names: set[str] = set()  # these names stand for no tables
-        self.locks = self.writes = self.analyzes = self.recursive = False
+        self.locks = self.writes = self.analyzes = self.recursive = self.advisory_lock = False
+        self.is_verb = False  # the current word is the verb of a statement or of a CTE
+        self.explained = ""  # the verb after EXPLAIN
+        self.pragma = ""  # the name after PRAGMA, if it is not quoted
         self.set_scope: Operation = "other"
         self.copy_direction = ""  # of COPY: `TO STDOUT`, for example
         self.parentheses = [Parenthesis(is_query=True)]  # the open ones, the innermost last
@@ -85,7 +116,10 @@ def _join(_state: StatementState, innermost: Parenthesis, _following: Token) -> 
     innermost.expects = "source"
 
 
-def _into(state: StatementState, innermost: Parenthesis, _following: Token) -> None:
+def _into(state: StatementState, innermost: Parenthesis, following: Token) -> None:
+    if state.vendor == "mysql" and following == _AT:  # a variable of the session
+        innermost.expects = innermost.expects_after_comma = ""
+        return
     state.writes = True
     innermost.expects, innermost.expects_after_comma = "target", ""
 
@@ -100,8 +134,7 @@ def _copy(state: StatementState, innermost: Parenthesis, _following: Token) -> N
 
 
 def _update(state: StatementState, innermost: Parenthesis, _following: Token) -> None:
-    is_verb = innermost.is_query and state.previous in _BEFORE_VERB
-    innermost.expects = innermost.expects_after_comma = "target" if is_verb else ""
+    innermost.expects = innermost.expects_after_comma = "target" if state.is_verb else ""
 
 
 def _using(state: StatementState, innermost: Parenthesis, following: Token) -> None:
@@ -113,9 +146,9 @@ def _recursive(state: StatementState, _innermost: Parenthesis, _following: Token
     state.recursive = True
 
 
-def _insert(state: StatementState, innermost: Parenthesis, following: Token) -> None:
+def _insert(state: StatementState, innermost: Parenthesis, _following: Token) -> None:
     # INTO is optional on MySQL.
-    if innermost.is_query and following != OPEN and state.previous in _BEFORE_VERB:
+    if state.is_verb:
         innermost.expects, innermost.expects_after_comma = "target", ""
 
 
@@ -168,18 +201,24 @@ def _word_of_copy(state: StatementState, word: str, following: Token) -> None:
 
 
 def _word_of_explain(state: StatementState, word: str, following: Token) -> None:
-    state.analyzes = state.analyzes or (word in {"ANALYZE", "ANALYSE"} and following not in _OFF)
-    state.writes = state.writes or word in _EXPLAINED_WRITES
+    if state.explained:
+        return
+    if word in _EXPLAINED:
+        state.explained = word
+        state.writes = state.writes or word in _EXPLAINED_WRITES
+    elif word in {"ANALYZE", "ANALYSE"} and following not in _OFF:
+        state.analyzes = True
 
 
-def _word_of_pragma(state: StatementState, word: str, following: Token) -> None:
-    sets_value = following in {OPEN, _EQUALS} and word not in READ_ONLY_PRAGMAS
-    state.writes = state.writes or sets_value or word in WRITING_PRAGMAS
+def _word_of_pragma(state: StatementState, word: str, _following: Token) -> None:
+    if state.previous in {"PRAGMA", "."}:
+        state.pragma = word
+        state.writes = state.writes or word in WRITING_PRAGMAS
 
 
 def _word_of_begin(state: StatementState, word: str, _following: Token) -> None:
-    # MariaDB's `BEGIN NOT ATOMIC` holds every statement that a procedure may hold.
-    state.writes = state.writes or word == "ATOMIC"
+    # MariaDB's `BEGIN NOT ATOMIC`, and BEGIN in its mode ORACLE, hold every statement that a procedure may hold.
+    state.writes = state.writes or (bool(state.previous) and word not in AFTER_BEGIN)
 
 
 # First word of a statement -> the effect of each word of the statement.
@@ -192,6 +231,24 @@ STATEMENT_WORDS: dict[str, Callable[[StatementState, str, Token], None]] = {
 }
 
 
+def quoted_name_of_explain(state: StatementState) -> None:
+    """Take an option of EXPLAIN in quotes for ANALYZE, which Unicode escapes may spell in many ways."""
+    state.analyzes = state.analyzes or not state.explained
+
+
+def mark_of_pragma(state: StatementState, mark: str) -> None:
+    """Follow the name of a PRAGMA. A name in quotes counts as the name of a PRAGMA that writes."""
+    if mark == ".":
+        state.pragma = ""  # the name was the schema's
+    elif mark in {"(", "="}:
+        state.writes = state.writes or state.previous not in READ_ONLY_PRAGMAS
+
+
+def _operation_of_explain(state: StatementState) -> Operation:
+    # MySQL's read-only transaction refuses to explain a write, although it would only be explained.
+    return "write" if state.writes and (state.analyzes or state.vendor == "mysql") else "read"
+
+
 def _operation_of_copy(state: StatementState) -> Operation:
     # COPY to a file or a program writes, on the server.
     return "read" if state.copy_direction == "TO STDOUT" and not state.writes else "write"
@@ -201,7 +258,7 @@ def _operation_of_copy(state: StatementState) -> Operation:
 STATEMENT_OPERATIONS: dict[str, Callable[[StatementState], Operation]] = {
     "SET": lambda state: "write" if state.writes else state.set_scope,
     "COPY": _operation_of_copy,
-    "PRAGMA": lambda state: "write" if state.writes else "other",
+    "PRAGMA": lambda state: "other" if state.pragma and not state.writes else "write",
     "BEGIN": lambda state: "write" if state.writes else "tx",
-    **dict.fromkeys(EXPLAIN_VERBS, lambda state: "write" if state.analyzes and state.writes else "read"),
+    **dict.fromkeys(EXPLAIN_VERBS, _operation_of_explain),
 }

@@ -1,22 +1,29 @@
 """The names of functions that write, and of functions that only read, as tables per vendor.
 
 `READ_ONLY_FUNCTIONS` has the functions that Django's ORM emits and that reports commonly use. It is not a copy of a
-server's catalog: a function in neither table may write, unless the server or a setting says that it does not.
+server's catalog: a function in neither table may write, unless the server or a setting says that it does not. And a
+database may have a function of its own with a name of the table: the server's catalog tells.
 """
 
 # Functions that change rows, sequences, locks or the server, and that a SELECT can call.
 _WRITING = """
     nextval setval txid_current pg_current_xact_id pg_notify pg_logical_emit_message
     lo_create lo_creat lo_import lo_export lo_unlink lo_put lo_from_bytea lowrite lo_truncate lo_truncate64
-    pg_advisory_lock pg_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared
-    pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
     pg_create_restore_point pg_switch_wal pg_create_physical_replication_slot pg_create_logical_replication_slot
     pg_copy_physical_replication_slot pg_copy_logical_replication_slot pg_replication_slot_advance
     pg_logical_slot_get_changes pg_logical_slot_get_binary_changes pg_promote
     pg_drop_replication_slot pg_file_write dblink dblink_exec dblink_open dblink_send_query
-    get_lock writefile load_extension
+    writefile load_extension
 """
 WRITING_FUNCTIONS = frozenset(_WRITING.split())
+
+# Functions that take a lock by a number or name. They write nothing, and only the server that ran them knows the lock.
+_ADVISORY_LOCKS = """
+    pg_advisory_lock pg_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared
+    pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
+    get_lock
+"""
+ADVISORY_LOCK_FUNCTIONS = frozenset(_ADVISORY_LOCKS.split())
 
 _COMMON = """
     avg count max min sum
@@ -72,7 +79,9 @@ _POSTGRESQL = """
     pg_get_functiondef pg_get_indexdef pg_get_serial_sequence pg_get_userbyid pg_get_viewdef pg_indexes_size
     pg_is_in_recovery pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_lsn
     pg_postmaster_start_time pg_relation_size pg_size_bytes pg_size_pretty pg_sleep pg_sleep_for pg_sleep_until
-    pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof pg_wal_lsn_diff
+    pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof pg_wal_lsn_diff txid_current_if_assigned
+    columns operator treat xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot
+    xmlserialize xmltable
 """
 _MYSQL = """
     ascii char char_length character_length extract greatest group_concat hex if ifnull instr json_extract json_type
@@ -97,7 +106,11 @@ _MYSQL = """
     benchmark connection_id current_role current_user database found_rows gtid_subset gtid_subtract is_free_lock
     is_used_lock last_insert_id lastval name_const ps_current_thread_id ps_thread_id release_all_locks release_lock
     row_count schema session_user sleep system_user
+    bit columns datetime decimal double float nchar numeric varbinary varchar
 """
+# The beginnings of the names of MySQL's functions about shapes.
+READ_ONLY_PREFIXES = {"mysql": ("st_", "mbr")}
+
 _SQLITE = """
     char group_concat hex ifnull iif instr json json_extract json_type json_valid log10 log2 pow random strftime
     string_agg total unhex
@@ -116,11 +129,11 @@ _SQLITE = """
     django_timestamp_diff
 """
 READ_ONLY_FUNCTIONS = {
-    vendor: frozenset(_COMMON.split()) | frozenset(names.split())
+    vendor: frozenset(_COMMON.split()) | frozenset(names.split()) | ADVISORY_LOCK_FUNCTIONS
     for vendor, names in {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "sqlite": _SQLITE}.items()
 }
 
-# Before a parenthesis, and not quoted, these words belong to the language: no function can have such a name.
+# Before a parenthesis, and not quoted, these words belong to the language.
 _SYNTAX = """
     all and as between case distinct else except exists from group having in intersect into join like limit not on or
     select table then union using values when where with
@@ -136,7 +149,7 @@ SYNTAX = {
             analyze any binary by div for force index interval key keys lateral match of offset over partition regexp
             rlike row some straight_join to xor
             """,
-        "sqlite": "offset to",
+        "sqlite": "is offset to",
     }.items()
 }
 # Words that belong to the language only after one of these words or marks. Elsewhere they may name a function.
@@ -145,11 +158,19 @@ SYNTAX_AFTER = {
     "BERNOULLI": {"TABLESAMPLE"},
     "BY": {"ORDER", "GROUP", "PARTITION"},
     "FILTER": {")"},
+    "FIRST": {"FETCH"},
     "MATERIALIZED": {"NOT"},
+    "NEXT": {"FETCH"},
     "OVER": {")"},
     "REPEATABLE": {")"},
     "SETS": {"GROUPING"},
     "SYSTEM": {"TABLESAMPLE"},
     "VARYING": {"BIT", "CHAR", "CHARACTER", "NCHAR"},
     "ZONE": {"TIME"},
+}
+# The words of both tables that may also name a function. The server's catalog tells whether a database has one.
+SYNTAX_OR_FUNCTION = {
+    "postgresql": frozenset({"LIKE", "ILIKE", "JOIN", "OVERLAPS", *SYNTAX_AFTER}),
+    "mysql": frozenset({"ANY", "SOME", "OFFSET", *SYNTAX_AFTER}),
+    "sqlite": frozenset(),
 }

@@ -18,6 +18,15 @@ _WORDS: dict[Operation, str] = {
     "other": "SET RESET SHOW USE DISCARD CLOSE DEALLOCATE PREPARE PRAGMA LISTEN UNLISTEN LOCK UNLOCK ATTACH DETACH",
 }
 VERBS = {word: operation for operation, words in _WORDS.items() for word in words.split()}
+# The first words that mean something else to one vendor. MySQL's PREPARE takes any text, which may hold a write; its
+# read-only transaction refuses that. MariaDB's DECLARE opens a block of code.
+VERBS_OF_VENDOR: dict[str, dict[str, Operation]] = {
+    "mysql": {
+        **dict.fromkeys(("DO", "HANDLER", "HELP", "CHECKSUM"), "read"),
+        **dict.fromkeys(("GET", "SIGNAL", "RESIGNAL"), "other"),
+        **dict.fromkeys(("PREPARE", "DECLARE"), "write"),
+    }
+}
 # The operation by the first two words, where the first word alone is not enough.
 PAIRS: dict[tuple[str, str], Operation] = {
     ("PREPARE", "TRANSACTION"): "tx",
@@ -25,6 +34,7 @@ PAIRS: dict[tuple[str, str], Operation] = {
     # From here on other clients see the rows that the prepared transaction wrote.
     ("COMMIT", "PREPARED"): "write",
     ("XA", "COMMIT"): "write",
+    ("SET", "DEFAULT"): "write",  # `SET DEFAULT ROLE` outlives the session
     ("RESET", "MASTER"): "write",
     ("RESET", "BINARY"): "write",
     ("RESET", "PERSIST"): "write",
@@ -44,6 +54,15 @@ SET_SCOPES: dict[str, Operation] = {
 }
 # Verbs that change rows. They can also stand in a CTE, or after the CTEs.
 CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"})
+
+# First words that end a transaction, or begin one. `ROLLBACK TO` does neither.
+TRANSACTION_VERBS = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "XA"})
+# Words after BEGIN. With any other word it opens a block of code, as MariaDB has.
+_AFTER_BEGIN = """
+    WORK TRANSACTION ISOLATION LEVEL READ WRITE ONLY COMMITTED UNCOMMITTED REPEATABLE SERIALIZABLE NOT DEFERRABLE
+    DEFERRED IMMEDIATE EXCLUSIVE CONCURRENT
+"""
+AFTER_BEGIN = frozenset(_AFTER_BEGIN.split())
 
 # The operation of a text is the strongest operation of its statements.
 STRENGTH: dict[Operation, int] = {"other": 0, "tx": 1, "read": 2, "write": 3, "ddl": 4}
@@ -66,5 +85,7 @@ _BEFORE = (
 )
 BEFORE_TABLE = frozenset(_BEFORE.split())
 # Words that end a list of tables. No name after them is a table, up to the next word that introduces tables.
-_AFTER = "SELECT WITH WHERE SET GROUP ORDER HAVING LIMIT OFFSET UNION EXCEPT INTERSECT VALUES WINDOW RETURNING WHEN"
+_AFTER = (
+    "SELECT WITH WHERE SET GROUP ORDER HAVING LIMIT OFFSET UNION EXCEPT INTERSECT VALUES WINDOW RETURNING WHEN QUALIFY"
+)
 AFTER_TABLES = frozenset(_AFTER.split())

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from switchyard.routing.connections.cursors import reporting_cursor
+from switchyard.routing.connections.doubts import defer, settle_alias
 from switchyard.routing.connections.guard import check_unwrapped_call
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.volatile_functions import may_write
@@ -71,6 +72,8 @@ class Call:
         self._waits = waits
         self._vendor = vendor
         self._statement = statement
+        if statement.ends_transaction:
+            settle_alias(waits.alias)
         for observer in _observers:
             observer.call_began(waits.alias, vendor, statement)
         waits.running[self] = cursor
@@ -89,7 +92,8 @@ class Call:
             observer.call_ended(alias, self._vendor, statement, seconds, error)
         # After a failed call, too: a commit whose answer was lost is a commit.
         if may_write(statement, alias):
-            record_write(alias, statement)
+            if statement.changes or not defer(alias, statement):
+                record_write(alias, statement)
         elif record_read(alias):
             monitor.ensure_running()
 

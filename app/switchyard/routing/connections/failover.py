@@ -131,7 +131,7 @@ def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
         return False
     text = statement_text(sql, connection)
     statement = classify(text, connection.vendor)
-    if statement.operation != "read" or statement.locks:
+    if statement.operation != "read" or statement.locks or statement.advisory_lock:
         return False
     # A read-only transaction holds one statement: a COMMIT in the text would end it.
     return ";" not in text or transaction_control(text, connection.vendor).statements == 1

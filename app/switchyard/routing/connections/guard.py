@@ -5,7 +5,6 @@ them on aliases whose sessions the server holds read-only. The guard does not se
 or cursor: there the server refuses (access_mode.py).
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -37,15 +36,11 @@ from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.topology.ownership import is_held_read_only, is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import models_by_table
-from switchyard.sql.classifier import Statement, classify, statement_text
+from switchyard.sql import Statement, classify, masked, statement_text
 from switchyard.sql.transaction_control import transaction_control
 
 _CHANGES = frozenset({"write", "ddl"})
 _MAY_CONTROL = frozenset({"tx", "other"})  # statements that may end a transaction or change an access mode
-_MAX_SQL_LENGTH = 80  # characters of a statement in an error
-# Literals, which may hold a password. The pattern may match more than the server's literals, never less.
-_LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*+(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)""", re.DOTALL)
-_MYSQL_LITERAL = re.compile(rf'{_LITERAL.pattern}|"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
 def install() -> None:
@@ -227,7 +222,4 @@ def _place_of_rows(replicated: str, statement: Statement) -> dict[str, str]:
 
 
 def _sql_for_message(text: str, alias: str) -> str:
-    # The beginning identifies the statement. Values come later, and mostly as parameters.
-    literal = _MYSQL_LITERAL if connections[alias].vendor == "mysql" else _LITERAL
-    line = " ".join(literal.sub("'...'", text[: 4 * _MAX_SQL_LENGTH]).split())
-    return line if len(line) <= _MAX_SQL_LENGTH else f"{line[:_MAX_SQL_LENGTH]} [...]"
+    return masked(text, connections[alias].vendor)

@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from switchyard.routing.connection_state import has_open_transaction, transaction_begins, transaction_ended
 from switchyard.routing.connections.access_mode import begins_read_only, set_access_mode, without_write_lock
 from switchyard.routing.connections.connect import connect_unless_down
+from switchyard.routing.connections.doubts import Doubt, settle
 from switchyard.routing.connections.failover import FailedCursor, report_failure, retry_elsewhere
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
 from switchyard.routing.connections.refusals import run_in_access_mode
@@ -65,6 +66,7 @@ class RoutedConnection(BaseDatabaseWrapper):
 
     program_transaction: ProgramTransaction | None = None  # the last one in which an owner was written
     access_mode: tuple[Any, bool] | None = None  # the driver connection, and whether its session is read-only
+    doubt: Doubt | None = None  # about the open transaction
 
     def ensure_connection(self) -> None:
         """Open the connection if it is closed; raise at once if its server is known to be down."""
@@ -77,7 +79,7 @@ class RoutedConnection(BaseDatabaseWrapper):
         if not autocommit and (error := unavailable_error(self.alias, changes=False)) is not None:
             raise error
         if autocommit:
-            self.program_transaction = None  # before Django runs the functions that waited for the commit
+            self.program_transaction = self.doubt = None  # before Django runs the functions that waited for the commit
         with without_write_lock(self) if not autocommit and begins_read_only(self) else nullcontext():
             super().set_autocommit(autocommit, *arguments, **options)
         set_access_mode(self)
@@ -86,6 +88,11 @@ class RoutedConnection(BaseDatabaseWrapper):
             transaction_ended(self)
         else:
             transaction_begins(self)
+
+    def commit(self) -> None:
+        """Commit the transaction; before that, ask whether it wrote if that is in doubt."""
+        settle(self)
+        super().commit()
 
     def on_commit(self, *arguments: Any, **options: Any) -> None:
         """Apply the policy `early_on_commit`; then Django keeps the function until the commit, or runs it."""

@@ -1,14 +1,13 @@
 """Whether a server may write when it runs a statement, so that the client must see the position after it.
 
 A function counts as read-only if `switchyard.sql.function_names` lists it, if the server of the alias calls it stable
-or immutable, or if SWITCHYARD["READ_ONLY_FUNCTIONS"] names it. Every other function may write. MySQL is not asked: it
-does not check the declaration of a function. The refusal of statements is not in this module.
+or immutable, or if SWITCHYARD["READ_ONLY_FUNCTIONS"] names it. Every other function may write, and so may a listed one
+if the database has a function of its own with this name. The refusal of statements is not in this module.
 """
 
 import time
-from collections.abc import Iterable
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 
@@ -16,47 +15,90 @@ from switchyard.conf import conf
 from switchyard.sql import Statement
 
 # A call may mean any overload of the name in any schema, so none of them may be volatile. PostgreSQL does not mark an
-# aggregate as volatile, so the functions that the aggregate runs count.
-_READ_ONLY_QUERY = """
-    SELECT lower(p.proname::text) FROM pg_catalog.pg_proc p
-    LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
-    LEFT JOIN pg_catalog.pg_proc f ON f.provolatile = 'v' AND f.oid IN
-        (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
-    GROUP BY 1 HAVING bool_and(p.provolatile <> 'v' AND f.oid IS NULL)
+# aggregate as volatile, so the functions that the aggregate runs count. A stable function can run a text that it gets
+# as an argument, as `crosstab(text)` does: SQL functions cannot, PL/pgSQL needs EXECUTE for it. The server's own
+# functions have an oid below 16384.
+_POSTGRESQL_QUERY = """
+    WITH functions AS (
+        SELECT lower(p.proname::text COLLATE "C") AS name, p.oid >= 16384 AS is_own,
+            p.provolatile <> 'v' AND f.oid IS NULL AND NOT (
+                p.oid >= 16384 AND p.provolatile = 's' AND p.proargtypes::oid[] && '{25,1009,1043}'::oid[]
+                AND CASE l.lanname WHEN 'sql' THEN false WHEN 'plpgsql' THEN p.prosrc ~* 'execute' ELSE true END
+            ) AS is_read_only
+        FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+        LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
+        LEFT JOIN pg_catalog.pg_proc f ON f.provolatile = 'v' AND f.oid IN
+            (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+    )
+    SELECT name, bool_and(is_read_only), bool_or(is_own AND NOT is_read_only) FROM functions GROUP BY name
 """
+# MySQL does not check the declaration of a function: each one may write. The functions of `sys` are the server's own.
+_MYSQL_QUERY = """
+    SELECT routine_name, 0, 1 FROM information_schema.routines
+    WHERE routine_type = 'FUNCTION' AND routine_schema <> 'sys'
+"""
+_QUERIES = {"postgresql": _POSTGRESQL_QUERY, "mysql": _MYSQL_QUERY}
 _RELOAD_INTERVAL_SECONDS = 60.0
-_loaded: dict[str, frozenset[str]] = {}  # by alias
+
+
+class Catalog(NamedTuple):
+    """The functions of a database: names in lower case, without schema."""
+
+    read_only: frozenset[str] = frozenset()  # no function of the name may write
+    overloaded: frozenset[str] = frozenset()  # the database has a function of its own that may write
+    is_loaded: bool = True  # False until the server has answered: then every function may be one of its own
+
+
+_NOT_LOADED = Catalog(is_loaded=False)
+_catalogs: dict[str, Catalog] = {}  # by alias
 
 
 def may_write(statement: Statement, alias: str) -> bool:
     """Return True if the server of the alias may write when it runs the statement. No query."""
-    if statement.changes is not None:
-        return statement.changes
-    unknown = set(statement.calls) - _loaded.get(alias, frozenset())
+    if statement.changes or not (statement.calls or statement.built_in):
+        return bool(statement.changes)
+    catalog = _catalogs.get(alias) or _begin_catalog(alias)
+    unknown = set(statement.calls) - catalog.read_only
+    if not catalog.is_loaded:
+        unknown.update(statement.built_in)
+    elif catalog.overloaded:
+        unknown.update(catalog.overloaded.intersection(statement.built_in))
     return bool(unknown) and not conf.read_only_functions.issuperset(unknown)
 
 
-def read_only_functions_of(cursor: Any) -> frozenset[str]:
-    """Return the functions that are stable or immutable in every schema of a PostgreSQL database. One query."""
-    cursor.execute(_READ_ONLY_QUERY)
-    return frozenset(name for (name,) in cursor.fetchall())
+def read_catalog(cursor: Any, vendor: str) -> Catalog:
+    """Return the catalog of the database behind a driver's cursor. One query."""
+    cursor.execute(_QUERIES[vendor])
+    rows = [(name.lower(), is_read_only, is_overloaded) for name, is_read_only, is_overloaded in cursor.fetchall()]
+    return Catalog(
+        read_only=frozenset(name for name, is_read_only, _ in rows if is_read_only),
+        overloaded=frozenset(name for name, _, is_overloaded in rows if is_overloaded),
+    )
 
 
-def cache_read_only_functions(alias: str, names: Iterable[str]) -> None:
-    """Replace the alias' read-only functions by these names: lower case, without schema."""
-    _loaded[alias] = frozenset(names)
+def cache_catalog(alias: str, catalog: Catalog) -> None:
+    """Replace the catalog of the alias."""
+    _catalogs[alias] = catalog
 
 
 class VolatilityLoader:
-    """Load the read-only functions of an owner again and again: a new version of a function may write."""
+    """Load the catalog of an owner again and again: a new version of a function may write."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
-        self._next_load_at = 0.0 if connections[alias].vendor == "postgresql" else inf
+        self._vendor = connections[alias].vendor
+        self._next_load_at = 0.0 if self._vendor in _QUERIES else inf
 
     def __call__(self, cursor: Any) -> str:
         """Load the functions if they are due. The empty result says that the probed server has no fault."""
         if time.monotonic() >= self._next_load_at:
-            cache_read_only_functions(self._alias, read_only_functions_of(cursor))
+            cache_catalog(self._alias, read_catalog(cursor, self._vendor))
             self._next_load_at = time.monotonic() + _RELOAD_INTERVAL_SECONDS
         return ""
+
+
+def _begin_catalog(alias: str) -> Catalog:
+    """Return the catalog before the server has answered. On SQLite a program has the functions, and no server."""
+    catalog = _NOT_LOADED if connections[alias].vendor in _QUERIES else Catalog()
+    return _catalogs.setdefault(alias, catalog)

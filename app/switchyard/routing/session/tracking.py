@@ -20,15 +20,19 @@ def record_write(alias: str, statement: Statement) -> None:
     Call this after each statement that may have written, also after a failed one: a COMMIT whose answer was lost may
     have committed.
     """
-    context = current()
-    if (
-        not replicas_of(alias)
-        or not context.sticky
-        or _is_never_on_replica(statement)
-        or replication_set(alias).snapshot.lag_free
-    ):
-        return
-    context.consistency.require(alias, PendingPosition(time.monotonic(), program_transaction_on(alias)))
+    if needs_position(alias, statement):
+        position = PendingPosition(time.monotonic(), program_transaction_on(alias))
+        current().consistency.require(alias, position)
+
+
+def needs_position(alias: str, statement: Statement) -> bool:
+    """Return True if this client must see the rows that the statement writes, on a replica of the alias."""
+    return bool(
+        replicas_of(alias)
+        and current().sticky
+        and not _is_never_on_replica(statement)
+        and not replication_set(alias).snapshot.lag_free
+    )
 
 
 def record_read(alias: str) -> bool:

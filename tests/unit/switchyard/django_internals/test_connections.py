@@ -169,6 +169,21 @@ def test_wrapper__transaction_statements(scratch: Callable[..., Any]) -> None:
     ]
 
 
+def test_wrapper__commit_before_the_end_of_a_transaction(scratch: Callable[..., Any]) -> None:
+    """The outermost `atomic()` calls `commit()` while the transaction is open; savepoints and rollbacks do not."""
+    connection = scratch("commit", "_commit", "_set_autocommit")
+    connection.ensure_connection()
+    connection.noted.clear()
+
+    with transaction.atomic("scratch"), transaction.atomic("scratch"):
+        pass
+    with suppress(StopHereError), transaction.atomic("scratch"):
+        raise StopHereError
+    connection.close()
+
+    assert [name for name, *_ in connection.noted] == ["commit", "_commit", "_set_autocommit", "_set_autocommit"]
+
+
 def test_wrapper__closed_after_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Django ends a request by `close_if_unusable_or_obsolete()` of each connection."""
     asked: list[str] = []

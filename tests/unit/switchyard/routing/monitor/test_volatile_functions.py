@@ -6,14 +6,14 @@ from pytest_django import Settings
 from tests.support.orm_reads import texts_of
 
 from switchyard.routing.monitor import volatile_functions
-from switchyard.routing.monitor.volatile_functions import cache_read_only_functions, may_write
+from switchyard.routing.monitor.volatile_functions import Catalog, cache_catalog, may_write
 from switchyard.sql import classify
 
 
 @pytest.fixture(autouse=True)
 def no_functions_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin each test without read-only functions from a server."""
-    monkeypatch.setattr(volatile_functions, "_loaded", {})
+    monkeypatch.setattr(volatile_functions, "_catalogs", {})
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_may_write__without_a_server(sql: str, vendor: str, expected: bool) -> N
 
 def test_may_write__read_only_functions_of_the_server() -> None:
     """They count for this alias alone, and every function of the text must be read-only."""
-    cache_read_only_functions("default", {"tidy"})
+    cache_catalog("default", Catalog(read_only=frozenset({"tidy"})))
 
     assert not may_write(classify("SELECT tidy(1)", "postgresql"), "default")
     assert may_write(classify("SELECT tidy(1), mop(2)", "postgresql"), "default")
@@ -47,10 +47,43 @@ def test_may_write__read_only_functions_of_the_server() -> None:
 
 def test_may_write__loaded_again() -> None:
     """A function that the server no longer names may write again."""
-    cache_read_only_functions("default", {"tidy"})
-    cache_read_only_functions("default", {"mop"})
+    cache_catalog("default", Catalog(read_only=frozenset({"tidy"})))
+    cache_catalog("default", Catalog(read_only=frozenset({"mop"})))
 
     assert may_write(classify("SELECT tidy(1)", "postgresql"), "default")
+
+
+@pytest.mark.parametrize(
+    ("sql", "vendor"),
+    [
+        ("SELECT lower(x) FROM a", "postgresql"),
+        ('SELECT "lower"(x) FROM a', "postgresql"),
+        ("SELECT a.x FROM a JOIN (SELECT 1) b ON true", "postgresql"),
+        ("SELECT x LIKE (y) FROM a", "postgresql"),
+        ("SELECT now (1)", "mysql"),
+        ("SELECT COUNT(*) FROM a", "mysql"),
+    ],
+)
+def test_may_write__a_listed_name_of_the_databases_own(sql: str, vendor: str) -> None:
+    """A function of the database with a name of the list, or of the language, may be the one that is called."""
+    overloaded = Catalog(overloaded=frozenset({"lower", "join", "like", "now", "count"}))
+    statement = classify(sql, vendor)
+
+    cache_catalog("default", Catalog())
+    assert not may_write(statement, "default")
+    cache_catalog("default", overloaded)
+    assert may_write(statement, "default")
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "mysql"])
+def test_may_write__before_the_server_has_answered(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every function may be one of the database's own, until the catalog is loaded."""
+    monkeypatch.setattr(connections["default"], "vendor", vendor)
+
+    assert may_write(classify("SELECT lower(x) FROM a", vendor), "default")
+    assert not may_write(classify("SELECT x FROM a", vendor), "default")
+    cache_catalog("default", Catalog())
+    assert not may_write(classify("SELECT lower(x) FROM a", vendor), "default")
 
 
 def test_may_write__setting(settings: Settings) -> None:
