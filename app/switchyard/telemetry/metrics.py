@@ -21,8 +21,8 @@ VIOLATIONS = "switchyard_violations_total"
 DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
-    *("replica_write", "read_only_owner_write", "read_only_block_write", "misplaced_write", "cross_owner_query"),
-    *("cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
+    *("replica_write", "read_only_owner_write", "read_only_block_write", "access_mode", "misplaced_write"),
+    *("cross_owner_query", "cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
 )
 WRITE = "write"  # operation and reason of the decision where to write
 REJECTION_REASONS = ("forged", "other_system", "future")

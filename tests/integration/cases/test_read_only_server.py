@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
@@ -170,6 +170,93 @@ def test_case_25__a_change_of_the_mode(held: Held) -> None:
             "mysql": "SET SESSION TRANSACTION READ ONLY",
         }[held.vendor]
     )
+
+
+def test_case_25__in_the_transaction_of_a_testcase(held: Held) -> None:
+    """There the guard alone holds a read-only owner: a factory writes inside allow_writes(), and no one outside."""
+    if "replica" in held.alias:
+        return
+    before = held.state()
+    block = transaction.atomic(using=held.alias)
+    block._from_testcase = True
+    with block:
+        held.execute("SELECT x FROM written")
+        with allow_writes(held.alias, reason="a factory"), transaction.atomic(held.alias):
+            held.execute("INSERT INTO written VALUES (3)")
+        with pytest.raises(ReadOnlyOwnerWriteError):
+            held.execute("INSERT INTO written VALUES (3)")
+        transaction.set_rollback(True, using=held.alias)
+    with pytest.raises(ReadOnlyOwnerWriteError):
+        held.execute("SELECT tidy()")
+
+    assert held.state() == before
+
+
+def test_case_25__a_procedure_that_is_named_in_the_settings(held: Held) -> None:
+    """READ_ONLY_FUNCTIONS lets `callproc()` call it; the server still refuses what it writes."""
+    if held.vendor != "mysql":
+        return
+    for named, error in (([], RoutingError), (["tidy_quietly"], DatabaseError)):
+        routing = {**settings.SWITCHYARD, "READ_ONLY_FUNCTIONS": named}
+        with (
+            override_settings(SWITCHYARD=routing),
+            connections[held.alias].cursor() as cursor,
+            pytest.raises(error),
+        ):
+            cursor.callproc("tidy_quietly")
+
+
+@pytest.fixture
+def pooled(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Return the entry of the read-only owner `analytics`; a test changes it before it connects."""
+    databases = plain(servers, tmp_path)
+    with (
+        django_db_blocker.unblock(),
+        written_table(servers, "analytics", "postgresql"),
+        connected(databases),
+        override_settings(SWITCHYARD={**settings.SWITCHYARD, **ROUTING}),
+        activate(task_context()),
+    ):
+        yield connections.settings["analytics"]
+        connections["analytics"].close()
+
+
+def ask(sql: str) -> Any:
+    with connections["analytics"].cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+def test_case_25__a_connection_of_a_pool(pooled: dict[str, Any]) -> None:
+    """A pool's connection that returns inside allow_writes() is read-only for the next one who takes it."""
+    pooled["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 1}}
+    pooled["CONN_MAX_AGE"] = 0
+    try:
+        pids = []
+        for _ in range(2):
+            with pytest.raises(ReadOnlyOwnerWriteError):
+                ask("SELECT tidy()")
+            with allow_writes("analytics", reason="a test"):
+                assert ask("SELECT tidy()") == 2
+                pids.append(ask("SELECT pg_backend_pid()"))
+                connections["analytics"].close()
+
+        assert len(set(pids)) == 1
+    finally:
+        connections["analytics"].close_pool()
+
+
+def test_case_25__a_pooler_that_shares_sessions(pooled: dict[str, Any]) -> None:
+    """Its sessions keep their mode; a statement and a transaction are read-only by themselves."""
+    pooled["DISABLE_SERVER_SIDE_CURSORS"] = True
+    with pytest.raises(ReadOnlyOwnerWriteError, match="hidden write"):
+        ask("SELECT tidy()")
+    with pytest.raises(ReadOnlyOwnerWriteError, match="hidden write"), transaction.atomic("analytics"):
+        ask("SELECT tidy()")
+    with allow_writes("analytics", reason="a test"):
+        assert ask("SELECT tidy()") == 2
+
+    assert connections["analytics"].connection.execute("SHOW default_transaction_read_only").fetchone() == ("off",)
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,22 @@ def test_wrapper__commit_before_the_end_of_a_transaction(scratch: Callable[..., 
     assert [name for name, *_ in connection.noted] == ["commit", "_commit", "_set_autocommit", "_set_autocommit"]
 
 
+def test_sqlite__transaction_mode(scratch: Callable[..., Any]) -> None:
+    """SQLite begins a transaction with the mode in an attribute, which opening reads from the settings."""
+    connection = scratch()
+    connection.settings_dict = {**connection.settings_dict, "OPTIONS": {"transaction_mode": "immediate"}}
+    connection.ensure_connection()
+    sent: list[str] = []
+    connection.connection.set_trace_callback(sent.append)
+    for mode in ("IMMEDIATE", None):
+        assert connection.transaction_mode == "IMMEDIATE"
+        connection.transaction_mode = mode
+        with transaction.atomic("scratch"):
+            pass
+
+    assert sent == ["BEGIN IMMEDIATE", "COMMIT", "BEGIN", "COMMIT"]
+
+
 def test_wrapper__closed_after_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Django ends a request by `close_if_unusable_or_obsolete()` of each connection."""
     asked: list[str] = []
