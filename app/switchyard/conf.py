@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 # A stale session signs people out. `django_cache` is the app label of Django's database cache.
-_PRIMARY_ONLY = frozenset({"admin", "auth", "contenttypes", "django_cache", "sessions"})
+PRIMARY_ONLY = frozenset({"admin", "auth", "contenttypes", "django_cache", "sessions"})
 _MAX_LAG_SECONDS = 30.0
 POLICIES = {
     "stale_save": "raise",
@@ -60,7 +60,7 @@ class Conf:
 
         Returned together with Django's admin, auth, content types, sessions and database cache.
         """
-        return _PRIMARY_ONLY.union(self._values.get("PRIMARY_ONLY", ()))
+        return PRIMARY_ONLY.union(self._values.get("PRIMARY_ONLY", ()))
 
     def max_lag_seconds_of(self, alias: str) -> float:
         """Return the lag, in seconds, from which on no client reads the replica. See `max_lag_seconds`."""

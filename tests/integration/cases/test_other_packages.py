@@ -126,7 +126,7 @@ def test_case_22__a_named_replica(article: Any) -> None:
             pytest.raises(ReplicaLockError, match=r"SWITCHYARD\['PRIMARY_ONLY'\]\.$"),
             transaction.atomic(using=alias),
         ):
-            Tag.objects.select_for_update().using(alias).get()
+            Tag.objects.using(alias).select_for_update().get()
 
 
 @pytest.mark.parametrize("related", [{"POLICIES": {"replica_write": {"accounts": "redirect"}}}], indirect=True)

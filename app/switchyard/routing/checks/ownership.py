@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Djan
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from switchyard.conf import POLICIES, conf
+from switchyard.conf import POLICIES, PRIMARY_ONLY, conf
 from switchyard.routing.checks import databases, middleware, relations
 from switchyard.routing.policies import BY_LABEL, CHOICES
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
@@ -124,6 +124,16 @@ def _misnamed_owners() -> Iterator[CheckMessage]:
             )
 
 
+def _unknown_primary_only_apps() -> Iterator[CheckMessage]:
+    for label in sorted(conf.primary_only - PRIMARY_ONLY - set(apps.app_configs)):
+        yield Warning(
+            f"SWITCHYARD['PRIMARY_ONLY'] names '{label}', which is the label of no installed app, so it has no effect.",
+            hint=f"Write the label of the app, which may differ from its dotted path, or take '{label}' out of "
+            "PRIMARY_ONLY.",
+            id="switchyard.W009",
+        )
+
+
 def _wrong_policies() -> Iterator[CheckMessage]:
     labels = {"*", *map(str.lower, (*apps.app_configs, *(model._meta.label for model in apps.get_models())))}
     for key, value in conf.policies.items():
@@ -187,6 +197,7 @@ CHECKS = (
     _router_order,
     _shared_replicas,
     _misnamed_owners,
+    _unknown_primary_only_apps,
     _wrong_policies,
     _unmirrored_replicas,
     _untested_django,

@@ -2,7 +2,7 @@
 
 Packages open the transaction with the alias of a read, `atomic(using=queryset.db)`. Django then raises an error when it
 builds the SQL, which names no alias and no remedy. That SQL never reaches the guard, so the documented method that
-begins each such query is replaced.
+begins each such query is replaced. It does not know a `using()` that comes after it.
 """
 
 from typing import Any

@@ -149,6 +149,13 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
         "raise, warn, allow",
     ),
     (
+        "W009",
+        {"OWNERS": OWNERS, "PRIMARY_ONLY": ["legcy"]},
+        [APP],
+        "'PRIMARY_ONLY'] names 'legcy'",
+        "the label of the app",
+    ),
+    (
         "E014",
         {"OWNERS": OWNERS, "MAX_LAG_SECONDS": "30"},
         [APP],
@@ -333,12 +340,12 @@ def test_check__an_untested_django(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_check__every_id() -> None:
-    """Each id of docs/checks.md is in a table here, has a test of its own (E015, W006) or asks a server (W005)."""
+    """Each id of docs/checks.md is in a table here, has a test of its own (E015, W006, W008) or asks a server."""
     tables = ([case[0] for case in table] for table in (WRONG, WRONG_MIDDLEWARE, WRONG_DATABASES))
     shown = {f"switchyard.{check_id}" for table in tables for check_id in table if check_id}
     named = set(re.findall(r"switchyard\.[EW]\d{3}", APP_DIRECTORY.parent.joinpath("docs/checks.md").read_text()))
 
-    assert named - shown == {"switchyard.E015", "switchyard.W005", "switchyard.W006"}
+    assert named - shown == {"switchyard.E015", "switchyard.W005", "switchyard.W006", "switchyard.W008"}
 
 
 def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,6 +460,12 @@ def test_check__right_policies() -> None:
         "early_on_commit": "warn",
     }
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "POLICIES": policies}):
+        assert printed() == []
+
+
+def test_check__right_primary_only() -> None:
+    """PRIMARY_ONLY may name any installed app, and the apps of the default, installed or not."""
+    with override_settings(SWITCHYARD={"OWNERS": OWNERS, "PRIMARY_ONLY": ["legacy", "django_cache"]}):
         assert printed() == []
 
 
