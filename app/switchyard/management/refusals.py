@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.db import connections
@@ -37,6 +38,11 @@ def refuse_other_owner(command: str, alias: str, app_labels: Iterable[str]) -> N
             raise CommandError(
                 f"App '{label}' is owned by '{owner}', not by '{alias}'. Run: {command} --database={owner}"
             )
+
+
+def with_models(app_labels: Iterable[str]) -> list[str]:
+    """Return the labels of installed apps with models. Of the others Django says itself that they are not there."""
+    return [label for label in app_labels if label in apps.app_configs and any(apps.get_app_config(label).get_models())]
 
 
 def unmanaged_notice(alias: str) -> str:

@@ -13,14 +13,21 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import router
 from django.db.models import Model
 
-from switchyard.management.refusals import refuse_empty, refuse_other_owner, refuse_replica, unmanaged_notice
+from switchyard.management.refusals import (
+    refuse_empty,
+    refuse_other_owner,
+    refuse_replica,
+    unmanaged_notice,
+    with_models,
+)
 from switchyard.migrations._patching import patched
 from switchyard.migrations._per_alias import ShownLoader
 from switchyard.routing import allow_writes
 from switchyard.routing.monitor.monitor import under_test
-from switchyard.routing.topology.ownership import database_aliases, is_read_only, owner_of, replicated_by
+from switchyard.routing.topology.ownership import database_aliases, is_read_only, is_unmanaged, owner_of, replicated_by
 from switchyard.routing.topology.tables import CACHE_APP, cache_tables
 
 
@@ -53,17 +60,18 @@ class RowsRouter:
     """
 
     def allow_migrate_model(self, alias: str, model: type[Model]) -> bool:
-        """Return True if the alias owns the rows of the model, or replicates their owner."""
-        return owner_of(model) == (replicated_by(alias) or alias)
+        """Return True if the alias, or the owner that it replicates, has the rows of the model."""
+        owner = replicated_by(alias) or alias
+        return owner_of(model) == owner if is_unmanaged(owner) else router.allow_migrate_model(owner, model)
 
 
 def _owner_of_labels(call: Call) -> None:
     refuse_replica(call.name, call.alias)
-    refuse_other_owner(call.name, call.alias, call.args)
+    refuse_other_owner(call.name, call.alias, with_models(call.args))
 
 
 def _rows_of_labels(call: Call) -> None:
-    refuse_other_owner(call.name, call.alias, (label.partition(".")[0] for label in call.args))
+    refuse_other_owner(call.name, call.alias, with_models(label.partition(".")[0] for label in call.args))
 
 
 def _owner_of_users(call: Call) -> None:
@@ -87,15 +95,18 @@ def _owner_of_caches(call: Call) -> None:
 
 
 def _owner_of_migration(call: Call) -> None:
-    label = call.options["app_label"]
-    refuse_replica(f"{call.name} {label} {call.options['migration_name']}", call.alias)
-    refuse_other_owner(f"{call.name} {label} {call.options['migration_name']}", call.alias, [label])
+    label, line = (
+        call.options["app_label"],
+        "{name} {app_label} {migration_name}".format(name=call.name, **call.options),
+    )
+    refuse_replica(line, call.alias)
+    refuse_other_owner(line, call.alias, with_models([label]))
     _managed(call)
 
 
 def _own_migrations(call: Call) -> None:
     labels = call.options["app_label"]
-    refuse_other_owner(" ".join([call.name, *labels]), call.alias, labels)
+    refuse_other_owner(" ".join([call.name, *labels]), call.alias, with_models(labels))
 
 
 def _managed_owner(call: Call) -> None:
@@ -122,7 +133,8 @@ def _one_database(_call: Call) -> None:
 
 
 def _writes(call: Call) -> AbstractContextManager[Any]:
-    return allow_writes(call.alias, reason=call.name) if is_read_only(call.alias) else nullcontext()
+    owner = replicated_by(call.alias) or call.alias
+    return allow_writes(owner, reason=call.name) if is_read_only(owner) else nullcontext()
 
 
 def _dumps_rows(_call: Call) -> AbstractContextManager[Any]:

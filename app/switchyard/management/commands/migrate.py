@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from django.db.migrations.exceptions import MigrationSchemaMissing
 
-from switchyard.management.refusals import refuse_empty, refuse_other_owner, refuse_replica, unmanaged_notice
+from switchyard.management.refusals import (
+    refuse_empty,
+    refuse_other_owner,
+    refuse_replica,
+    unmanaged_notice,
+    with_models,
+)
 from switchyard.migrations._locks_and_waits import migration_lock, wait_for_server, without_time_limits
 from switchyard.migrations._patching import patched
 from switchyard.migrations._per_alias import OwnedExecutor
@@ -37,12 +42,10 @@ class Command(migrate.Command):
         alias, label = options["database"], options["app_label"]
         refuse_empty(alias)
         refuse_replica("migrate", alias)
-        if label in apps.app_configs:
-            refuse_other_owner(f"migrate {label}", alias, [label])
+        refuse_other_owner(f"migrate {label}", alias, with_models([label]))
         if unmanaged_notice(alias):
             return super().execute(*args, **{**options, "skip_checks": True})
-        mistakes = any(found.is_serious() and not found.is_silenced() for found in check_routing())
-        if mistakes and not options["skip_checks"]:
+        if not options["skip_checks"] and _has_errors():
             self.check(tags=["switchyard"])  # prints them and raises
         connection = connections[alias]
         with without_time_limits(connection):
@@ -68,6 +71,10 @@ class Command(migrate.Command):
                 super().handle(*args, **options)
         except MigrationSchemaMissing as error:
             raise CommandError(
-                f"'{alias}' refuses the table of applied migrations: {error} If others make the tables of '{alias}', "
+                f"'{alias}' refuses the table of applied migrations: {error}. If others make the tables of '{alias}', "
                 "add it to SWITCHYARD['UNMANAGED']."
             ) from error
+
+
+def _has_errors() -> bool:
+    return any(found.is_serious() and not found.is_silenced() for found in check_routing())

@@ -165,6 +165,19 @@ def test_command__a_wrong_alias(call: Call, line: str, alias: str, refusal: str)
     assert call(f"{line} --database={alias}") == refusal
 
 
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("dumpdata nowhere", "No installed app with label 'nowhere'."),
+        ("sqlmigrate nowhere 0001", "No installed app with label 'nowhere'."),
+        ("migrate staticfiles", "App 'staticfiles' does not have migrations."),
+    ],
+)
+def test_command__an_app_without_rows(call: Call, line: str, error: str) -> None:
+    """An app that is not installed, or has no models, needs no owner: Django's own error stands."""
+    assert call(f"{line} --database=default") == error
+
+
 @pytest.mark.usefixtures("outside_tests", "directory")
 def test_testserver__several_databases(call: Call) -> None:
     """`testserver` makes one test database, so requests would reach the other real ones."""
