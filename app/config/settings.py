@@ -6,6 +6,8 @@ docs/settings.md lists the variables.
 import os
 from pathlib import Path
 
+from django import VERSION
+
 from config import env
 from config.databases import topology
 from config.logs import logging_config
@@ -44,6 +46,7 @@ MIDDLEWARE = [
     "switchyard.health.middleware.LivezMiddleware",
     "switchyard.routing.RoutingMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    *(["django.middleware.csp.ContentSecurityPolicyMiddleware"] if VERSION >= (6, 0) else []),
     "config.bodies.BodyLimitMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -102,6 +105,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+NINJA_NUM_PROXIES = env.number(os.environ, "PROXIES", 0, low=0, high=9)  # ninja's throttle of sign_in.py reads it
 
 # A proxy ends TLS and overwrites X-Forwarded-Proto. Without a proxy (on a laptop) the browser speaks plain HTTP, and
 # never sends a Secure cookie back.
@@ -109,6 +113,15 @@ SERVED_OVER_HTTPS = env.flag(os.environ, "SERVED_OVER_HTTPS", default=True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_OVER_HTTPS else None
 SECURE_HSTS_SECONDS = 3600 if SERVED_OVER_HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVED_OVER_HTTPS
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "img-src": ["'self'", "data:"],  # the icons of /api/docs
+    "style-src-attr": ["'unsafe-inline'"],  # the widths of the console's bars
+    "object-src": ["'none'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+}
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains: this service cannot promise it for other names of the domain
     "security.W008",  # the proxy redirects to HTTPS; probes and clients inside the cluster speak plain HTTP

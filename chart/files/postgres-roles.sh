@@ -1,14 +1,16 @@
 #!/bin/bash
 # Make the roles of an owner on PostgreSQL: `migrator` owns the schema, `app` may read and write rows, `replicator` streams.
 #
-# The official postgres image runs this script in /docker-entrypoint-initdb.d. Mount it executable (0555): the entrypoint
-# sources a file that is only readable, and then keeps its shell options.
-# Reads POSTGRES_USER (default postgres), POSTGRES_DB, MIGRATOR_PASSWORD, APP_PASSWORD and REPLICATOR_PASSWORD. Running it
-# again changes nothing else.
+# The official postgres image runs this script in /docker-entrypoint-initdb.d at the first start, and postgres.sh at every
+# other start. Mount it executable (0555): the entrypoint sources a file that is only readable, and then keeps its shell
+# options.
+# Reads POSTGRES_USER (default postgres), POSTGRES_DB, POSTGRES_PASSWORD, MIGRATOR_PASSWORD, APP_PASSWORD and
+# REPLICATOR_PASSWORD. Running it again changes nothing else.
 set -euo pipefail
 
 # \getenv keeps the passwords off the command line; --set would not.
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="${POSTGRES_USER:-postgres}" --dbname="$POSTGRES_DB" <<'SQL'
+\getenv superuser_password POSTGRES_PASSWORD
 \getenv migrator_password MIGRATOR_PASSWORD
 \getenv app_password APP_PASSWORD
 \getenv replicator_password REPLICATOR_PASSWORD
@@ -16,6 +18,7 @@ psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="${POSTGRES_USER:-post
 SELECT format('CREATE ROLE %I', role) FROM unnest(ARRAY['migrator', 'app', 'replicator']) AS role
 WHERE role NOT IN (SELECT rolname FROM pg_roles) \gexec
 
+ALTER ROLE :"USER" PASSWORD :'superuser_password';
 ALTER ROLE migrator LOGIN PASSWORD :'migrator_password';
 ALTER ROLE app LOGIN PASSWORD :'app_password';
 ALTER ROLE replicator LOGIN REPLICATION PASSWORD :'replicator_password';
@@ -34,6 +37,3 @@ ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public GRANT USAGE, SELECT 
 -- Without this right pg_stat_wal_receiver hides the timeline that a standby receives.
 GRANT pg_read_all_stats TO app;
 SQL
-
-hba='host replication replicator all scram-sha-256'
-grep --quiet --fixed-strings --line-regexp "$hba" "$PGDATA/pg_hba.conf" || echo "$hba" >> "$PGDATA/pg_hba.conf"

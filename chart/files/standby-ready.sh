@@ -5,7 +5,7 @@
 # also replayed everything that it received.
 set -euo pipefail
 
-answer=$(psql --no-psqlrc --no-password --no-align --tuples-only --host=127.0.0.1 --username=postgres --dbname=postgres \
+answer=$(psql --no-psqlrc --no-password --no-align --tuples-only --username=postgres --dbname=postgres \
   --set=allowed="$((MAX_LAG_SECONDS + ${APPLY_DELAY%s}))" <<'SQL'
 SELECT concat_ws(', ',
   CASE WHEN NOT pg_is_in_recovery() THEN 'not in recovery' END,

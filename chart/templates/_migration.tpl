@@ -34,5 +34,5 @@ template:
           defaultMode: 0440
           sources: {{- include "switchyard.passwordSources" (dict .alias (get .databases .alias).secrets.migrator) | trim | nindent 12 }}
       - name: tmp
-        emptyDir: {}
+        emptyDir: {sizeLimit: 64Mi}
 {{- end -}}

@@ -6,8 +6,8 @@
 {{- $problems = append $problems "databases.default is missing: it holds accounts and Django's own tables; set databases.default.engine" -}}
 {{- end -}}
 {{- range $name, $_ := .Values.env -}}
-{{- if regexMatch "^(DATABASE_.*|SECRET_KEY(_FILE)?|API_TOKEN(_FILE)?|ALLOWED_HOSTS|METRICS_DIR|WEB_CONCURRENCY|WEB_THREADS)$" $name -}}
-{{- $problems = append $problems (printf "env.%s is set by the chart itself; remove it and use databases, allowedHosts, workers or threads" $name) -}}
+{{- if regexMatch "^(DATABASE_.*|(SECRET_KEY|API_TOKEN)(_FALLBACKS)?(_FILE)?|ALLOWED_HOSTS|METRICS_DIR|WEB_CONCURRENCY|WEB_THREADS)$" $name -}}
+{{- $problems = append $problems (printf "env.%s is set by the chart itself; remove it and use databases, allowedHosts, rotation, workers or threads" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- $ownerOf := dict -}}

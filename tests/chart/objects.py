@@ -34,6 +34,15 @@ def pod_specs(objects: list[Object]) -> Iterator[tuple[str, Object]]:
             yield name, found["spec"]["template"]["spec"]
 
 
+def pod_annotations(objects: list[Object]) -> dict[str, Object]:
+    """Return the annotations of each pod, by kind and name of the object that the pod is in."""
+    return {
+        f"{found['kind']}/{found['metadata']['name']}": found["spec"]["template"]["metadata"].get("annotations", {})
+        for found in objects
+        if "template" in found.get("spec", {})
+    }
+
+
 def containers(spec: Object) -> list[Object]:
     """Return all containers of a pod's spec."""
     return [*spec.get("initContainers", []), *spec["containers"]]
@@ -51,8 +60,11 @@ def service_environment(objects: list[Object]) -> dict[str, str]:
 
 
 def without_secrets(objects: list[Object]) -> list[Object]:
-    """Return the objects with the generated values of Secrets blanked: those differ in each rendering."""
+    """Return the objects with the generated values of Secrets, and their checksums, blanked: they always differ."""
     objects = copy.deepcopy(objects)
+    for annotations in pod_annotations(objects).values():
+        if "checksum/secrets" in annotations:
+            annotations["checksum/secrets"] = ""
     for secret in of_kind(objects, "Secret").values():
         secret["data"] = dict.fromkeys(secret["data"], "")
     return sorted(objects, key=lambda found: (found["kind"], found["metadata"]["name"]))

@@ -99,7 +99,7 @@ class Cluster:
     def query(self, alias: str, sql: str) -> str:
         """Return the answer of a PostgreSQL server to a query."""
         pod = f"{RELEASE}-db-{alias}-0"
-        psql = ("psql", "--host=127.0.0.1", "--username=postgres", "--dbname=switchyard", "-At", "--command", sql)
+        psql = ("psql", "--username=postgres", "--dbname=switchyard", "-At", "--command", sql)
         return self.kubectl("exec", pod, "--", *psql).strip()
 
     @cached_property

@@ -36,6 +36,7 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
     page = context.new_page()
     failed: list[str] = []
     page.on("pageerror", lambda error: failed.append(str(error)))
+    page.on("console", lambda line: failed.append(line.text) if "Content Security Policy" in line.text else None)
     page.on("response", lambda response: failed.append(response.url) if response.status >= 500 else None)
     yield page
     context.close()
@@ -131,3 +132,49 @@ def test_console__nothing_that_names_a_host(page: Page, tmp_path: Path) -> None:
 
     assert "sqlite3" not in page.content()
     assert str(Path.home()) not in page.content()
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/console/?paused", "Query volume"),
+        ("/admin/", "Site administration"),
+        ("/admin/accounts/user/", "Select user to change"),
+        ("/admin/accounts/user/add/", "Add user"),
+        ("/admin/accounts/user/1/change/", "Change user"),
+        ("/admin/accounts/user/1/delete/", "Delete"),
+        ("/admin/password_change/", "Password change"),
+    ],
+)
+def test_pages__under_the_content_security_policy(page: Page, path: str, shown: str) -> None:
+    """Each page has a policy, and breaks no rule of it."""
+    sign_in(page)
+    response = page.goto(path)
+
+    assert response
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    expect(page.get_by_role("heading", name=shown).first).to_be_visible()
+
+
+def test_pages__documentation_under_the_content_security_policy(page: Page) -> None:
+    """The page of the API's documentation shows the operations, and a click on one shows its parameters."""
+    sign_in(page)
+    response = page.goto("/api/docs")
+
+    assert response
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    page.get_by_text("/api/users/{user_id}").first.click()
+    expect(page.get_by_text("Return one user.").last).to_be_visible()
+
+
+def test_pages__with_an_injected_script(browser: Browser, service: Service) -> None:
+    """The browser runs no script that a page's text holds."""
+    context = browser.new_context(base_url=f"http://localhost:{service.port}")
+    page = context.new_page()
+    sign_in(page)
+    with page.expect_console_message(lambda line: "Content Security Policy" in line.text):
+        page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=/x onerror=\"window.injected = 1\">')")
+    injected = page.evaluate("window.injected")
+    context.close()
+
+    assert injected is None

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Event
 
 import pytest
 from django.conf import settings
@@ -142,3 +144,29 @@ def test_worker__contradicting_schemes(service: Service) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off", "X-Forwarded-Protocol": "http"}
 
     assert service.ask("GET", "/livez", **headers)[0] == 200
+
+
+def test_worker__while_strangers_sign_in(service: Service) -> None:
+    """20 strangers who sign in again and again do not slow down `/livez`; some of their passwords are checked."""
+    body = b"csrfmiddlewaretoken=" + b"a" * 32 + b"&username=admin&password=wrong"
+    headers = {"Cookie": f"csrftoken={'a' * 32}", "Content-Type": "application/x-www-form-urlencoded"}
+    ended = Event()
+
+    def stranger() -> set[int]:
+        statuses = set()
+        while not ended.is_set():
+            statuses.add(service.ask("POST", "/admin/login/", body, **headers)[0])
+        return statuses
+
+    with ThreadPoolExecutor(20) as strangers:
+        answers = [strangers.submit(stranger) for _ in range(20)]
+        seconds = []
+        for _ in range(30):
+            begun = time.monotonic()
+            assert service.ask("GET", "/livez")[0] == 200
+            seconds.append(time.monotonic() - begun)
+            time.sleep(0.1)
+        ended.set()
+
+    assert set().union(*(answer.result() for answer in answers)) == {200, 429}
+    assert max(seconds) < 1, sorted(seconds)[-5:]

@@ -154,10 +154,12 @@ class Containers:
         environment: Mapping[str, str],
         scripts: Mapping[Path, str] | None = None,
         replica_of: str | None = None,
+        volume: str | None = None,
     ) -> None:
         """Start a server in a new container. A server that existed before keeps its port and its owner.
 
-        `scripts` maps files of the host to a path in the container, or to a directory with a final slash.
+        `scripts` maps files of the host to a path in the container, or to a directory with a final slash. `volume`
+        names a volume of Docker for the data, which the caller removes.
         """
         engine = self.network.client
         assert engine is not None
@@ -174,7 +176,8 @@ class Containers:
             volumes={
                 str(script): {"bind": at + script.name * at.endswith("/"), "mode": "ro"}
                 for script, at in (scripts or {}).items()
-            },
+            }
+            | ({volume: {"bind": vendor.data_dir, "mode": "rw"}} if volume else {}),
             tmpfs={"/tmp": "", vendor.run_dir: "uid=999,gid=999"},
             user="999:999",
             read_only=True,

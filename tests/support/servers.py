@@ -15,11 +15,11 @@ from tests.support.engine import UnavailableError, network
 from tests.support.vendors import MYSQL, POSTGRESQL, ROOT_PASSWORD, MySQLdb, Vendor
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "chart" / "files"
-_AT_FIRST_START = "/docker-entrypoint-initdb.d/"
+_ROLES = _SCRIPTS / "postgres-roles.sh"
 _FROM_FILE = {Path(__file__).with_name("postgres-from-file.sh"): "/usr/local/bin/postgres"}
 _POSTGRES_ARGS = (
     *("-c", "fsync=off", "-c", "shared_preload_libraries=pg_stat_statements", "-c", "max_slot_wal_keep_size=64MB"),
-    *("-c", "wal_keep_size=0", "-c", "max_connections=100"),
+    *("-c", "wal_keep_size=0", "-c", "max_connections=100", "-c", "hba_file=/scripts/pg_hba.conf"),
 )
 MYSQL_ARGS = (
     *("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=ON", "--mysqlx=OFF"),
@@ -85,16 +85,24 @@ class Servers(Containers):
         names = self.ask("legacy", f"SELECT table_name FROM information_schema.tables WHERE {of_schema}")
         self.ask("legacy", "SET foreign_key_checks = 0", *(f"TRUNCATE `{name}`" for (name,) in names))
 
-    def start_postgres(self, alias: str) -> None:
-        """Start a PostgreSQL owner. It answers after `answers(alias)`."""
+    def start_postgres(self, alias: str, *, volume: str | None = None, **environ: str) -> None:
+        """Start a PostgreSQL owner, as the chart does. It answers after `answers(alias)`.
+
+        `volume` names a volume of Docker that outlives the container; `environ` replaces variables of the container.
+        """
         environment = {
             "POSTGRES_USER": "postgres",
             "POSTGRES_PASSWORD": ROOT_PASSWORD,
             "POSTGRES_DB": "switchyard",
             **{f"{role.upper()}_PASSWORD": password for role, password in PASSWORDS.items()},
+            **environ,
         }
-        scripts = {_SCRIPTS / "postgres-roles.sh": _AT_FIRST_START}
-        self.run(alias, POSTGRESQL, ["postgres", *_POSTGRES_ARGS], environment=environment, scripts=scripts)
+        scripts = {
+            _SCRIPTS: "/scripts",
+            _ROLES: "/docker-entrypoint-initdb.d/",
+        }
+        command = ["/scripts/postgres.sh", "postgres", *_POSTGRES_ARGS]
+        self.run(alias, POSTGRESQL, command, environment=environment, scripts=scripts, volume=volume)
 
     def start_standby(self, alias: str, *, of: str, apply_delay: str = "0") -> None:
         """Start a streaming standby of the owner `of`, with a replication slot named like the alias.
@@ -109,19 +117,20 @@ class Servers(Containers):
             "APPLY_DELAY": apply_delay,
         }
         command = ["/scripts/standby.sh", *_POSTGRES_ARGS]
-        scripts = {_SCRIPTS / "standby.sh": "/scripts/", **_FROM_FILE}
+        scripts = {_SCRIPTS: "/scripts", **_FROM_FILE}
         self.run(alias, POSTGRESQL, command, environment=environment, scripts=scripts, replica_of=of)
 
-    def start_mysql(self, alias: str) -> None:
-        """Start a MySQL owner. It answers after `answers(alias)`."""
+    def start_mysql(self, alias: str, *, volume: str | None = None, **environ: str) -> None:
+        """Start a MySQL owner, as the chart does. It answers after `answers(alias)`. Arguments as `start_postgres`."""
         environment = {
             "MYSQL_ROOT_PASSWORD": ROOT_PASSWORD,
             "MYSQL_DATABASE": "switchyard",
             "MIGRATOR_PASSWORD": PASSWORDS["migrator"],
             "APP_PASSWORD": PASSWORDS["app"],
+            **environ,
         }
-        command = ["mysqld", "--server-id=1", *MYSQL_ARGS]
-        self.run(alias, MYSQL, command, environment=environment, scripts={_SCRIPTS / "mysql-roles.sh": _AT_FIRST_START})
+        command = ["/scripts/mysql.sh", "mysqld", "--server-id=1", *MYSQL_ARGS]
+        self.run(alias, MYSQL, command, environment=environment, scripts={_SCRIPTS: "/scripts"}, volume=volume)
 
 
 @contextmanager

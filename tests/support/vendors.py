@@ -37,6 +37,7 @@ class Vendor:
     scheme: str  # of a database URL
     image: str
     port: int  # in the container
+    data_dir: str  # the image's mount point for data
     run_dir: str  # the server's only writable directory beside its data and /tmp
     connect: Callable[[int], Any]  # port of the host -> superuser's connection, in autocommit
     written: str  # query on the owner: its position
@@ -82,6 +83,7 @@ POSTGRESQL = Vendor(
     scheme="postgresql",
     image=os.environ.get("TEST_POSTGRES_IMAGE", "postgres:18"),
     port=5432,
+    data_dir="/var/lib/postgresql",
     run_dir="/var/run/postgresql",
     connect=_postgresql,
     # The flushed LSN: the insert LSN can be after a page header that only the next record fills.
@@ -108,6 +110,7 @@ MYSQL = Vendor(
     scheme="mysql",
     image=os.environ.get("TEST_MYSQL_IMAGE", "mysql:9.7"),
     port=3306,
+    data_dir="/var/lib/mysql",
     run_dir="/var/run/mysqld",
     connect=_mysql,
     written="SELECT @@global.gtid_executed",
@@ -137,6 +140,7 @@ MARIADB = Vendor(
     scheme="mariadb",
     image=os.environ.get("TEST_MARIADB_IMAGE", "mariadb:11"),
     port=3306,
+    data_dir="/var/lib/mysql",
     run_dir="/run/mysqld",
     connect=_mysql,
     written="SELECT @@global.gtid_binlog_pos",

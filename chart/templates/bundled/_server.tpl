@@ -5,13 +5,17 @@ name: {{ .db.bundled.name }}
 labels: {{- include "switchyard.labels" (dict "root" .root "component" "database" "alias" .alias) | nindent 2 }}
 {{- end -}}
 
-{{/* A server reads its scripts only when it starts, so a changed checksum restarts it. Arguments: root, alias, scripts. */}}
+{{/*
+A server reads its scripts and its Secrets only when it starts, so a changed checksum restarts it.
+Arguments: root, alias, scripts, secrets.
+*/}}
 {{- define "switchyard.serverPodMetadata" -}}
 {{- $text := "" -}}
 {{- range .scripts }}{{ $text = cat $text ($.root.Files.Get (printf "files/%s" .)) }}{{ end -}}
 labels: {{- include "switchyard.selectorLabels" (dict "root" .root "component" "database" "alias" .alias) | nindent 2 }}
 annotations:
   checksum/scripts: {{ sha256sum $text }}
+  checksum/secrets: {{ include "switchyard.secretsChecksum" (list .root .secrets) }}
 {{- end -}}
 
 {{/* Arguments: root, scripts. */}}

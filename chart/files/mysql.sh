@@ -1,0 +1,30 @@
+#!/bin/bash
+# Start the server of an owner on MySQL with its users: `migrator` may change the schema, `app` may read and write rows.
+#
+# The server itself makes the users from a file, before it accepts a connection and at every start: a changed password
+# arrives with a restart, and the old password of the administrator is not needed.
+# Reads MYSQL_ROOT_PASSWORD, MYSQL_DATABASE, MIGRATOR_PASSWORD and APP_PASSWORD. Passes its arguments to the image's entrypoint.
+set -euo pipefail
+
+# Quote a text for statements with NO_BACKSLASH_ESCAPES, where only a quote must be doubled.
+quoted() { printf "'%s'" "${1//\'/\'\'}"; }
+
+datadir=/var/lib/mysql
+for argument; do [[ $argument != --datadir=* ]] || datadir=${argument#*=}; done
+database="\`${MYSQL_DATABASE//_/\\_}\`"
+users=/tmp/users.sql
+
+(
+  umask 077
+  cat > "$users" << SQL
+SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';
+CREATE USER IF NOT EXISTS migrator@'%', app@'%';
+ALTER USER migrator@'%' IDENTIFIED BY $(quoted "$MIGRATOR_PASSWORD"), app@'%' IDENTIFIED BY $(quoted "$APP_PASSWORD");
+GRANT ALL ON $database.* TO migrator@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES ON $database.* TO app@'%';
+SQL
+  # At the first start the entrypoint signs in as an administrator without a password, and sets the password itself.
+  [[ ! -d $datadir/mysql ]] || echo "ALTER USER root@localhost IDENTIFIED BY $(quoted "$MYSQL_ROOT_PASSWORD");" >> "$users"
+)
+unset MIGRATOR_PASSWORD APP_PASSWORD
+exec docker-entrypoint.sh "$@" --init-file="$users"

@@ -1,0 +1,94 @@
+"""A server of Kubernetes' API that knows Secrets only: enough for Helm's `lookup`."""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+type Object = dict[str, Any]
+
+# Helm refuses an object that has no marks of its release.
+_RELEASE = {"meta.helm.sh/release-name": "sy", "meta.helm.sh/release-namespace": "rails"}
+
+# The kinds of the chart: Helm does not render a kind that the server does not know.
+_KINDS = {
+    "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
+    "apps/v1": ("Deployment", "StatefulSet"),
+    "batch/v1": ("Job",),
+}
+
+
+def _resources(version: str) -> Object:
+    return {
+        "kind": "APIResourceList",
+        "groupVersion": version,
+        "resources": [
+            {"name": f"{kind.lower()}s", "kind": kind, "namespaced": True, "verbs": ["get", "list"]}
+            for kind in _KINDS[version]
+        ],
+    }
+
+
+def _group(version: str) -> Object:
+    named = {"groupVersion": version, "version": "v1"}
+    return {"name": version.partition("/")[0], "versions": [named], "preferredVersion": named}
+
+
+_DISCOVERED: dict[str, Object] = {
+    "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.0"},
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group("apps/v1"), _group("batch/v1")]},
+    "/api/v1": _resources("v1"),
+    "/apis/apps/v1": _resources("apps/v1"),
+    "/apis/batch/v1": _resources("batch/v1"),
+}
+
+
+@dataclass
+class SecretStore:
+    """The Secrets of the namespace, by name, and the address of the server."""
+
+    address: str
+    secrets: dict[str, Object] = field(default_factory=dict)
+
+    def apply(self, objects: list[Object]) -> None:
+        """Store copies of the Secrets among the rendered objects, with Helm's marks of their release."""
+        for secret in copy.deepcopy([found for found in objects if found["kind"] == "Secret"]):
+            secret["metadata"]["annotations"] |= _RELEASE
+            self.secrets[secret["metadata"]["name"]] = secret
+
+
+@contextmanager
+def secret_store() -> Iterator[SecretStore]:
+    """Serve an empty store in this block."""
+    stored = SecretStore("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            found = _DISCOVERED.get(path)
+            if "/secrets/" in path:
+                found = stored.secrets.get(path.rpartition("/")[2])
+            status = 200 if found else 404
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+            self.wfile.write(json.dumps(found or missing).encode())
+
+        def log_message(self, *arguments: object) -> None:
+            """Write no access log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        stored.address = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield stored
+        finally:
+            server.shutdown()
+            thread.join()
