@@ -1,9 +1,11 @@
 """Case 18: the owner is down or hangs. Reads of replicas work, and everything else fails at once with a 503."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connections, transaction
 from django.test import override_settings
 from tests.support.containers import until
@@ -85,6 +87,27 @@ def test_case_18__an_owner_without_replicas(watched: Servers, fault: str) -> Non
     assert (status, others_status) == (503, 200)
     assert first_in < AT_ONCE
     assert took < 0.5
+
+
+def test_case_18__a_slow_owner(watched: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers is not refused, however many threads wait for its slow statements."""
+    monkeypatch.setitem(settings.SWITCHYARD, "THREADS", 2)
+    seen: set[tuple[str, bool]] = set()
+
+    def read_slowly(_number: int) -> None:
+        with connections["analytics"].cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(2)")
+        connections["analytics"].close()
+
+    with ThreadPoolExecutor(max_workers=6) as threads:
+        reading = [threads.submit(read_slowly, number) for number in range(12)]
+        while not all(read.done() for read in reading):
+            snapshot = replication_set("analytics").snapshot
+            seen.add((snapshot.unavailable_reason, snapshot.answers_late))
+            time.sleep(0.05)
+
+    assert [read.exception() for read in reading] == [None] * 12
+    assert ("down", False) not in seen
 
 
 def test_case_18__a_connection_to_open(watched: Servers, side: Side) -> None:
