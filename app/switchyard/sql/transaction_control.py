@@ -5,10 +5,11 @@ The classification in `classifier.py` does not tell them: a text with COMMIT and
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
-from switchyard.sql.tokenizer import Token, tokens
+from switchyard.sql.readings import Reading, readings_of
+from switchyard.sql.tokenizer import Token, dialect_of, tokens
 
 _SEMICOLON = Token("mark", ";")
 _BOUNDARIES = frozenset({"BEGIN", "START", "COMMIT", "END", "ABORT", "XA"})
@@ -31,23 +32,33 @@ class TransactionControl(NamedTuple):
     makes_writable: bool  # a statement gives the access mode READ WRITE to the session or to a transaction
 
 
+_UNREADABLE = TransactionControl(2, has_boundary=True, makes_writable=True)
+
+
 def transaction_control(sql: str, vendor: str) -> TransactionControl:
     """Return what the text does to transactions, in the dialect of the vendor as `classify()` knows it.
+
+    If the text has several readings, each of them counts; a text that is not understood may do everything.
 
     >>> transaction_control("COMMIT; SELECT tidy_up()", "postgresql")
     TransactionControl(statements=2, has_boundary=True, makes_writable=False)
     >>> transaction_control("SET TRANSACTION READ WRITE", "mysql")
     TransactionControl(statements=1, has_boundary=False, makes_writable=True)
     """
-    statements = list(_statements(sql, vendor))
+    dialect = dialect_of(vendor)
+    readings = readings_of(sql, dialect)
+    if readings is None:
+        return _UNREADABLE
+    texts = [list(_statements(sql, dialect, reading)) for reading in readings]
+    statements = list(chain.from_iterable(texts))
     makes_writable = any(map(_makes_writable, statements)) and _HARMLESS.fullmatch(sql) is None
-    return TransactionControl(len(statements), any(map(_is_boundary, statements)), makes_writable)
+    return TransactionControl(max(map(len, texts)), any(map(_is_boundary, statements)), makes_writable)
 
 
-def _statements(sql: str, vendor: str) -> Iterator[tuple[str, ...]]:
+def _statements(sql: str, dialect: str, reading: Reading) -> Iterator[tuple[str, ...]]:
     """Yield the words of each statement, in upper case and without quotes."""
     words: list[str] = []
-    for token in tokens(sql, vendor):
+    for token in tokens(sql, dialect, reading):
         if token != _SEMICOLON:
             words += [token.text.upper()] if token.kind != "mark" else []
         elif words:
