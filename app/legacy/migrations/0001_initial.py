@@ -20,7 +20,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "customers",
-                "managed": True,
             },
         ),
         migrations.CreateModel(
@@ -40,7 +39,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "orders",
-                "managed": True,
             },
         ),
     ]

@@ -129,9 +129,10 @@ class ReplicationSet:
         self._publish(replicas=before.replicas if replicas is None else tuple(replicas), **{**kept, **changes})
 
     def take_turn(self) -> None:
-        """Prefer the next of several replicas that show every row at once; a monitor takes turns among others."""
+        """Prefer the next of several replicas that show every row at once; among others a monitor takes turns."""
         if self.snapshot.lag_free:
-            self.replace_snapshot(self.snapshot.replicas)
+            self.replace_snapshot()
+            self._round_robin += 1
 
     def detect_shared_storage(self) -> None:
         """Find out again whether the replicas show every row at once: the settings of mirrors have changed."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from shutil import copy
 
@@ -14,15 +15,20 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
+from django.core.management.commands import makemigrations as makemigrations_module
 from django.db import connections
+from django.db.migrations import Migration, RunSQL
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
 from tests.support.containers import until
 
 from config.databases import topology
+from switchyard.management.commands import makemigrations
 from switchyard.management.commands.migrate_all import _reason
 from switchyard.migrations._locks_and_waits import migration_lock
+from switchyard.migrations._patching import patched
+from switchyard.migrations._per_alias import OwnedLoader
 
 APP = Path(__file__).resolve().parents[4] / "app"
 
@@ -173,6 +179,27 @@ def test_makemigrations__legacy_managed_or_not(tmp_path: Path, managed: str) -> 
     process = manage("makemigrations", "--check", "--dry-run", DATA_DIR=str(tmp_path), LEGACY_MANAGED=managed)
 
     assert (process.returncode, process.stdout) == (0, "No changes detected\n"), process.stderr
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_makemigrations__update(empty_databases: Path, *, applied: bool) -> None:
+    """`--update` changes the last migration of an app as long as its owner, not `default`, has not applied it."""
+    if applied:
+        call_command("migrate", database="analytics", verbosity=0)
+    command = makemigrations.Command(stdout=StringIO())
+    options = {"dry_run": True, "verbosity": 1, "scriptable": False, "include_header": False, "migration_name": None}
+    for name, value in {**options, "written_files": []}.items():
+        setattr(command, name, value)
+    change = Migration("0002_more", "reporting")
+    change.operations = [RunSQL("SELECT 1")]
+
+    with patched(makemigrations_module, MigrationLoader=OwnedLoader):
+        if applied:
+            with pytest.raises(CommandError, match=r"Cannot update applied migration 'reporting\.0001_initial'"):
+                command.write_to_last_migration_files({"reporting": [change]})
+        else:
+            command.write_to_last_migration_files({"reporting": [change]})
+            assert "Raw SQL operation" in command.stdout.getvalue()
 
 
 def test_wait_migrated__until_the_owners_are(tmp_path: Path, first_run: FirstRun) -> None:
