@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connections
 
 from switchyard.conf import conf
+from switchyard.routing.topology.ownership import replicated_by
 from switchyard.sql import Statement
 
 # A call may mean any overload of the name in any schema, so none of them may be volatile. PostgreSQL does not mark an
@@ -51,14 +52,15 @@ class Catalog(NamedTuple):
 
 
 _NOT_LOADED = Catalog(is_loaded=False)
-_catalogs: dict[str, Catalog] = {}  # by alias
+_catalogs: dict[str, Catalog] = {}  # by owner
 
 
 def may_write(statement: Statement, alias: str) -> bool:
     """Return True if the server of the alias may write when it runs the statement. No query."""
     if statement.changes or not (statement.calls or statement.built_in):
         return bool(statement.changes)
-    catalog = _catalogs.get(alias) or _begin_catalog(alias)
+    owner = alias if alias in _catalogs else replicated_by(alias) or alias
+    catalog = _catalogs.get(owner) or _begin_catalog(owner)
     unknown = set(statement.calls) - catalog.read_only
     if not catalog.is_loaded:
         unknown.update(statement.built_in)
@@ -98,7 +100,7 @@ class VolatilityLoader:
         return ""
 
 
-def _begin_catalog(alias: str) -> Catalog:
+def _begin_catalog(owner: str) -> Catalog:
     """Return the catalog before the server has answered. On SQLite a program has the functions, and no server."""
-    catalog = _NOT_LOADED if connections[alias].vendor in _QUERIES else Catalog()
-    return _catalogs.setdefault(alias, catalog)
+    catalog = _NOT_LOADED if connections[owner].vendor in _QUERIES else Catalog()
+    return _catalogs.setdefault(owner, catalog)
