@@ -6,6 +6,7 @@ if the database has a function of its own with this name. The refusal of stateme
 """
 
 import time
+from collections.abc import Collection
 from math import inf
 from typing import Any, NamedTuple
 
@@ -59,13 +60,15 @@ def may_write(statement: Statement, alias: str) -> bool:
     """Return True if the server of the alias may write when it runs the statement. No query."""
     if statement.changes or not (statement.calls or statement.built_in):
         return bool(statement.changes)
-    owner = alias if alias in _catalogs else replicated_by(alias) or alias
-    catalog = _catalogs.get(owner) or _begin_catalog(owner)
-    unknown = set(statement.calls) - catalog.read_only
+    catalog = _catalogs.get(alias) or _catalog_of(replicated_by(alias) or alias)
+    shadowed: Collection[str] = catalog.overloaded
     if not catalog.is_loaded:
-        unknown.update(statement.built_in)
-    elif catalog.overloaded:
-        unknown.update(catalog.overloaded.intersection(statement.built_in))
+        shadowed = statement.built_in
+    elif shadowed:
+        shadowed = catalog.overloaded.intersection(statement.built_in)
+    if not (statement.calls or shadowed):
+        return False
+    unknown = {*shadowed, *statement.calls} - catalog.read_only
     return bool(unknown) and not conf.read_only_functions.issuperset(unknown)
 
 
@@ -100,7 +103,8 @@ class VolatilityLoader:
         return ""
 
 
-def _begin_catalog(owner: str) -> Catalog:
-    """Return the catalog before the server has answered. On SQLite a program has the functions, and no server."""
-    catalog = _NOT_LOADED if connections[owner].vendor in _QUERIES else Catalog()
-    return _catalogs.setdefault(owner, catalog)
+def _catalog_of(owner: str) -> Catalog:
+    """Return the owner's catalog, also before the server has answered. On SQLite a program makes the functions."""
+    if owner not in _catalogs:
+        _catalogs[owner] = _NOT_LOADED if connections[owner].vendor in _QUERIES else Catalog()
+    return _catalogs[owner]
