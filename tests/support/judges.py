@@ -172,7 +172,8 @@ def sqlites_judge(directory: Path) -> Judge:
         file.unlink(missing_ok=True)
         with closing(sqlite3.connect(file, isolation_level=None)) as connection:
             connection.executescript(
-                "CREATE TABLE a (x int); CREATE INDEX a_x ON a (x); CREATE TABLE b (x int, y int);"
+                "PRAGMA synchronous = OFF; CREATE TABLE a (x int); CREATE INDEX a_x ON a (x);"
+                "CREATE TABLE b (x int, y int);"
                 "CREATE TABLE k (x int PRIMARY KEY); CREATE TABLE log (x int);"
                 "INSERT INTO a VALUES (1), (2); INSERT INTO b (x) VALUES (1), (2); INSERT INTO k VALUES (1)"
             )

@@ -30,8 +30,12 @@ class Reading(NamedTuple):
 
 
 _STANDARD = Reading()
-_MYSQL = Reading(backslash_escapes=True, ansi_quotes=False)
-_SINGLE = {"postgresql": (_STANDARD,), "mysql": (_MYSQL,), "sqlite": (_STANDARD,)}
+# By dialect: the reading of a server with its default settings.
+DEFAULT_READINGS = {
+    "postgresql": _STANDARD,
+    "mysql": Reading(backslash_escapes=True, ansi_quotes=False),
+    "sqlite": _STANDARD,
+}
 
 
 def readings_of(sql: str, dialect: str) -> tuple[Reading, ...] | None:
@@ -40,7 +44,7 @@ def readings_of(sql: str, dialect: str) -> tuple[Reading, ...] | None:
     Return None if the text has more of them than anybody can expect to be understood.
     """
     if dialect == "sqlite" or ("\\" not in sql and (dialect == "postgresql" or not _is_ambiguous_on_mysql(sql))):
-        return _SINGLE[dialect]
+        return (DEFAULT_READINGS[dialect],)
     found = tuple(islice(_readings_of(sql, dialect), _MAX_READINGS + 1))
     return found if len(found) <= _MAX_READINGS else None
 
@@ -50,7 +54,7 @@ def _is_ambiguous_on_mysql(sql: str) -> bool:
 
 
 def _readings_of(sql: str, dialect: str) -> Iterator[Reading]:
-    default = _SINGLE[dialect][0]
+    default = DEFAULT_READINGS[dialect]
     escapes = (
         (default.backslash_escapes, not default.backslash_escapes) if "\\" in sql else (default.backslash_escapes,)
     )

@@ -6,12 +6,14 @@ if the database has a function of its own with this name. The refusal of stateme
 """
 
 import time
+from collections.abc import Collection
 from math import inf
 from typing import Any, NamedTuple
 
 from django.db import connections
 
 from switchyard.conf import conf
+from switchyard.routing.topology.ownership import replicated_by
 from switchyard.sql import Statement
 
 # A call may mean any overload of the name in any schema, so none of them may be volatile. PostgreSQL does not mark an
@@ -51,19 +53,22 @@ class Catalog(NamedTuple):
 
 
 _NOT_LOADED = Catalog(is_loaded=False)
-_catalogs: dict[str, Catalog] = {}  # by alias
+_catalogs: dict[str, Catalog] = {}  # by owner
 
 
 def may_write(statement: Statement, alias: str) -> bool:
     """Return True if the server of the alias may write when it runs the statement. No query."""
     if statement.changes or not (statement.calls or statement.built_in):
         return bool(statement.changes)
-    catalog = _catalogs.get(alias) or _begin_catalog(alias)
-    unknown = set(statement.calls) - catalog.read_only
+    catalog = _catalogs.get(alias) or _catalog_of(replicated_by(alias) or alias)
+    shadowed: Collection[str] = catalog.overloaded
     if not catalog.is_loaded:
-        unknown.update(statement.built_in)
-    elif catalog.overloaded:
-        unknown.update(catalog.overloaded.intersection(statement.built_in))
+        shadowed = statement.built_in
+    elif shadowed:
+        shadowed = catalog.overloaded.intersection(statement.built_in)
+    if not (statement.calls or shadowed):
+        return False
+    unknown = {*shadowed, *statement.calls} - catalog.read_only
     return bool(unknown) and not conf.read_only_functions.issuperset(unknown)
 
 
@@ -98,7 +103,8 @@ class VolatilityLoader:
         return ""
 
 
-def _begin_catalog(alias: str) -> Catalog:
-    """Return the catalog before the server has answered. On SQLite a program has the functions, and no server."""
-    catalog = _NOT_LOADED if connections[alias].vendor in _QUERIES else Catalog()
-    return _catalogs.setdefault(alias, catalog)
+def _catalog_of(owner: str) -> Catalog:
+    """Return the owner's catalog, also before the server has answered. On SQLite a program makes the functions."""
+    if owner not in _catalogs:
+        _catalogs[owner] = _NOT_LOADED if connections[owner].vendor in _QUERIES else Catalog()
+    return _catalogs[owner]

@@ -45,6 +45,14 @@ def test_may_write__read_only_functions_of_the_server() -> None:
     assert may_write(classify("SELECT tidy(1), nextval('x')", "postgresql"), "default")
 
 
+def test_may_write__replica() -> None:
+    """A replica has the functions of its owner."""
+    cache_catalog("default", Catalog(read_only=frozenset({"tidy"}), overloaded=frozenset({"lower"})))
+
+    assert not may_write(classify("SELECT tidy(1)", "postgresql"), "replica")
+    assert may_write(classify("SELECT lower('x')", "postgresql"), "replica")
+
+
 def test_may_write__loaded_again() -> None:
     """A function that the server no longer names may write again."""
     cache_catalog("default", Catalog(read_only=frozenset({"tidy"})))
