@@ -260,10 +260,9 @@ DRIVERS_WAYS = {
 
 
 def attempt(way: Callable[[str, str], None], alias: str, form: tuple[str, ...]) -> None:
-    """Run each statement of the form that way, also after the refusal of another one; then close the connection."""
-    try:
-        for sql in form:
-            with suppress(*REFUSED):
-                way(alias, sql)
-    finally:
-        connections[alias].close()
+    """Run each statement of the form that way, also after the refusal of another one; leave no transaction open."""
+    for sql in form:
+        with suppress(*REFUSED):
+            way(alias, sql)
+    if (driver := connections[alias].connection) is not None:
+        driver.rollback()

@@ -4,11 +4,13 @@ The project is not the service: its databases have no options, and its replicas 
 the session that Switchyard sets stands in the way of a write that the guard does not see.
 """
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import pytest
 from django.conf import settings
@@ -275,6 +277,14 @@ class Moving:
             cursor.execute(sql)
             return list(cursor.fetchall())
 
+    def refusal(self, sql: str, *, chunked: bool) -> str:
+        """Return the error of the text on the replica's alias; empty if it runs."""
+        try:
+            self.ask(sql, chunked=chunked)
+        except REFUSED as error:
+            return str(error)
+        return ""
+
     def write(self) -> None:
         """Add a row on the owner."""
         with connections[self.owner].cursor() as cursor:
@@ -302,19 +312,19 @@ def moving(
         yield Moving(owner, replica, vendor, state)
 
 
-# psycopg cannot close a server-side cursor whose transaction the server has refused to commit.
-@pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_case_26__a_hidden_write(moving: Moving, chunked: bool) -> None:
     """The owner's server refuses it as the replica's would; the owner's session takes writes afterwards."""
     before = moving.state()
-    for sql in HIDDEN[moving.vendor]:
-        with suppress(*REFUSED):
-            moving.ask(sql[0], chunked=chunked)
-    with pytest.raises(ReplicaWriteError, match=f"A hidden write was refused on '{moving.replica}'.*SELECT tidy"):
-        moving.ask("SELECT tidy()", chunked=chunked)
+    with catch_warnings():
+        # psycopg cannot close a server-side cursor whose transaction the server has refused to commit.
+        simplefilter("ignore", ResourceWarning)
+        for sql in HIDDEN[moving.vendor]:
+            moving.refusal(sql[0], chunked=chunked)
+        refusal = moving.refusal("SELECT tidy()", chunked=chunked)
+        gc.collect()
 
+    assert f"A hidden write was refused on '{moving.replica}'" in refusal
     assert moving.state() == before
     moving.write()
     assert moving.state() != before

@@ -110,6 +110,7 @@ class allow_writes(Override):
             raise record_violation(AllowWritesError(alias=self._alias, reason=self._reason))
         logger.debug("Writes on '%s' are allowed: %s", self._alias, self._reason)
         push(context.derive(write_allowed=context.write_allowed | {self._alias}))
+        set_open_connections(self._alias)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
