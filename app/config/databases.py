@@ -75,6 +75,7 @@ def topology(environ: Environ, *, data_dir: Path, apps: Sequence[ServiceApp] = S
     }
     for alias, owner in replica_of.items():
         _refuse_unreplicated(environ, databases, alias, owner)
+    _refuse_owning_replica(owners, replica_of)
     return Topology(
         databases=_mirrored(databases, replica_of),
         owners={app: owner for app, owner in owners.items() if app not in absent},
@@ -158,6 +159,18 @@ def _apps(
                     variable, f"names an app that {claimed[app]} claims too", "Name it for one alias", value=app
                 )
     return claimed
+
+
+def _refuse_owning_replica(owners: Mapping[str, str], replica_of: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for an alias that is a replica and owns an app by default."""
+    for app, alias in owners.items():
+        if alias in replica_of:
+            raise ConfigurationError(
+                f"DATABASE_{alias.upper()}_REPLICA_OF",
+                f"makes a replica of the owner of {app}",
+                f"Name {app} in DATABASE_<ALIAS>_APPS of an owner, or remove this",
+                value=replica_of[alias],
+            )
 
 
 def _optional(environ: Environ, described: list[str], replica_of: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 from tests.support.documents import uv
 
 from switchyard.routing.checks.ownership import TESTED_DJANGO_VERSIONS
@@ -59,11 +60,23 @@ def test_versions__claimed_and_tested() -> None:
     assert claimed("Django") == [f"{major}.{minor}" for major, minor in TESTED_DJANGO_VERSIONS]
 
 
+def django() -> SpecifierSet:
+    """Return the versions of Django that the metadata allow."""
+    (bounds,) = [each.removeprefix("django") for each in PROJECT["dependencies"] if each.startswith("django>")]
+    return SpecifierSet(bounds)
+
+
 @pytest.mark.parametrize("name", ["Python", "Django"])
 def test_versions__bounds(name: str) -> None:
     """The metadata allow the versions from the first that is claimed to the last, and none after that."""
-    (django,) = [each.removeprefix("django") for each in PROJECT["dependencies"] if each.startswith("django>")]
-    first, last = claimed(name)[0], claimed(name)[-1]
-    major, _, minor = last.partition(".")
+    allowed = {"Python": SpecifierSet(PROJECT["requires-python"]), "Django": django()}[name]
+    major, _, minor = claimed(name)[-1].partition(".")
 
-    assert {"Python": PROJECT["requires-python"], "Django": django}[name] == f">={first},<{major}.{int(minor) + 1}"
+    assert [version for version in claimed(name) if f"{version}.99" not in allowed] == []
+    assert f"{major}.{int(minor) + 1}" not in allowed
+
+
+@pytest.mark.parametrize("version", ["5.2", "5.2.18", "6.0", "6.0.9", "6.1", "6.1.2"])
+def test_versions__of_django_with_published_holes(version: str) -> None:
+    """The metadata do not allow a release that a security release has followed."""
+    assert version not in django()

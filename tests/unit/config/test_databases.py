@@ -235,6 +235,10 @@ def test_topology__kubernetes_service_links() -> None:
         (ALL | {"DATABASE_LEGACY_REPLICA_OF": "replica"}, "DATABASE_LEGACY_REPLICA_OF='replica' names a replica."),
         (ALL | {"DATABASE_LEGACY_REPLICA_OF": "analytics"}, "DATABASE_LEGACY_REPLICA_OF='analytics' names a server of"),
         (ALL | {"DATABASE_DEFAULT_REPLICA_OF": "analytics"}, "DATABASE_DEFAULT_REPLICA_OF='analytics' makes default a"),
+        (
+            ALL | {"DATABASE_ANALYTICS_REPLICA_OF": "default"},
+            "DATABASE_ANALYTICS_REPLICA_OF='default' makes a replica of the owner of analytics.",
+        ),
         (ALL | {"DATABASE_REPLICA_APPS": "legacy"}, "DATABASE_REPLICA_APPS='legacy' gives an app to a replica."),
         (
             ALL | {"DATABASE_LEGACY_APPS": "shop"},

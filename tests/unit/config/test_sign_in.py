@@ -22,6 +22,8 @@ def _cheap_passwords(settings):
     """Start without counted attempts, and with passwords that are quick to check."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     cache.clear()
+    yield
+    cache.clear()
 
 
 def test_sign_in__right_password():
