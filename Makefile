@@ -37,7 +37,7 @@ test-chart: $(UV) ## the chart, linted and rendered: needs helm
 	@helm lint --strict chart
 	@.venv/bin/python -m pytest -q -n auto tests/chart
 
-BENCHES := routing requests staleness failures memory
+BENCHES := routing requests staleness failures memory edge
 PEERS := build/bench/peers/multidb
 
 .PHONY: bench
