@@ -41,7 +41,7 @@ test-chart: $(UV) ## the chart, linted and rendered: needs helm
 	@helm lint --strict chart
 	@.venv/bin/python -m pytest -q -n auto tests/chart
 
-BENCHES := routing requests staleness failures isolation memory
+BENCHES := routing requests staleness failures isolation memory edge
 PEERS := build/bench/peers/multidb
 
 .PHONY: bench

@@ -135,6 +135,18 @@ def test_deadlines__of_a_reader(service: Gunicorn) -> None:
             b"".join(iter(lambda: client.recv(65536), b""))
 
 
+def test_deadlines__of_a_reader_that_is_slow_enough(service: Gunicorn) -> None:
+    """A client that reads 1,000 bytes a second is not cut off, for longer than ten seconds."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", service.port))
+        client.sendall(f"GET {BIG_FILE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        for _ in range(25):
+            time.sleep(1)
+            assert client.recv(1000)
+
+
 def test_chunks__reach_the_api(service: Gunicorn) -> None:
     """A body in chunks is read by a view like any other body."""
     connection = HTTPConnection("127.0.0.1", service.port, timeout=10)

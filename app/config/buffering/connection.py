@@ -15,7 +15,8 @@ _RESET = struct.pack("ii", 1, 0)  # struct linger: close() sends RST
 class Awaited(Enum):
     """What a connection without a thread waits for."""
 
-    REQUEST = auto()  # the client has to send the next bytes of a request
+    FIRST_BYTE = auto()  # of a request: the connection is new or idle
+    REQUEST = auto()  # the client has to send the rest of a request
     READER = auto()  # the client has to read the response
     END = auto()  # the client has to close its side
 

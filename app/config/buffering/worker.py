@@ -67,13 +67,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
         self._begin_request(connection)
         self._read(connection)
         if connection.incoming and not connection.incoming.started and not connection.closed:
-            self._wait(connection, Awaited.REQUEST, time.monotonic() + GRACE_SECONDS)
+            self._wait(connection, Awaited.FIRST_BYTE, time.monotonic() + GRACE_SECONDS)
 
     def _wait(self, connection: Connection, awaited: Awaited, expires_at: float) -> None:
         events = EVENT_WRITE if awaited is Awaited.READER else EVENT_READ
-        if self._waiting.pop(connection, None) is None:
+        before = self._waiting.get(connection)
+        if before is None:
             self.poller.register(connection.socket, events, partial(self._on_ready, connection))
-        else:
+        elif before is not awaited:
+            del self._waiting[connection]  # and becomes the last
             self.poller.modify(connection.socket, events, partial(self._on_ready, connection))
         self._waiting[connection] = awaited
         connection.expires_at = expires_at
@@ -84,7 +86,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
 
     def _on_ready(self, connection: Connection, _socket: socket.socket) -> None:
         match self._waiting.get(connection):  # None: an event before this one closed the connection
-            case Awaited.REQUEST:
+            case Awaited.FIRST_BYTE | Awaited.REQUEST:
                 self._read(connection)
             case Awaited.READER:
                 self._send(connection)
@@ -105,17 +107,24 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
         self._next_sweep_at = now + SWEEP_SECONDS
         expired = [(each, awaited) for each, awaited in self._waiting.items() if force or each.expires_at <= now]
         for connection, awaited in expired:
-            if not force and connection.incoming and connection.incoming.started:
-                self._stop_waiting(connection)
-                write_error(connection.sock, 408, "Request Timeout", "The request did not arrive in time.")
-                self._end(connection)
+            if awaited is Awaited.REQUEST and not force:
+                self._refuse_late(connection)
             else:
                 self._close(connection, reset=awaited is Awaited.READER)
 
+    def _refuse_late(self, connection: Connection) -> None:
+        self._stop_waiting(connection)
+        try:
+            write_error(connection.sock, 408, "Request Timeout", "The request did not arrive in time.")
+        except OSError:
+            self._close(connection)
+        else:
+            self._end(connection)
+
     def _cap_keepalive(self, deadline: float) -> None:
         """Give idle connections until the deadline, because the worker stops."""
-        for connection in self._waiting:
-            if connection.incoming and not connection.incoming.started:
+        for connection, awaited in self._waiting.items():
+            if awaited is Awaited.FIRST_BYTE:
                 connection.expires_at = min(connection.expires_at, deadline)
 
     # Limits of the worker
@@ -158,7 +167,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
             self._receive(connection, connection.incoming, behind)
         else:
             seconds = self.cfg.keepalive if self.alive else LINGER_SECONDS
-            self._wait(connection, Awaited.REQUEST, time.monotonic() + seconds)
+            self._wait(connection, Awaited.FIRST_BYTE, time.monotonic() + seconds)
 
     def _read(self, connection: Connection) -> None:
         try:
@@ -188,7 +197,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
             connection.sends_on = incoming.too_big or bool(connection.behind)
             self.enqueue_req(connection)
         else:
-            if first:  # a new connection, or an idle one, which becomes one of the newest
+            if first:
                 self._wait(connection, Awaited.REQUEST, time.monotonic() + GRACE_SECONDS)
             if incoming.head_complete:
                 self._await_body(connection, incoming, len(data))
