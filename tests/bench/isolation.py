@@ -28,7 +28,7 @@ KEY = "for-benchmarks-only-and-long-enough-to-be-accepted-by-the-service"
 CLIENTS = 40
 CLIENT_PAUSE_SECONDS = 0.2
 OTHERS_PAUSE_SECONDS = 0.05
-BEFORE_SECONDS, DURING_SECONDS, AFTER_SECONDS = (2.0, 5.0, 4.0) if SMALL else (4.0, 12.0, 5.0)
+BEFORE_SECONDS, DURING_SECONDS, AFTER_SECONDS = (2.0, 5.0, 4.0) if SMALL else (4.0, 8.0, 4.0)
 VERDICT_SECONDS = 1.0  # from the fault until its requests are refused
 SLOWER_BAR_SECONDS = 0.1
 REFUSAL_BAR_SECONDS = 0.1
@@ -114,7 +114,7 @@ def serving(servers: Servers) -> Iterator[int]:
             stderr=output,
         )
         try:
-            until(lambda: _is_ready(port), f"the service is ready; {log} says why not")
+            until(lambda: _is_ready(port), f"the service is ready; {log} says why not", seconds=180)
             yield port
         finally:
             process.terminate()
