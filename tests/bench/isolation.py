@@ -71,6 +71,13 @@ class Run:
         known_at = self.failed_at + VERDICT_SECONDS
         return [each.ended_at - max(each.began_at, known_at) for each in self.during(answers)]
 
+    def refusals(self) -> list[Answered]:
+        """Return the answers to the failing database's requests: begun in the fault, answered after its first second.
+
+        A request that wrote before the fault may succeed later: only its position is unknown.
+        """
+        return [each for each in self.during(self.failing) if each.began_at >= self.failed_at]
+
     def failed(self, asked: str) -> int:
         """Return the number of failed requests, from the begin to the end."""
         return sum(each.status not in {200, 201} for each in self.others[asked])
@@ -169,7 +176,7 @@ def _results(what: str, alias: str, run: Run) -> Iterator[Result]:
     for asked, answers in run.others.items():
         yield at_most(f"{what}: {asked}", run.failed(asked), f"failed of {len(answers):,}", 0)
         yield at_most(f"{what}: {asked} slower by", round(run.slower_seconds(asked), 3), "s", SLOWER_BAR_SECONDS)
-    refusals = run.during(run.failing)
+    refusals = run.refusals()
     if alias != "replica":  # its reads go to the owner
         others = sum(each.status != 503 for each in refusals)
         yield at_most(f"{what}: requests of its clients", others, f"not refused of {len(refusals):,}", 0)
