@@ -178,7 +178,7 @@ def test_legacy__hung(cluster: Cluster) -> None:
     print(f"slower by {slower}, back after {found.back_seconds():.2f} s")
     assert {asked: found.failed(asked) for asked in found.others} == dict.fromkeys(found.others, 0)
     assert max(slower.values()) < 0.5  # other processes may slow the machine down; without the circuit it is 20 s
-    assert {each.status for each in found.during(found.failing)} == {503}
+    assert {each.status for each in found.refusals()} == {503}
     assert found.back_seconds() < 3.0
     assert generations(cluster) == before
 

@@ -37,13 +37,12 @@ def test_isolation__each_database(servers: Servers, port: int, alias: str, what:
     except UnavailableError as error:
         pytest.skip(str(error))
     slower = {asked: run.slower_seconds(asked) for asked in run.others}
-    refusals = run.during(run.failing)
 
     print(f"{alias} {what}: {slower}, back after {run.back_seconds():.2f} s")
     assert {asked: run.failed(asked) for asked in run.others} == dict.fromkeys(run.others, 0)
     assert max(slower.values()) < MUCH_SLOWER_SECONDS
     # The reads of a replica go to the owner.
-    assert {each.status for each in refusals} == ({200} if alias == "replica" else {503})
+    assert {each.status for each in run.refusals()} == ({200} if alias == "replica" else {503})
     assert percentile_99(run.waits(run.failing)) < REFUSED_WITHIN_SECONDS
     assert run.back_seconds() < BACK_SECONDS
 

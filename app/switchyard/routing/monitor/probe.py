@@ -131,7 +131,7 @@ class ServerProbe(threading.Thread):
                 connection.close()
 
 
-def answers(cursor: Any) -> ServerStatus:
+def ping(cursor: Any) -> ServerStatus:
     """Ask the server of an owner without replicas for an answer, and for nothing about positions. One query."""
     cursor.execute("SELECT 1 /* switchyard */")
     cursor.fetchone()

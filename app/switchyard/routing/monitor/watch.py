@@ -16,7 +16,7 @@ from switchyard.routing.monitor import sockets
 from switchyard.routing.monitor.discovery import ServerDiscovery
 from switchyard.routing.monitor.lag import History
 from switchyard.routing.monitor.pools import reset_pool
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, PROBE_TIMEOUT_SECONDS, ServerProbe, answers
+from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, PROBE_TIMEOUT_SECONDS, ServerProbe, ping
 from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
 from switchyard.routing.monitor.volatile_functions import VolatilityLoader
 from switchyard.routing.monitor.waits import waits_for
@@ -89,7 +89,7 @@ class OwnerWatch:
         self.probe = (
             ServerProbe(group.owner, extra_check=VolatilityLoader(group.owner))
             if self.replicas
-            else ServerProbe(group.owner, ask=answers)
+            else ServerProbe(group.owner, ask=ping)
         )
         self._clock = clock
         self._history = History()
