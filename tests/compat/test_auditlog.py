@@ -34,4 +34,4 @@ def test_log_entry__has_the_user_of_the_request(others, replay_paused):
         response = client.post(f"/change/invoice/{invoice.pk}", {"text": "2a"})
 
         assert response.status_code == 200, response.content
-        assert LogEntry.objects.using("default").get_for_object(invoice).first().actor == writer
+        assert LogEntry.objects.get_for_object(invoice).using("default").first().actor == writer
