@@ -1,8 +1,11 @@
 """A response, sent without waiting: the main loop sends later what the kernel does not take at once."""
 
+import fcntl
 import os
 import select
 import socket
+import sys
+import termios
 import time
 from collections import deque
 from typing import IO
@@ -20,6 +23,8 @@ class OutgoingResponse:
         self._client = client
         self._parts: deque[_Bytes | _File] = deque()
         self._pace: Pace | None = None  # while something is unsent
+        self._sent_bytes = 0
+        self._read_bytes = 0  # when the pace was last asked
         self.unsent_bytes = 0  # in memory; parts of files are not
 
     def sendall(self, data: bytes) -> None:
@@ -47,10 +52,10 @@ class OutgoingResponse:
             try:
                 sent = part.send(self._client)
             except BlockingIOError:
-                self._pace = self._pace or Pace()
+                if self._pace is None:
+                    self._pace, self._read_bytes = Pace(), self._count_read()
                 return False
-            if self._pace:
-                self._pace.transferred(sent)
+            self._sent_bytes += sent
             self.unsent_bytes -= sent if part.in_memory else 0
             if not part.left:
                 self._parts.popleft().close()
@@ -59,8 +64,18 @@ class OutgoingResponse:
 
     @property
     def expires_at(self) -> float:
-        """The time.monotonic() until which the client must have read more."""
-        return self._pace.expires_at if self._pace else time.monotonic()
+        """The time.monotonic() until which the client must have read more. Asks the kernel for what it has read."""
+        if self._pace is None:
+            return time.monotonic()
+        read = self._count_read()
+        self._pace.transferred(read - self._read_bytes)
+        self._read_bytes = read
+        return self._pace.expires_at
+
+    def _count_read(self) -> int:
+        """Return how many bytes the client's side has acknowledged."""
+        waiting = fcntl.ioctl(self._client, termios.TIOCOUTQ, bytes(4))
+        return self._sent_bytes - int.from_bytes(waiting, sys.byteorder)
 
     def discard(self) -> None:
         """Forget what is unsent."""

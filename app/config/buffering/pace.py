@@ -10,9 +10,7 @@ LINGER_SECONDS = 2.0  # from the end of the last response until the client close
 
 MAX_LINE_BYTES = 8 * 1024  # of a header, before gunicorn's parser looks at the line without its end
 MAX_HEAD_BYTES = 64 * 1024
-# Of a response, that the kernel takes ahead of its reader; by itself it takes megabytes. It takes more when half of them
-# are read: with 16 KiB, 8,192 bytes within the grace period, so that a reader with 1,000 bytes a second is seen to read.
-MAX_KERNEL_BYTES = 16 * 1024
+MAX_KERNEL_BYTES = 64 * 1024  # of a response that the kernel takes ahead of its reader; by itself it takes megabytes
 MAX_UNSENT_BYTES = 1024 * 1024  # of one streamed response; the rest of another response is in memory anyway
 MAX_BUFFERED_BYTES = 32 * 1024 * 1024  # of all clients of a worker
 

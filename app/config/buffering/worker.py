@@ -107,9 +107,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
         self._next_sweep_at = now + SWEEP_SECONDS
         expired = [(each, awaited) for each, awaited in self._waiting.items() if force or each.expires_at <= now]
         for connection, awaited in expired:
+            if awaited is Awaited.READER:
+                connection.expires_at = connection.sock.expires_at
             if awaited is Awaited.REQUEST and not force:
                 self._refuse_late(connection)
-            else:
+            elif force or connection.expires_at <= now:
                 self._close(connection, reset=awaited is Awaited.READER)
 
     def _refuse_late(self, connection: Connection) -> None:

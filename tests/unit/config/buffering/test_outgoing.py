@@ -1,6 +1,7 @@
 """A response to a client that does not read it."""
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ BIG = bytes(range(256)) * (8 * MAX_UNSENT_BYTES // 256)  # more than the kernel 
 @pytest.fixture
 def pair() -> Iterator[tuple[OutgoingResponse, socket.socket]]:
     """A response, and the client that should read it."""
-    ours, client = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
     with ours, client:
         ours.setblocking(False)
         client.settimeout(10)
@@ -30,6 +33,13 @@ def read(response: OutgoingResponse, client: socket.socket, size: int) -> bytes:
         received += client.recv(65536)
         response.flush()
     return bytes(received)
+
+
+def send_for_ever(response: OutgoingResponse) -> None:
+    """Send a little again and again."""
+    while True:
+        response.sendall(b"one")
+        time.sleep(0.01)
 
 
 def test_sendall__to_a_reader(pair: tuple[OutgoingResponse, socket.socket]) -> None:
@@ -61,6 +71,7 @@ def test_sendall__of_a_stream_to_nobody(
 ) -> None:
     """A streamed response that is far ahead of its reader waits for it, until the deadline."""
     monkeypatch.setattr(pace, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(pace, "MIN_BYTES_PER_SECOND", 1e9)
     response, _ = pair
     response.sendall(BIG)
 
@@ -73,8 +84,8 @@ def test_sendall__to_a_client_that_is_gone(pair: tuple[OutgoingResponse, socket.
     response, client = pair
     client.close()
 
-    with pytest.raises(BrokenPipeError):
-        response.sendall(b"one")
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        send_for_ever(response)
 
 
 def test_sendfile__to_nobody(pair: tuple[OutgoingResponse, socket.socket], tmp_path: Path) -> None:
@@ -105,15 +116,19 @@ def test_sendfile__of_a_file_that_becomes_shorter(pair: tuple[OutgoingResponse, 
 
 
 def test_deadline__moves_with_the_reader(pair: tuple[OutgoingResponse, socket.socket]) -> None:
-    """A client has a second more for each 500 bytes that it reads."""
+    """A client has a second more for each 500 bytes that it reads, though the kernel does not take more yet."""
     response, client = pair
     response.sendall(BIG)
     before, unsent = response.expires_at, response.unsent_bytes
-    client.recv(65536)
-    response.flush()
+    for _ in range(8):
+        client.recv(65536)
+    for _ in range(500):
+        if response.expires_at > before:
+            break
+        time.sleep(0.01)
 
-    assert response.expires_at == pytest.approx(before + (unsent - response.unsent_bytes) / 500)
-    assert response.expires_at > before
+    assert response.expires_at - before > 10
+    assert response.unsent_bytes == unsent
 
 
 def test_discard__of_a_file(pair: tuple[OutgoingResponse, socket.socket], tmp_path: Path) -> None:
