@@ -5,6 +5,7 @@ import pytest
 from accounts.models import User
 from switchyard import testing
 from switchyard.routing.connections.calls import Call
+from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session.context import current, is_process_context
 from switchyard.routing.topology.replication import replication_set
@@ -25,7 +26,7 @@ def test_replica_lag__pause_and_catch_up(replica_lag: ReplicaLag) -> None:
     """The client reads the owner after its write, until the replica catches up."""
     replica_lag.pause()
     before = read_from()
-    with Call("default", "sqlite", WRITE):
+    with Call(waits_for("default"), "sqlite", WRITE, None):
         pass
     paused = read_from()
     replica_lag.catch_up()
@@ -38,7 +39,7 @@ def test_replica_lag__after_the_block() -> None:
     group = replication_set("default")
     with testing.replica_lag() as lag:
         lag.pause()
-        with Call("default", "sqlite", WRITE):
+        with Call(waits_for("default"), "sqlite", WRITE, None):
             pass
 
     assert group.snapshot.lag_free
