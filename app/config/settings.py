@@ -41,6 +41,7 @@ ABSENCE_NOTICES = _topology.notices  # gunicorn.conf.py logs them
 MIDDLEWARE = [
     "switchyard.health.middleware.LivezMiddleware",
     "switchyard.routing.RoutingMiddleware",
+    "config.caching.api_cache_control",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
