@@ -45,6 +45,7 @@ ABSENCE_NOTICES = _topology.notices  # gunicorn.conf.py logs them
 MIDDLEWARE = [
     "switchyard.health.middleware.LivezMiddleware",
     "switchyard.routing.RoutingMiddleware",
+    "config.caching.api_cache_control",
     "django.middleware.security.SecurityMiddleware",
     *(["django.middleware.csp.ContentSecurityPolicyMiddleware"] if VERSION >= (6, 0) else []),
     "config.bodies.BodyLimitMiddleware",

@@ -22,6 +22,7 @@ from accounts.models import User
 from config.databases import topology
 from legacy.models import Customer
 from switchyard.conf import conf
+from switchyard.routing.contrib.client_tokens import COOKIE
 from switchyard.routing.monitor import monitor
 from switchyard.routing.session.context import RoutingContext, activate, task_context
 from switchyard.routing.topology.replication import Replica, replication_set
@@ -79,6 +80,10 @@ class Edge(Client):
     def request(self, **request: Any) -> Any:
         close_old_connections()
         return super().request(**request)
+
+    def tokens(self) -> dict[str, str]:
+        """Return the cookies with tokens that the next request sends."""
+        return {name: each.value for name, each in self.cookies.items() if name.startswith(COOKIE) and each.value}
 
     def sign_in(self, user: Model) -> None:
         """Sign the user in, as another client: the session is no requirement of the test."""

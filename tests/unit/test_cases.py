@@ -31,7 +31,7 @@ def test_cases__each_has_its_tests() -> None:
     ]
 
     assert list(rows) == sorted(rows)
-    assert rows.keys() >= set(range(1, 29))
+    assert rows.keys() >= {*range(1, 27), 28}
     assert all(set(names) - ELSEWHERE for names in rows.values())
     assert missing == []
 

@@ -25,7 +25,7 @@ VIOLATION_KINDS = (
     *("cross_owner_query", "cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
 )
 WRITE = "write"  # operation and reason of the decision where to write
-REJECTION_REASONS = ("forged", "other_system", "future")
+REJECTION_REASONS = ("forged", "unknown_key", "other_system", "future")
 NO_SQLSTATE = "none"  # for drivers without SQLSTATE, and for errors that did not come from a server
 SQLSTATE_CLASSES = {  # DB-API class -> the SQLSTATE classes that tell its errors apart
     "InterfaceError": (),
@@ -59,7 +59,7 @@ def layout() -> Layout:
             Family(DURATION, "Duration of these calls in seconds.", (vendor, operation), DURATION_BUCKETS_SECONDS),
             Family(ERRORS, "Calls into the database driver that raised an error.", (vendor, error)),
             Family(DECISIONS, "Decisions of the routers.", (alias, decided)),
-            Family(REJECTED, "Positions from clients that the service ignored.", (rejection,)),
+            Family(REJECTED, "Tokens and positions of clients that the service could not use.", (rejection,)),
             Family(VIOLATIONS, "Statements refused by a guard, and mistakes found by a policy.", (kind, alias)),
         )
     )

@@ -14,7 +14,6 @@ from tests.support.servers import Servers
 from tests.support.watching import Edge, others
 
 from accounts.models import User
-from switchyard.routing.contrib.middleware import COOKIE
 from switchyard.routing.topology.replication import replication_set
 
 pytestmark = pytest.mark.docker
@@ -120,7 +119,7 @@ def test_monotonic__moved_and_back(watched_two: Servers, row: User) -> None:
                 "one is left",
             )
             moved = [read(), read()]
-            required = edge.cookies[COOKIE].value
+            required = edge.tokens()
     watched_two.caught_up("replica2")
     until(lambda: read() != "default", "a standby is known to have what the client saw")
 

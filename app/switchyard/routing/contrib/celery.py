@@ -29,8 +29,8 @@ def connect() -> None:
 
 
 def _add_token(*, headers: dict[str, Any], **_kwargs: Any) -> None:
-    # Always set: a retry has the headers of the first message.
-    headers[MESSAGE_KEY] = token_for_task()
+    # A retry has the headers of the first message, so the first token counts as well.
+    headers[MESSAGE_KEY] = token_for_task(headers.get(MESSAGE_KEY) or "")
 
 
 def _begin(*, task_id: str, task: Any, **_kwargs: Any) -> None:

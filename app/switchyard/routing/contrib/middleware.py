@@ -4,32 +4,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.conf import settings
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
-from django.utils.cache import patch_vary_headers
 
 from switchyard.conf import conf
+from switchyard.routing.contrib.client_tokens import ClientTokens
 from switchyard.routing.contrib.server_timing import timed
 from switchyard.routing.monitor import monitor
 from switchyard.routing.session.context import RoutingContext, activate, current, push, request_context
 from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
-from switchyard.routing.session.transfer import accept_tokens, issue_token
 
 type _View = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
-COOKIE = "switchyard_position"
-HEADER = "Switchyard-Position"
-_META_KEY = "HTTP_SWITCHYARD_POSITION"  # `request.headers` would copy all headers
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class RoutingMiddleware:
     """Run each request in a routing context of its own, and carry its required positions to the client's next request.
 
-    The token comes and goes in the cookie `switchyard_position` and in the header `Switchyard-Position`. Put the
-    middleware before every middleware that uses a database; checks W003 and W004 warn otherwise. It also starts
+    Tokens come and go in cookies whose names begin with `switchyard_position`, and in the header `Switchyard-Position`.
+    A response with `Cache-Control: public` gets none, because shared caches keep it for all clients. Put the middleware
+    before every middleware that uses a database; checks W003 and W004 warn otherwise. It also starts
     the monitor of the process. When a response leaves, it sends one query to each owner that the request wrote, or read
     in place of a replica, and none for other requests. Works under WSGI and ASGI. In the settings:
 
@@ -49,18 +45,18 @@ class RoutingMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._respond_async(request)
-        context, received = _begin(request)
+        context, tokens = _begin(request)
         with activate(context):
             response = cast(HttpResponseBase, self.get_response(request))
-            return _finish(context, received, request, response)
+            return _finish(context, tokens, response)
 
     async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
-        context, received = _begin(request)
+        context, tokens = _begin(request)
         with activate(context):
             response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
             if context.consistency.is_empty:  # no query: a thread would cost more than the rest
-                return _finish(context, received, request, response)
-            return await sync_to_async(_finish)(context, received, request, response)
+                return _finish(context, tokens, response)
+            return await sync_to_async(_finish)(context, tokens, response)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
         """Read from the owner in the admin's pages that edit: the page of one object, and a list with `list_editable`.
@@ -78,45 +74,19 @@ def _edits_list(match: ResolverMatch) -> bool:
     return is_list and bool(getattr(getattr(match.func, "model_admin", None), "list_editable", ()))
 
 
-def _begin(request: HttpRequest) -> tuple[RoutingContext, str]:
-    """Return the context of the request, and the token that the client sent, its parts merged."""
-    consistency, received = accept_tokens((request.COOKIES.get(COOKIE, ""), request.META.get(_META_KEY, "")))
-    return request_context(unsafe_method=request.method not in _SAFE_METHODS, consistency=consistency), received
+def _begin(request: HttpRequest) -> tuple[RoutingContext, ClientTokens]:
+    """Return the context of the request, and the tokens that the client sent."""
+    tokens = ClientTokens(request)
+    unsafe = request.method not in _SAFE_METHODS
+    return request_context(unsafe_method=unsafe, consistency=tokens.consistency), tokens
 
 
-def _finish(
-    context: RoutingContext, received: str, request: HttpRequest, response: HttpResponseBase
-) -> HttpResponseBase:
+def _finish(context: RoutingContext, tokens: ClientTokens, response: HttpResponseBase) -> HttpResponseBase:
     """Put a changed token on the response, and let a streaming body run in the request's context."""
-    consistency = context.consistency
-    token = "" if consistency.is_empty else issue_token(consistency)
-    if token != received or (not token and (COOKIE in request.COOKIES or _META_KEY in request.META)):
-        _set_token(token, request, response)
+    tokens.put_on(response)
     if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
         _stream_in_context(context, response)
     return response
-
-
-def _set_token(token: str, request: HttpRequest, response: HttpResponseBase) -> None:
-    """Set header and cookie; an empty token empties the header and deletes the cookie if the client sent them."""
-    if token or _META_KEY in request.META:
-        response.headers[HEADER] = token
-    if token:
-        response.set_cookie(
-            COOKIE,
-            token,
-            httponly=True,
-            samesite="Lax",
-            secure=settings.SESSION_COOKIE_SECURE,
-            path=settings.SESSION_COOKIE_PATH,
-            domain=settings.SESSION_COOKIE_DOMAIN,
-        )
-    elif COOKIE in request.COOKIES:
-        response.delete_cookie(
-            COOKIE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN, samesite="Lax"
-        )
-    # A shared cache must not give the token of one client to another client.
-    patch_vary_headers(response, ("Cookie",))
 
 
 def _stream_in_context(context: RoutingContext, response: StreamingHttpResponse) -> None:

@@ -50,7 +50,7 @@ class PositionBackend(BaseTaskBackend):
     without a `BACKEND`, and InvalidTask for a task that was made for a backend without tokens.
 
     Enqueueing costs one query on each owner whose required position is unknown. A task that is enqueued inside a
-    transaction reads that owner until the task ends; enqueue it with `transaction.on_commit()` to let it read a
+    transaction reads that owner, for an hour at most; enqueue it with `transaction.on_commit()` to let it read a
     replica. In the settings:
 
         TASKS = {
@@ -114,8 +114,8 @@ class PositionBackend(BaseTaskBackend):
 def _with_token(kwargs: dict[str, Any]) -> KwargsWithToken:
     if isinstance(kwargs, KwargsWithToken):
         return kwargs
-    token = token_for_task()
-    return KwargsWithToken(kwargs | {MESSAGE_KEY: token} if token else kwargs)
+    token = token_for_task(kwargs.get(MESSAGE_KEY, ""))  # of a task that is enqueued again with its own arguments
+    return KwargsWithToken(kwargs | {MESSAGE_KEY: token} if token or MESSAGE_KEY in kwargs else kwargs)
 
 
 @cache

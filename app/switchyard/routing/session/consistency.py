@@ -6,39 +6,76 @@ The requirement of one request, task or process. The token carries it to the nex
 import threading
 import time
 from collections.abc import Mapping
-from math import inf
+from math import ceil
 from typing import Any, final
 
 from switchyard.positions import Position
 from switchyard.routing.connection_state import has_open_transaction
 from switchyard.routing.topology.replication import Candidate, Replica, replication_set
 
+# The clocks of two processes of the service differ by less. Only tokens without a position depend on it.
+MAX_CLOCK_DIFFERENCE_SECONDS = 5
+# A transaction that is open when its token leaves is committed within this time.
+MAX_TRANSACTION_SECONDS = 3600
 _NOTHING_CACHED = Candidate(Replica(""), None)
+
+
+def unix_time() -> int:
+    """Return the Unix time in whole seconds, rounded up: everything up to now happened before."""
+    return ceil(time.time())
 
 
 @final
 class PendingPosition:
     """The unknown position of a write, or of a read of the owner. A later sample of the owner resolves it."""
 
-    __slots__ = ("open_connections", "written_at")
+    __slots__ = ("open_connections", "written_at", "written_before")
 
-    def __init__(self, written_at: float, connection: Any = None) -> None:
-        """Begin with the `time.monotonic()` after the write; infinite if no time is known.
+    def __init__(self, written_at: float, connection: Any = None, *, written_before: int | None = None) -> None:
+        """Begin with the `time.monotonic()` after the write. It is in the future for an unknown time of commit.
 
-        `connection` is the connection of the write, if its transaction is still open.
+        `connection` is the connection of the write, if its transaction is still open. `written_before` is the Unix time
+        in the client's token, if the position comes from a token.
         """
         self.written_at = written_at
+        self.written_before = written_before
         self.open_connections = () if connection is None else (connection,)
+
+    @classmethod
+    def from_token(cls, written_before: int) -> "PendingPosition":
+        """Return the pending position of a token that arrives now: everything before the Unix time is required.
+
+        The client wrote before its request arrived. Only an open transaction may commit later; then the time is in the
+        future.
+        """
+        age_seconds = time.time() - written_before
+        if age_seconds >= -MAX_CLOCK_DIFFERENCE_SECONDS:
+            age_seconds = max(age_seconds - MAX_CLOCK_DIFFERENCE_SECONDS, 0.0)
+        return cls(time.monotonic() - age_seconds, written_before=written_before)
+
+    @property
+    def is_readable(self) -> bool:
+        """Return True if the owner's position includes the write now, and the write is none of a token."""
+        return self.written_before is None and not self.open_connections and self.written_at <= time.monotonic()
+
+    def time_for_token(self) -> int:
+        """Return the Unix time before which the write happened, or will have happened."""
+        if self.written_before is not None:
+            return self.written_before
+        remaining_seconds = MAX_TRANSACTION_SECONDS if self.open_connections else self.written_at - time.monotonic()
+        return ceil(time.time() + min(max(remaining_seconds, 0.0), MAX_TRANSACTION_SECONDS))
 
     def merge(self, earlier: "PendingPosition") -> None:
         """Merge an earlier pending write: its transaction may still commit after this one."""
+        self.written_at = max(self.written_at, earlier.written_at)
         self.open_connections = tuple(dict.fromkeys((*earlier.open_connections, *self.open_connections)))
 
     def resolve(self, owner: str) -> Position | None:
         """Return a position that includes the write, from a sample begun after it; None without such a sample."""
         still_open = tuple(each for each in self.open_connections if has_open_transaction(each))
         if still_open != self.open_connections:
-            self.written_at, self.open_connections = time.monotonic(), still_open  # committed before now
+            self.written_at = max(self.written_at, time.monotonic())  # committed before now
+            self.open_connections = still_open
         sample = replication_set(owner).snapshot.owner_sample
         if self.open_connections or sample is None or sample.begun_at <= self.written_at:
             return None
@@ -62,6 +99,11 @@ class ConsistencyState:
     def is_empty(self) -> bool:
         """Return True if the client carries nothing to its next request."""
         return not (self.required or self.last_replica or self.last_server)
+
+    @property
+    def has_chosen_replica(self) -> bool:
+        """Return True if a replica was read that is caught up for this client."""
+        return self.cached is not _NOTHING_CACHED
 
     def require(self, owner: str, position: Position | PendingPosition) -> None:
         """Require the position of the owner's replicas. It includes everything that was read before."""
@@ -103,11 +145,10 @@ class ConsistencyState:
 
 
 def consistency_from(
-    positions: Mapping[str, Position | None], last_replica: Mapping[str, str] | None = None
+    required: Mapping[str, Position | PendingPosition], last_replica: Mapping[str, str] | None = None
 ) -> ConsistencyState:
-    """Return the state for required positions by owner; None stands for a write at an unknown position."""
+    """Return the state for required positions and replicas read last, by owner."""
     consistency = ConsistencyState()
-    for owner, position in positions.items():
-        consistency.require(owner, PendingPosition(inf) if position is None else position)
+    consistency.required.update(required)
     consistency.last_replica.update(last_replica or {})
     return consistency

@@ -7,22 +7,25 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Iterable
+from functools import reduce
 
 from django.db import DatabaseError, connections
 from django.dispatch import Signal
 
+from switchyard.conf import conf
 from switchyard.positions import Position, dialect_for
 from switchyard.routing.connection_state import program_transaction_on
 from switchyard.routing.session import token
-from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
-from switchyard.routing.session.token import TokenEntry, TokenError
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, unix_time
+from switchyard.routing.session.token import ALL_OWNERS, TokenEntry, TokenError, UnknownKeyError
 from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import replication_set
 
 logger = logging.getLogger(__name__)
 
-# Sent for each ignored token and each ignored position of a token, with `reason`: `forged`, `other_system` or `future`.
+# Sent for each token that cannot be read and for each ignored position of a token, with `reason`: `forged`,
+# `unknown_key`, `other_system` or `future`.
 token_rejected = Signal()
 
 _MAX_FUTURE_POSITIONS = 1024
@@ -47,70 +50,114 @@ class FuturePositions:
 _future_positions = FuturePositions()
 
 
-def accept_tokens(tokens: Collection[str]) -> tuple[ConsistencyState, str]:
-    """Return the consistency state of the client's tokens, and one token with the same content. No query.
+def accept_tokens(tokens: Iterable[str]) -> tuple[ConsistencyState, tuple[TokenEntry, ...] | None]:
+    """Return the consistency state that meets all tokens of the client, and the entries of its token. No query.
 
-    The state leaves out positions that all replicas have replayed, and positions that the owner never had.
+    The entries are None if the client has several tokens, or one that cannot be read: it needs one in their place. The
+    state leaves out positions that all replicas have replayed, and positions that the owner never had. For a token of
+    an unknown key, everything that was written before now is required, of each owner.
     """
-    if not any(tokens):
-        return ConsistencyState(), ""
-    entries: dict[str, TokenEntry] = {}
-    for text in filter(None, tokens):
+    consistency = ConsistencyState()
+    tokens = dict.fromkeys(filter(None, tokens))
+    readable, unreadable = _decoded(tokens)
+    by_owner: dict[str, list[TokenEntry]] = {}
+    for entry in [each for entries in readable for each in entries] + unreadable:
+        for owner in conf.replicas if entry.owner == ALL_OWNERS else (entry.owner,):
+            if replicas_of(owner):
+                by_owner.setdefault(owner, []).append(entry._replace(owner=owner))
+    for entries in by_owner.values():
+        _require(consistency, reduce(_merge, map(_resolved, entries)))
+    if len(tokens) == len(readable) <= 1:
+        return consistency, tuple(entry for entries in readable for entry in entries)
+    return consistency, None
+
+
+def _decoded(tokens: Iterable[str]) -> tuple[list[list[TokenEntry]], list[TokenEntry]]:
+    """Return the entries of each token, and an entry for each token of an unknown key. Report what cannot be read."""
+    readable: list[list[TokenEntry]] = []
+    unreadable: list[TokenEntry] = []
+    for text in tokens:
         try:
-            for entry in token.decode(text):
-                known = entries.get(entry.owner)
-                entries[entry.owner] = entry if known is None else _merge(known, entry)
+            readable.append(token.decode(text))
+        except UnknownKeyError:
+            unreadable.append(TokenEntry(ALL_OWNERS, written_before=unix_time()))
+            token_rejected.send(sender=TokenEntry, reason="unknown_key")
         except TokenError:
             token_rejected.send(sender=TokenEntry, reason="forged")
-    replicated = [entry for entry in entries.values() if replicas_of(entry.owner)]
-    required = {
-        entry.owner: None if entry.unknown else entry.position
-        for entry in replicated
-        if entry.unknown or (entry.position is not None and _still_required(entry.owner, entry.position))
-    }
-    last_replica = {
-        each.owner: each.last_replica for each in replicated if each.last_replica in replicas_of(each.owner)
-    }
-    consistency = consistency_from(required, last_replica)
-    for entry in replicated:
-        if entry.server and not entry.unknown:
-            _remember_server(consistency, entry.owner, entry.server)
-    return consistency, token.encode(entries.values())
+    return readable, unreadable
 
 
-def _remember_server(consistency: ConsistencyState, owner: str, fingerprint: str) -> None:
-    """Remember the last server read. If this process does not know it, require the owner's next sampled position."""
-    servers = replication_set(owner).snapshot.by_server
-    server = next((each for each in servers if token.server_fingerprint(each) == fingerprint), None)
-    if server is not None:
-        consistency.last_server[owner] = server
-    else:
-        consistency.require(owner, PendingPosition(time.monotonic()))
+def _resolved(entry: TokenEntry) -> TokenEntry:
+    """Return the entry with what the newest snapshot of its owner knows, and with the server in clear."""
+    owner = entry.owner
+    snapshot = replication_set(owner).snapshot
+    if snapshot.lag_free:
+        return TokenEntry(owner)
+    if entry.server:
+        server = next((each for each in snapshot.by_server if token.server_fingerprint(each) == entry.server), None)
+        # This process cannot compare other servers with an unknown one. The owner has everything that it showed.
+        entry = TokenEntry(owner, written_before=unix_time()) if server is None else entry._replace(server=server)
+    if entry.written_before is not None:
+        position = PendingPosition.from_token(entry.written_before).resolve(owner)
+        if position is None:
+            return TokenEntry(owner, written_before=entry.written_before)
+        entry = entry._replace(position=position, written_before=None)
+    if entry.position is not None and not _still_required(owner, entry.position):
+        entry = entry._replace(position=None)
+    return entry if entry.last_replica in replicas_of(owner) else entry._replace(last_replica="")
 
 
-def issue_token(consistency: ConsistencyState) -> str:
-    """Return the token of the consistency state; empty if the client has nothing to carry.
+def _require(consistency: ConsistencyState, entry: TokenEntry) -> None:
+    """Put the entry into the state."""
+    if entry.written_before is not None:
+        consistency.required[entry.owner] = PendingPosition.from_token(entry.written_before)
+    elif entry.position is not None:
+        consistency.required[entry.owner] = entry.position
+    if entry.last_replica:
+        consistency.last_replica[entry.owner] = entry.last_replica
+    if entry.server:
+        consistency.last_server[entry.owner] = entry.server
 
-    One query to each owner with a pending position, on this thread's connection: the position after the client's last
-    write, or after its last read of the owner in place of a replica.
+
+def entries_to_issue(consistency: ConsistencyState) -> tuple[TokenEntry, ...]:
+    """Return the entries of the client's next token; none if the client has nothing to carry.
+
+    One query to each owner with a pending position of this request, on this thread's connection: the position after the
+    client's last write, or after its last read of the owner in place of a replica. A pending position that came with a
+    token stays as it is, without a query.
     """
     owners = consistency.required.keys() | consistency.last_replica.keys() | consistency.last_server.keys()
     entries = (_entry(owner, consistency) for owner in sorted(owners))
-    return token.encode(entry for entry in entries if entry is not None)
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def issue_token(consistency: ConsistencyState) -> str:
+    """Return the token of the consistency state; empty if the client has nothing to carry. Queries as above."""
+    return token.encode(entries_to_issue(consistency))
+
+
+def merge_tokens(tokens: Iterable[str]) -> str:
+    """Return one token that requires what all of these tokens require. No query."""
+    consistency, _ = accept_tokens(tokens)
+    return issue_token(consistency)
 
 
 def _entry(owner: str, consistency: ConsistencyState) -> TokenEntry | None:
     """Return the entry about the owner; None if it would say nothing. At most one query."""
     snapshot = replication_set(owner).snapshot
     required = None if snapshot.lag_free else consistency.required_position(owner)
-    position = _read_position(owner) if type(required) is PendingPosition else required
-    unknown = required is not None and position is None
-    if position is not None and snapshot.all_caught_up(position):
-        position = None
+    if type(required) is PendingPosition:
+        position = _read_position(owner) if required.is_readable else None
+        if position is None:
+            return TokenEntry(owner, written_before=required.time_for_token())
+        required = position
+    if required is not None and snapshot.all_caught_up(required):
+        required = None
     last_replica, server = consistency.last_replica.get(owner, ""), consistency.last_server.get(owner)
-    if position is None and not (unknown or last_replica or server):
+    if required is None and not (last_replica or server):
         return None
-    return TokenEntry(owner, position, unknown, last_replica, token.server_fingerprint(server) if server else "")
+    fingerprint = token.server_fingerprint(server) if server else ""
+    return TokenEntry(owner, required, last_replica=last_replica, server=fingerprint)
 
 
 def _still_required(owner: str, position: Position) -> bool:
@@ -134,23 +181,35 @@ def _still_required(owner: str, position: Position) -> bool:
 
 
 def _merge(one: TokenEntry, other: TokenEntry) -> TokenEntry:
-    """Return an entry that requires both: a client may send a cookie and a header.
+    """Return an entry that requires both: a client may have a token of each of several responses.
 
-    The required position becomes unknown if no single position covers both entries: for positions that cannot be
-    compared, and for reads of two replicas or servers.
+    Everything before now is required if no single position covers both entries: for a position beside an unknown one,
+    for positions that cannot be compared, and for reads of two replicas or servers.
     """
+    nothing = TokenEntry(one.owner)
+    if one in (other, nothing):
+        return other
+    if other == nothing:
+        return one
+    times = [each.written_before for each in (one, other) if each.written_before is not None]
     last_replica, server = other.last_replica or one.last_replica, other.server or one.server
-    if one.position is None or other.position is None:
-        position = one.position or other.position
-    elif one.position.includes(other.position):
-        position = one.position
-    else:
-        position = other.position if other.position.includes(one.position) else None
-    incomparable = position is None and one.position is not None
     two_servers = (last_replica, server) != (one.last_replica or other.last_replica, one.server or other.server)
-    if one.unknown or other.unknown or incomparable or two_servers:
-        return TokenEntry(one.owner, None, unknown=True)
+    position = _furthest(one.position, other.position)
+    incomparable = position is None and one.position is not None
+    if len(times) == 1 or two_servers or incomparable:
+        times.append(unix_time())  # the client wrote, and read, before its request arrived
+    if times:
+        return TokenEntry(one.owner, written_before=max(times))
     return TokenEntry(one.owner, position, last_replica=last_replica, server=server)
+
+
+def _furthest(one: Position | None, other: Position | None) -> Position | None:
+    """Return the position that includes the other one; None if neither does."""
+    if one is None or other is None:
+        return one or other
+    if one.includes(other):
+        return one
+    return other if other.includes(one) else None
 
 
 def _read_position(owner: str) -> Position | None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ def stale(driver: Any, consistency: ConsistencyState) -> bool:
         ("a", "", ConsistencyState(), False),
         ("a", "", consistency_from({"default": at(5)}), False),
         ("a", "", consistency_from({"default": at(6)}), True),
-        ("a", "", consistency_from({"default": None}), True),
+        ("a", "", consistency_from({"default": PendingPosition(inf)}), True),
         ("a", "lagging", ConsistencyState(), True),
         ("b", "", ConsistencyState(), True),
         ("", "", ConsistencyState(), True),

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
@@ -15,11 +16,12 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import include, path
-from tests.support.published import at, lagging, replayed
+from tests.support.browser import Browser
+from tests.support.published import at, lagging, replayed, sampled
 
 from accounts.models import User
 from switchyard.routing import RoutingMiddleware, allow_writes, use_primary, use_replica
-from switchyard.routing.contrib.middleware import COOKIE, HEADER
+from switchyard.routing.contrib.client_tokens import COOKIE, HEADER
 from switchyard.routing.errors import AllowWritesError
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import transfer
@@ -44,6 +46,13 @@ def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReplicationSet]:
 
 def token(lsn: int) -> str:
     return encode([TokenEntry("default", at(lsn))])
+
+
+def position_cookie(response: HttpResponseBase) -> Any:
+    """Return the only cookie that the response sets or deletes."""
+    (cookie,) = response.cookies.values()
+    assert cookie.key.startswith(COOKIE)
+    return cookie
 
 
 def request_of(method: str = "GET", *, cookie: str | None = None, header: str | None = None) -> HttpRequest:
@@ -128,11 +137,12 @@ def test_routing_middleware__no_required_position(group: ReplicationSet) -> None
 def test_routing_middleware__a_write(group: ReplicationSet) -> None:
     """The client gets the position in an HttpOnly cookie and in a header."""
     response = respond(writing, request_of("POST"))
-    cookie = response.cookies[COOKIE]
+    cookie = position_cookie(response)
 
     assert decode(cookie.value) == [TokenEntry("default", at(9))]
     assert response.headers[HEADER] == cookie.value
-    assert response.headers["Vary"] == "Cookie"
+    assert response.headers["Vary"] == f"Cookie, {HEADER}"
+    assert response.headers["Cache-Control"] == "private"
     assert cookie["httponly"]
     assert cookie["secure"]
     assert (cookie["samesite"], cookie["path"], cookie["max-age"], cookie["expires"]) == ("Lax", "/", "", "")
@@ -143,9 +153,9 @@ def test_routing_middleware__cookie_attributes() -> None:
     """The cookie has the path and domain of the session cookie, when it is set and when it is deleted."""
     with lagging("replica") as group, pytest.MonkeyPatch.context() as patch:
         patch.setattr(transfer, "_read_position", lambda _owner: at(9))
-        set_there = respond(writing, request_of("POST")).cookies[COOKIE]
+        set_there = position_cookie(respond(writing, request_of("POST")))
         replayed(group, replica=9)
-        deleted = respond(reading, request_of(cookie=token(5))).cookies[COOKIE]
+        deleted = position_cookie(respond(reading, request_of(cookie=token(5))))
 
     for cookie in (set_there, deleted):
         assert (cookie["path"], cookie["domain"], cookie["samesite"]) == ("/app/", "example.com", "Lax")
@@ -172,15 +182,153 @@ def test_routing_middleware__nothing_changed(group: ReplicationSet) -> None:
     assert not response.has_header(HEADER)
 
 
-@pytest.mark.parametrize("text", [token(5), "forged", ""])
+@pytest.mark.parametrize("text", [token(5), "forged"])
 def test_routing_middleware__an_obsolete_cookie(group: ReplicationSet, text: str) -> None:
     """A cookie that requires nothing, or is invalid, is deleted; no header is sent."""
     replayed(group, replica=5)
     response = respond(reading, request_of(cookie=text))
 
     assert response.cookies[COOKIE]["max-age"] == 0
-    assert response.headers["Vary"] == "Cookie"
+    assert response.headers["Vary"] == f"Cookie, {HEADER}"
     assert not response.has_header(HEADER)
+
+
+def test_routing_middleware__a_late_answer(group: ReplicationSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response that arrives after a newer position removes and replaces only what its request carried."""
+    browser = Browser()
+    monkeypatch.setattr(transfer, "_read_position", lambda _owner: at(5))
+    browser.receive(respond(writing, browser.request("POST")))
+    replayed(group, replica=5)
+    late = respond(reading, browser.request())
+    monkeypatch.setattr(transfer, "_read_position", lambda _owner: at(9))
+    browser.receive(respond(writing, browser.request("POST")))
+    before = browser.tokens()
+    browser.receive(late)
+
+    assert late.cookies
+    assert browser.tokens() == before
+
+
+def test_routing_middleware__answers_in_any_order(group: ReplicationSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two requests that write at the same time, the client keeps both positions. The next response merges them."""
+    for places in ((0, 1), (1, 0)):
+        browser = Browser()
+        answers = []
+        for lsn, request in ((7, browser.request("POST")), (9, browser.request("POST"))):
+            monkeypatch.setattr(transfer, "_read_position", lambda _owner, lsn=lsn: at(lsn))
+            answers.append(respond(writing, request))
+        for place in places:
+            browser.receive(answers[place])
+        several = len(browser.tokens())
+        browser.receive(respond(lambda _request: HttpResponse(), browser.request()))
+
+        assert several == 2
+        (text,) = browser.tokens().values()
+        assert decode(text) == [TokenEntry("default", at(9))]
+
+
+def test_routing_middleware__concurrent_answers_with_one_content(group: ReplicationSet) -> None:
+    """Responses with the same content share one cookie, and each request merges what it carries into the same one."""
+    browser = Browser()
+    requests = [browser.request("POST") for _ in range(20)]
+    for request in requests:
+        browser.receive(respond(writing, request))
+
+    assert len(browser.tokens()) == 1
+
+
+def test_routing_middleware__several_values_in_the_header(group: ReplicationSet) -> None:
+    """A list, and a header that is sent twice, require all of their positions. The response has one in their place."""
+    for header in (f"{token(5)}, {token(7)}", f"{token(7)},{token(5)}", f"{token(7)},{token(7)},"):
+        response = respond(lambda _request: HttpResponse(), request_of(header=header))
+        (sent,) = decode(response.headers.get(HEADER, token(7)))
+
+        assert sent == TokenEntry("default", at(7))
+
+
+@pytest.mark.parametrize("carrier", ["cookie", "header"])
+def test_routing_middleware__a_replayed_token_without_a_position(
+    group: ReplicationSet, monkeypatch: pytest.MonkeyPatch, carrier: str
+) -> None:
+    """It ends, however often it is sent: reads go to the replica, and no owner is asked for its position."""
+    owners: list[str] = []
+    monkeypatch.setattr(transfer, "_read_position", owners.append)
+    sampled(group, 4)
+    old = encode([TokenEntry("default", written_before=round(time.time()) - 60)])
+    found = [respond(reading, request_of(**{carrier: old})) for _ in range(3)]
+
+    assert [each.content for each in found] == [b"replica replica"] * 3  # type: ignore[attr-defined]  # as above
+    assert owners == []
+
+
+@pytest.mark.parametrize("cache_control", ["public, max-age=60", "max-age=315360000, PUBLIC, immutable", "s-maxage=5"])
+def test_routing_middleware__a_response_for_all_clients(group: ReplicationSet, cache_control: str) -> None:
+    """A response that shared caches keep sets and deletes nothing, whatever the request carried or wrote."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        if request.method == "POST":
+            writing(request)
+        return HttpResponse(headers={"Cache-Control": cache_control})
+
+    for request in (request_of("POST"), request_of(cookie=token(4)), request_of(cookie="x"), request_of(header="x")):
+        response = respond(view, request)
+
+        assert not response.cookies
+        assert response.headers["Cache-Control"] == cache_control
+        assert not response.has_header(HEADER)
+        assert not response.has_header("Vary")
+
+
+def test_routing_middleware__vary(group: ReplicationSet) -> None:
+    """A response whose reads a position decided varies by cookie and header, also if nothing changes for the client."""
+
+    def unfit(request: HttpRequest) -> HttpResponse:
+        response = reading(request)
+        replayed(group, replica=5, other=4)  # the position is still required
+        return response
+
+    replayed(group, replica=5, other=4)
+    unchanged = respond(unfit, request_of(cookie=token(5)))
+
+    assert unchanged.content == b"replica replica"  # type: ignore[attr-defined]  # as above
+    assert not unchanged.cookies
+    assert unchanged.headers["Vary"] == f"Cookie, {HEADER}"
+    assert not unchanged.has_header("Cache-Control")
+    assert not respond(lambda _request: HttpResponse(), request_of(cookie=token(9))).has_header("Vary")
+
+
+def test_routing_middleware__each_read_of_several_replicas() -> None:
+    """The answer to each read names the replica under a name of its own: a concurrent answer cannot remove it."""
+    with lagging("replica", "legacy") as group:
+        replayed(group, replica=5, legacy=4)
+        browser = Browser()
+        browser.receive(respond(reading, browser.request()))
+        (first,) = browser.tokens()
+        reads, writes = browser.request(), browser.request("POST")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(transfer, "_read_position", lambda _owner: at(9))
+            answers = respond(reading, reads), respond(writing, writes)
+        for answer in answers:
+            browser.receive(answer)
+        found = [decode(text)[0] for text in browser.tokens().values()]
+
+    assert first not in browser.tokens()
+    assert len(found) == 2
+    assert TokenEntry("default", last_replica="replica") in found
+    assert TokenEntry("default", at(9)) in found
+
+
+@pytest.mark.parametrize("fallbacks", [["only-for-tests"], []])
+def test_routing_middleware__two_signing_keys(group: ReplicationSet, settings: Any, fallbacks: list[str]) -> None:
+    """Processes with two keys side by side each respect the positions of the other, with and without a fallback key."""
+    keys = {"old": (settings.SECRET_KEY, []), "new": ("rolled", fallbacks)}
+    for first, second in (("old", "new"), ("new", "old")):
+        browser = Browser()
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = keys[first]
+        browser.receive(respond(writing, browser.request("POST")))
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = keys[second]
+
+        assert respond(reading, browser.request()).content == b"default pinned"  # type: ignore[attr-defined]  # as above
 
 
 def test_routing_middleware__an_obsolete_header(group: ReplicationSet) -> None:
@@ -342,7 +490,7 @@ def test_routing_middleware__async(group: ReplicationSet) -> None:
 
     wrote_there, read_there = asyncio.run(both())
 
-    assert decode(wrote_there.cookies[COOKIE].value) == [TokenEntry("default", at(9))]
+    assert decode(position_cookie(wrote_there).value) == [TokenEntry("default", at(9))]
     assert read_there.content == b"replica replica"
     assert not read_there.cookies
 

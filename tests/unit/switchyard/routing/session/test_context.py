@@ -203,7 +203,7 @@ def test_aiterate_in_context__every_step() -> None:
 def test_required_position__without_a_sample() -> None:
     """Before the first sample of the owner the position of a write stays pending."""
     with lagging("replica"):
-        consistency = consistency_from({"default": None})
+        consistency = consistency_from({"default": PendingPosition(inf)})
 
         assert type(consistency.required_position("default")) is PendingPosition
 
@@ -281,7 +281,7 @@ def test_required_position__write_during_a_resolution(monkeypatch: pytest.Monkey
     """A later write stays required while an earlier write gets its position."""
     later = PendingPosition(inf)
     with lagging("replica"):
-        consistency = consistency_from({"default": None})
+        consistency = consistency_from({"default": PendingPosition(inf)})
 
         def position(_self: PendingPosition, _owner: str) -> object:
             consistency.require("default", later)
@@ -302,11 +302,8 @@ def test_require__after_reads_of_replicas() -> None:
 
 
 def test_consistency_from__positions_and_replicas() -> None:
-    """Known positions are required, None becomes a pending position, and the replica read last is kept."""
-    consistency = consistency_from({"default": at(5), "analytics": None}, {"default": "replica"})
-    unknown = consistency.required["analytics"]
+    """The positions are required, and the replica read last is kept."""
+    consistency = consistency_from({"default": at(5)}, {"default": "replica"})
 
-    assert consistency.required["default"] == at(5)
-    assert isinstance(unknown, PendingPosition)
-    assert unknown.written_at == inf
+    assert consistency.required == {"default": at(5)}
     assert consistency.last_replica == {"default": "replica"}

@@ -149,7 +149,8 @@ def test_record_read__nothing_required(request_context: RoutingContext) -> None:
 
 def test_record_read__write_at_an_unknown_time() -> None:
     """The time of the write stays unknown."""
-    with activate(context.request_context(consistency=consistency_from({"default": None}))) as active:
+    consistency = consistency_from({"default": PendingPosition(float("inf"))})
+    with activate(context.request_context(consistency=consistency)) as active:
         record_read("default")
 
         assert pending(active).written_at == float("inf")

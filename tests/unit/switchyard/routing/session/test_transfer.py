@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from math import inf
 from typing import Any
 
 import pytest
@@ -15,17 +14,23 @@ from tests.support.published import at, lagging, replayed, sampled
 
 from accounts.models import User
 from switchyard.positions import Position
-from switchyard.routing.selection.select import decide, fallback_alias
+from switchyard.routing.selection.select import decide, fallback_alias, record_fallback
 from switchyard.routing.session import token, transfer
-from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
-from switchyard.routing.session.context import activate, request_context
+from switchyard.routing.session.consistency import (
+    MAX_CLOCK_DIFFERENCE_SECONDS,
+    ConsistencyState,
+    PendingPosition,
+    consistency_from,
+)
+from switchyard.routing.session.context import activate, current, request_context
 from switchyard.routing.session.token import TokenEntry, decode, encode
 from switchyard.routing.session.tracking import record_read, record_write
-from switchyard.routing.session.transfer import accept_tokens, issue_token, token_rejected
+from switchyard.routing.session.transfer import accept_tokens, issue_token, merge_tokens, token_rejected
 from switchyard.routing.topology.replication import Replica
 from switchyard.sql import classify
 
 BOTH = ("replica", "legacy")
+FUTURE = 2**33  # the Unix time of a transaction that is still open
 INSERT = classify("INSERT INTO accounts_user (id) VALUES (1)", "postgresql")
 
 
@@ -56,22 +61,23 @@ def owner_answers(monkeypatch: pytest.MonkeyPatch, answer: Position | None) -> I
         yield owners
 
 
-def test_accept_tokens__no_tokens() -> None:
-    """Without tokens nothing is required."""
-    consistency, sent = accept_tokens(("", ""))
+@pytest.mark.parametrize("tokens", [(), ("",), ("", "")])
+def test_accept_tokens__no_tokens(tokens: tuple[str, ...], reasons: list[str]) -> None:
+    """Without tokens nothing is required, and nothing is reported."""
+    consistency, sent = accept_tokens(tokens)
 
-    assert (consistency.required, consistency.last_replica, sent) == ({}, {}, "")
+    assert (consistency.required, consistency.last_replica, sent, reasons) == ({}, {}, (), [])
 
 
 def test_accept_tokens__required_position() -> None:
-    """The position is required, and the returned token is the client's token."""
+    """The position is required, and the returned entries are those of the client's token."""
+    entry = TokenEntry("default", at(5), last_replica="replica")
     with lagging(*BOTH) as group:
         replayed(group, replica=4, legacy=9)
-        text = encode([TokenEntry("default", at(5), last_replica="replica")])
-        consistency, sent = accept_tokens((text, ""))
+        consistency, sent = accept_tokens((encode([entry]),))
 
     assert (consistency.required, consistency.last_replica) == ({"default": at(5)}, {"default": "replica"})
-    assert sent == text
+    assert sent == (entry,)
 
 
 def test_accept_tokens__all_replicas_caught_up() -> None:
@@ -85,11 +91,19 @@ def test_accept_tokens__all_replicas_caught_up() -> None:
 
 
 def test_accept_tokens__forged_token(reasons: list[str]) -> None:
-    """A forged token is ignored and reported."""
+    """A forged token is ignored and reported, and the client needs none in its place."""
     with lagging("replica"):
-        consistency, sent = accept_tokens(("not a token", ""))
+        consistency, sent = accept_tokens(("not a token",))
 
-    assert (consistency.required, sent, reasons) == ({}, "", ["forged"])
+    assert (consistency.required, sent, reasons) == ({}, None, ["forged"])
+
+
+def test_accept_tokens__several_tokens() -> None:
+    """The client needs one token in place of several; the same token twice is one."""
+    one, other = (encode([TokenEntry("default", at(lsn))]) for lsn in (5, 6))
+    with lagging("replica"):
+        assert accept_tokens((one, other))[1] is None
+        assert accept_tokens((one, one))[1] == (TokenEntry("default", at(5)),)
 
 
 def test_accept_tokens__position_of_another_system(reasons: list[str]) -> None:
@@ -157,7 +171,7 @@ def test_accept_tokens__replicas_without_lag() -> None:
             at(7),
             "replica",
         ),
-        (TokenEntry("default", None, unknown=True), TokenEntry("default", at(5)), None, ""),
+        (TokenEntry("default", written_before=FUTURE), TokenEntry("default", at(5)), None, ""),
         # No position covers both: incomparable positions, and reads of two replicas.
         (TokenEntry("default", at(5)), TokenEntry("default", at(4, timeline=2)), None, ""),
         (
@@ -209,18 +223,25 @@ def test_issue_token__write_that_all_replicas_have(monkeypatch: pytest.MonkeyPat
 
 
 def test_issue_token__owner_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The position of the write stays unknown until the owner answers."""
+    """The token has the time before which everything is required. Later requests ask no owner for its position."""
+    before = time.time()
     with lagging("replica"):
         consistency = ConsistencyState()
         consistency.require("default", PendingPosition(time.monotonic()))
         with owner_answers(monkeypatch, None):
             text = issue_token(consistency)
-        with owner_answers(monkeypatch, None):
+        with owner_answers(monkeypatch, at(9)) as owners:
             again = issue_token(accept_tokens((text,))[0])
-        with owner_answers(monkeypatch, at(9)):
-            known = issue_token(accept_tokens((again,))[0])
+            found, _ = accept_tokens((again,))
+            with activate(request_context(consistency=found)):
+                record_fallback("default", current(), "pinned")
+                known = issue_token(found)
 
-    assert decode(text) == decode(again) == [TokenEntry("default", None, unknown=True)]
+    (entry,) = decode(text)
+    assert entry.written_before is not None
+    assert before <= entry.written_before <= time.time() + 1
+    assert decode(again) == decode(text)
+    assert owners == ["default"]  # of the request that read the owner
     assert decode(known) == [TokenEntry("default", at(9))]
 
 
@@ -228,7 +249,7 @@ def test_issue_token__accepted_position(monkeypatch: pytest.MonkeyPatch) -> None
     """A position from the client's token stays the same, without a query."""
     text = encode([TokenEntry("default", at(5), last_replica="legacy")])
     with lagging(*BOTH), owner_answers(monkeypatch, at(9)) as owners:
-        assert issue_token(accept_tokens((text,))[0]) == text
+        assert decode(issue_token(accept_tokens((text,))[0])) == decode(text)
 
     assert owners == []
 
@@ -236,7 +257,7 @@ def test_issue_token__accepted_position(monkeypatch: pytest.MonkeyPatch) -> None
 def test_issue_token__replicas_without_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """No owner is asked and the token is empty, also after an unknown position."""
     with owner_answers(monkeypatch, at(9)) as owners:
-        consistency, _ = accept_tokens((encode([TokenEntry("default", None, unknown=True)]),))
+        consistency, _ = accept_tokens((encode([TokenEntry("default", written_before=FUTURE)]),))
 
         assert issue_token(consistency) == ""
 
@@ -247,7 +268,99 @@ def test_issue_token__no_connection_to_the_owner(monkeypatch: pytest.MonkeyPatch
     """No connection is opened, so the position of the write stays unknown."""
     monkeypatch.setattr(connections["default"], "connection", None)
     with lagging("replica"):
-        assert decode(issue_token(consistency_from({"default": None}))) == [TokenEntry("default", None, unknown=True)]
+        (entry,) = decode(issue_token(consistency_from({"default": PendingPosition(0.0)})))
+
+    assert entry.position is None
+    assert entry.written_before is not None
+
+
+def pending_after(seconds: float) -> ConsistencyState:
+    """Return the state of a client whose token, without a position, is so many seconds old."""
+    return accept_tokens((encode([TokenEntry("default", written_before=round(time.time() - seconds))]),))[0]
+
+
+def test_accept_tokens__old_token_without_a_position(monkeypatch: pytest.MonkeyPatch, reasons: list[str]) -> None:
+    """A sample of the owner ends it: replicas that have replayed the sample are read, without a query."""
+    with lagging("replica") as group, owner_answers(monkeypatch, at(99)) as owners:
+        replayed(group, replica=8)
+        sampled(group, 9)
+        waiting = pending_after(60).required
+        replayed(group, replica=9)
+        ended = pending_after(60)
+
+        assert (waiting, ended.required) == ({"default": at(9)}, {})
+        assert issue_token(ended) == ""
+    assert (owners, reasons) == ([], [])
+
+
+def test_accept_tokens__new_token_without_a_position() -> None:
+    """Only a sample that begins after the request arrived resolves it, as the clocks of processes differ."""
+    with lagging("replica") as group:
+        replayed(group, replica=8)
+        sampled(group, 8)
+        consistency = pending_after(MAX_CLOCK_DIFFERENCE_SECONDS - 2)
+        assert type(consistency.required_position("default")) is PendingPosition
+        sampled(group, 8)
+
+        assert consistency.required_position("default") == at(8)
+
+
+def test_accept_tokens__token_of_a_clock_ahead() -> None:
+    """A time just ahead of this clock counts as now: the client wrote before its request arrived."""
+    with lagging("replica") as group:
+        consistency = pending_after(2 - MAX_CLOCK_DIFFERENCE_SECONDS)
+        sampled(group, 8)
+
+        assert consistency.required_position("default") == at(8)
+
+
+def test_accept_tokens__token_of_an_open_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sample resolves it before the end of the time that a transaction may take, and no query either."""
+    with lagging("replica") as group, owner_answers(monkeypatch, at(9)) as owners:
+        text = encode([TokenEntry("default", written_before=FUTURE)])
+        consistency, _ = accept_tokens((text,))
+        sampled(group, 8)
+        assert type(consistency.required_position("default")) is PendingPosition
+        with activate(request_context(consistency=consistency)):
+            record_fallback("default", current(), "pinned")
+        assert issue_token(consistency) != ""
+        sampled(group, 8)
+
+        assert type(consistency.required_position("default")) is PendingPosition
+    assert owners == []
+
+
+@pytest.mark.parametrize("fallbacks", [[], ["only-for-tests"]])
+def test_accept_tokens__rolled_key(
+    monkeypatch: pytest.MonkeyPatch, reasons: list[str], settings: Any, fallbacks: list[str]
+) -> None:
+    """With the old key as a fallback the position is read; without it everything before now is required."""
+    settings.SECRET_KEY_FALLBACKS = []
+    settings.SECRET_KEY = "only-for-tests"
+    with lagging("replica") as group, owner_answers(monkeypatch, at(99)) as owners:
+        replayed(group, replica=8)
+        sampled(group, 8)
+        text = encode([TokenEntry("default", at(5))])
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "rolled", fallbacks
+        consistency, sent = accept_tokens((text,))
+        if fallbacks:
+            assert (consistency.required, sent, reasons) == ({}, (TokenEntry("default", at(5)),), [])
+            return
+        assert type(consistency.required_position("default")) is PendingPosition
+        assert (sent, reasons) == (None, ["unknown_key"])
+        assert decode(issue_token(consistency))[0].written_before is not None
+        sampled(group, 8)
+        assert consistency.required_position("default") == at(8)
+
+    assert owners == []
+
+
+def test_merge_tokens__both_positions() -> None:
+    """The token requires what both tokens require; an empty token requires nothing."""
+    one, other = (encode([TokenEntry("default", at(lsn))]) for lsn in (5, 6))
+    with lagging("replica"):
+        assert merge_tokens((one, "", other)) == other
+        assert merge_tokens(("", "")) == ""
 
 
 class Clients(RuleBasedStateMachine):
@@ -398,7 +511,7 @@ def token_of(server: str, position: Position | None = None) -> str:
 
 
 def test_accept_tokens__last_server() -> None:
-    """The server is recognised and stays in the token, which does not show its address."""
+    """The server is recognised and stays in the token."""
     with lagging("replica") as group:
         group.replace_snapshot(
             [Replica("replica", "", at(4))], by_server={"10.0.0.1/5432": Replica("replica", "", at(4))}
@@ -407,8 +520,8 @@ def test_accept_tokens__last_server() -> None:
         consistency, same = accept_tokens((sent,))
 
         assert (consistency.required, consistency.last_server) == ({}, {"default": "10.0.0.1/5432"})
-        assert issue_token(consistency) == same == sent
-    assert "10.0.0.1" not in decode(sent)[0].server
+        assert decode(issue_token(consistency)) == decode(sent)
+        assert same == tuple(decode(sent))
 
 
 def test_accept_tokens__unknown_server() -> None:
@@ -425,12 +538,15 @@ def test_accept_tokens__unknown_server() -> None:
 
 
 def test_accept_tokens__two_servers() -> None:
-    """Reads of two servers require an unknown position."""
-    consistency, _ = accept_tokens((token_of("a"), token_of("b")))
-    found = consistency.required["default"]
+    """Reads of two servers require everything that the owner had when the request arrived."""
+    with lagging("replica") as group:
+        group.replace_snapshot(by_server={server: Replica("replica", "", at(9)) for server in ("a", "b")})
+        consistency, _ = accept_tokens((token_of("a"), token_of("b")))
+        assert type(consistency.required_position("default")) is PendingPosition
+        sampled(group, 9)
 
-    assert type(found) is PendingPosition
-    assert found.written_at == inf
+        assert consistency.required_position("default") == at(9)
+        assert consistency.last_server == {}
 
 
 def test_issue_token__servers_behind_an_alias() -> None:
