@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
