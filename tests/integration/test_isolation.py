@@ -3,6 +3,7 @@
 The bars of the benchmark are stricter: here, other processes may slow the machine down.
 """
 
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -49,6 +50,8 @@ def test_isolation__each_database(servers: Servers, port: int, alias: str, what:
 
 def test_isolation__readyz_asked_by_many(servers: Servers, port: int) -> None:
     """While a database hangs, 500 clients that ask /readyz at once get their answer, and hold nobody else up."""
+    with crowd(port, "readyz", 16, pause_seconds=0.1):  # each worker finds once that it is ready
+        time.sleep(1)
     with servers.paused("legacy"), crowd(port, "legacy", 4, pause_seconds=0.2):  # the monitor knows it
         asking = Asking(port, "replica", 1, 0.01)
         asking.start()
