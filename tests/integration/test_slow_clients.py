@@ -15,7 +15,7 @@ from tests.support.slow_clients import BIG_FILE, KINDS, SMALL_WINDOW
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", "Connection": "close"}
 CLIENTS = 40  # of each kind: more than twice the threads
-POST = b"POST /api/users HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer for-tests\r\n"
+POST = f"POST /api/users HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
 
 
 @pytest.fixture(scope="module")

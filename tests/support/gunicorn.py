@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.service import APP, OURS, free_port
+from tests.support.service import APP, OURS, SECRETS, free_port
 
 ROOT = APP.parent
-TOKEN = "for-tests"
 START_SECONDS = 60.0
+TOKEN = SECRETS["API_TOKEN"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Gunicorn:
 def environment(data: Path) -> dict[str, str]:
     """Return an environment for the service, on SQLite files in the directory."""
     (data / "static").mkdir()
-    given = {"DATA_DIR": str(data), "SECRET_KEY": "for-tests", "API_TOKEN": TOKEN, "SERVED_OVER_HTTPS": "false"}
+    given = {"DATA_DIR": str(data), "SERVED_OVER_HTTPS": "false", **SECRETS}
     inherited = {name: value for name, value in os.environ.items() if not OURS.match(name)}
     return {**inherited, **given, "DJANGO_SETTINGS_MODULE": "config.settings"}
 

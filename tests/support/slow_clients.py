@@ -11,8 +11,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tests.support.service import SECRETS
+
 HOST = b"Host: localhost\r\n"
-TOKEN = b"Authorization: Bearer for-tests\r\nContent-Type: application/json\r\n"
+TOKEN = f"Authorization: Bearer {SECRETS['API_TOKEN']}\r\nContent-Type: application/json\r\n".encode()
 SMALL_WINDOW = 2048  # bytes of the receive buffer; the kernel doubles it
 BIG_FILE = "/static/admin/js/vendor/xregexp/xregexp.js"
 BIG_ANSWER = "/api/users?limit=500"
