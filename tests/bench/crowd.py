@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tests.bench.results import ROOT
 from tests.bench.serving import TIMEOUT
-from tests.support.containers import until
+from tests.support.waiting import until
 
 TOKEN = "for-benchmarks-only-and-long-enough-for-the-service"
 PATHS = {

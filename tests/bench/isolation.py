@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 from tests.bench.crowd import TOKEN, Answered, Asking, crowd
 from tests.bench.pair import direct
 from tests.bench.results import DIRECTORY, SMALL, Result, at_most, finish
-from tests.support.containers import until
 from tests.support.engine import UnavailableError
 from tests.support.faults import black_holed, hanging, refusing
 from tests.support.servers import Servers, four_servers
 from tests.support.service import APP, OURS, free_port
+from tests.support.waiting import until
 
 KEY = "for-benchmarks-only-and-long-enough-to-be-accepted-by-the-service"
 CLIENTS = 40

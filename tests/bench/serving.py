@@ -12,8 +12,8 @@ from http.cookies import SimpleCookie
 from typing import Any, Self
 
 from tests.bench.results import DIRECTORY, ROOT
-from tests.support.containers import until
 from tests.support.service import free_port
+from tests.support.waiting import until
 
 LOG = DIRECTORY / "service.log"  # errors of the service; other stacks fail by design
 WORKERS, THREADS = 2, 8

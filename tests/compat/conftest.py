@@ -13,10 +13,10 @@ from pathlib import Path
 import django
 import pytest
 from django.db import connections
-from tests.support.containers import until
 from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import POSTGRESQL, ROOT_PASSWORD
+from tests.support.waiting import until
 
 from switchyard.routing.monitor import monitor
 from switchyard.routing.session.context import activate, task_context

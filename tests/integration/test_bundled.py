@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
-from tests.support.containers import PASSWORDS, until
+from tests.support.containers import PASSWORDS
 from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import MYSQL, POSTGRESQL, MySQLdb, Vendor
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.docker
 

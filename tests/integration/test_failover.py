@@ -13,8 +13,8 @@ from django.db import OperationalError, connections, transaction
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support import faults
-from tests.support.containers import until
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from tests.support.watching import declared, monitored
 
 from accounts.models import User

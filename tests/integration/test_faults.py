@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
-from tests.support.containers import PASSWORDS, until
+from tests.support.containers import PASSWORDS
 from tests.support.faults import (
     cut_off,
     delayed,
@@ -21,6 +21,7 @@ from tests.support.faults import (
 )
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.docker
 

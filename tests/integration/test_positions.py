@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support.containers import until
 from tests.support.servers import Servers
+from tests.support.waiting import until
 
 from accounts.models import User
 from legacy.models import Customer

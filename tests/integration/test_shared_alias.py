@@ -15,10 +15,10 @@ from django.db import connections, router
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
-from tests.support.containers import until
 from tests.support.faults import delayed
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
+from tests.support.waiting import until
 
 from accounts.models import User
 from config.databases import topology

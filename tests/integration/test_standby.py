@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from tests.support.containers import PASSWORDS, until
+from tests.support.containers import PASSWORDS
 from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import POSTGRESQL
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.docker
 

@@ -14,7 +14,7 @@ from tests.support.servers import Servers
 pytest.importorskip("django.tasks", reason="Django 6.0 brings it.")
 
 from django.tasks import task_backends
-from tests.support.containers import until
+from tests.support.waiting import until
 
 from accounts.models import User
 from switchyard.routing.monitor import monitor

@@ -5,8 +5,7 @@ Which server replicates which is in `servers.py`.
 
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +15,9 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from tests.support.engine import LABEL
 from tests.support.vendors import NOT_YET, Switch, Vendor
+from tests.support.waiting import until
 
 PASSWORDS = {"migrator": "migrator's p:w", "app": "app-p@ss", "replicator": r"re'pli:ca\tor"}
-
-
-def until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
-    """Poll until `true()` returns True; after `seconds` raise a TimeoutError that names `what`."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"After {seconds} s still not: {what}.")
-        time.sleep(0.05)
 
 
 @dataclass

@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 from math import ceil
 
 from tests.support import replicas
-from tests.support.containers import until
 from tests.support.engine import UnavailableError
 from tests.support.servers import Servers
 from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, Switch
+from tests.support.waiting import until
 
 _READ_ONLY = {
     MYSQL: Switch(

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.support.containers import PASSWORDS, Containers, until
+from tests.support.containers import PASSWORDS, Containers
 from tests.support.engine import UnavailableError, network
 from tests.support.vendors import MYSQL, POSTGRESQL, ROOT_PASSWORD, MySQLdb, Vendor
+from tests.support.waiting import until
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "chart" / "files"
 _ROLES = _SCRIPTS / "postgres-roles.sh"

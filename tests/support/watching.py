@@ -15,8 +15,8 @@ from django.db import close_old_connections, connections
 from django.db.models import Model
 from django.test import Client, override_settings
 from tests.support.connected import connected
-from tests.support.containers import until
 from tests.support.servers import Servers
+from tests.support.waiting import until
 
 from accounts.models import User
 from config.databases import topology

@@ -7,9 +7,9 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 from tests.support.browser import Browser
-from tests.support.containers import until
 from tests.support.decided import recorded
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from tests.support.watching import NEW, OLD, Edge, counted
 
 from switchyard.routing.contrib.client_tokens import HEADER

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from tests.support.containers import until
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from tests.support.watching import Side, others
 
 pytestmark = pytest.mark.docker

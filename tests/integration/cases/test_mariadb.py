@@ -24,10 +24,10 @@ from tests.integration.cases.test_writes import (
 from tests.integration.conftest import manage
 from tests.integration.test_migrate import OWNED, TABLES
 from tests.integration.test_replicas_command import replicas
-from tests.support.containers import until
 from tests.support.faults import promoted
 from tests.support.servers import Servers
 from tests.support.vendors import ROOT_PASSWORD
+from tests.support.waiting import until
 from tests.support.watching import NEW, OLD, SIDES, Side
 
 from switchyard.positions import mariadb

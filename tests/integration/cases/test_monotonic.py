@@ -7,10 +7,10 @@ from threading import Event
 
 import pytest
 from django.db import connections
-from tests.support.containers import until
 from tests.support.decided import recorded
 from tests.support.faults import delayed
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from tests.support.watching import Edge, others
 
 from accounts.models import User

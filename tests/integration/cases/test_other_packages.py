@@ -11,9 +11,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import DatabaseError, OperationalError, connections, transaction
 from django.utils.functional import SimpleLazyObject
 from pytest_django.plugin import DjangoDbBlocker
-from tests.support.containers import until
 from tests.support.related import Article, Comment, Paragraph, Tag, made
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from tests.support.watching import declared, monitored
 
 from accounts.models import User

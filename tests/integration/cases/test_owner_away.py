@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 from django.db import connections, transaction
 from django.test import override_settings
-from tests.support.containers import until
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from tests.support.watching import OLD, Edge, Side, others
 
 from accounts.models import User

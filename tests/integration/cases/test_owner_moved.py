@@ -14,10 +14,10 @@ from django.db import OperationalError, connections
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support import faults
-from tests.support.containers import until
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
 from tests.support.vendors import POSTGRESQL
+from tests.support.waiting import until
 from tests.support.watching import OLD, SIDES, Edge, Side, declared, monitored, others
 
 from accounts.models import User

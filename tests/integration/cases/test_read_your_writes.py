@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
-from tests.support.containers import until
 from tests.support.decided import recorded
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from tests.support.watching import NEW, OLD, Edge, Side, counted
 
 from switchyard.routing.contrib.client_tokens import COOKIE, HEADER

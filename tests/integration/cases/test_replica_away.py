@@ -16,9 +16,9 @@ import pytest
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support import faults
-from tests.support.containers import until
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
+from tests.support.waiting import until
 from tests.support.watching import SIDES, Edge, Side, counted, declared, monitored, others
 
 from accounts.models import User

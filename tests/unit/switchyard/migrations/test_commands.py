@@ -21,7 +21,7 @@ from django.db.migrations import Migration, RunSQL
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
-from tests.support.containers import until
+from tests.support.waiting import until
 
 from config.databases import topology
 from switchyard.management.commands import makemigrations
