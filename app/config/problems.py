@@ -10,7 +10,9 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
+from traceback import clear_frames
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist, SuspiciousOperation
@@ -95,7 +97,21 @@ def _shortened(text: str, characters: int) -> str:
 def install(api: NinjaAPI) -> None:
     """Let the API answer with a problem to each exception that its views and their parameters raise."""
     for kind, handler in HANDLERS.items():
-        api.add_exception_handler(kind, handler)
+        api.add_exception_handler(kind, partial(_answer, handler))
+
+
+def _answer(handler: Any, request: HttpRequest, error: Exception) -> HttpResponse:
+    """Return the handler's answer, and let go of the parsed body.
+
+    ninja keeps the error of the validation in a frame that this error's traceback refers to. Such a cycle would hold
+    the values of a large body until the next full garbage collection.
+    """
+    response: HttpResponse = handler(request, error)
+    failed: BaseException | None = error
+    while failed is not None:
+        clear_frames(failed.__traceback__)
+        failed = failed.__cause__ or failed.__context__
+    return response
 
 
 def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
