@@ -27,10 +27,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         owners = [alias for alias in migrating() if alias not in conf.optional]
-        self._wait(owners, deadline=None)
         replicas = [replica for owner in owners for replica in replicas_of(owner)]
-        for replica in replicas:
-            connections[replica] = connections[replica].copy()  # a copy has no failover: it asks this replica
+        for alias in (*owners, *replicas):
+            connections[alias] = connections[alias].copy()  # a copy has no failover and no circuit: it asks this server
+        self._wait(owners, deadline=None)
         late = self._wait(replicas, deadline=time.monotonic() + options["replica_timeout"])
         self.stdout.write(f"Not waiting any longer for {', '.join(late)}." if late else "Every database is migrated.")
 
