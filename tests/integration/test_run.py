@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.support.service import APP, SECRETS, Service, embedded_environ, free_port, running
+from tests.support.service import APP, SECRETS, TOKEN, Service, embedded_environ, free_port, running
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_run__first_then_second(environ: dict[str, str]) -> None:
         code, last = first.end(signal.SIGINT)
 
     assert "First run" in first.said
-    assert "token local-development-token-not-secret" in first.said
+    assert f"Token     {TOKEN}" in first.said
     assert (created, listed) == (201, 200), user
     assert 'switchyard_queries_total{alias="replica",app="accounts",operation="read"} 1.0' in metrics
     assert sum("gunicorn" in args for args in below.values()) == 3

@@ -29,7 +29,7 @@ MYSQL = {
     "max_execution_time": 30_000,
     "time_zone": "+00:00",
     "transaction_isolation": "READ-COMMITTED",
-    "transaction_read_only": 0,
+    "transaction_read_only": 1,  # the owner is read-only
 }
 
 
@@ -46,7 +46,7 @@ def test_session__postgresql(real_databases: Servers, alias: str, read_only: str
 
 
 def test_session__mysql(real_databases: Servers) -> None:
-    """A session on MySQL has time limits, UTC and strict mode, in spite of the server's defaults."""
+    """A session on MySQL has time limits, UTC and strict mode, in spite of the server's defaults; it is read-only."""
     with connections["legacy"].cursor() as cursor:
         cursor.execute(f"SELECT @@sql_mode, {', '.join(f'@@{name}' for name in MYSQL)}")
         sql_mode, *told = cursor.fetchone()

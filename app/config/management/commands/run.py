@@ -141,9 +141,10 @@ def _print_addresses(console: Console, port: int, metrics_port: int) -> None:
     token = "$API_TOKEN" if env.secret(os.environ, "API_TOKEN", default="") else TOKEN
     addresses = Table.grid(padding=(0, 3))
     addresses.add_row("Console", f"{service}/console/", "sign in as the admin")
-    addresses.add_row("API", f"{service}/api/docs", f"token [bold]{token}[/]")
+    addresses.add_row("API", f"{service}/api/docs", "with the token")
     addresses.add_row("Admin", f"{service}/admin/", "[bold]admin[/], password [bold]dev[/]" if _embedded() else "")
     addresses.add_row("Metrics", metrics)
+    addresses.add_row("Token", f"[bold]{token}[/]")
     console.print(Panel.fit(addresses, title="Switchyard is running", border_style="green"))
     console.print("Try:")
     console.print(f"  curl -H 'Authorization: Bearer {token}' '{service}/api/users?limit=3'", soft_wrap=True)
