@@ -154,7 +154,8 @@ def test_migrate__legacy_not_managed(not_managed: dict[str, str]) -> None:
 
     assert process.returncode == 0, process.stderr
     assert process.stdout.startswith("'legacy' is unmanaged")
-    assert not Path(not_managed["DATA_DIR"], "legacy.sqlite3").exists()
+    with closing(sqlite3.connect(Path(not_managed["DATA_DIR"], "legacy.sqlite3"))) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
 def test_wait_migrated__legacy_not_managed(not_managed: dict[str, str]) -> None:
