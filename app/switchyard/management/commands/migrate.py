@@ -70,8 +70,9 @@ class Command(migrate.Command):
             ):
                 super().handle(*args, **options)
         except MigrationSchemaMissing as error:
+            reason = " ".join(str(error).split())  # PostgreSQL shows the statement in lines of their own
             raise CommandError(
-                f"'{alias}' refuses the table of applied migrations: {error}. If others make the tables of '{alias}', "
+                f"'{alias}' refuses the table of applied migrations: {reason}. If others make the tables of '{alias}', "
                 "add it to SWITCHYARD['UNMANAGED']."
             ) from error
 
