@@ -47,9 +47,10 @@ WORKLOADS: dict[str, Callable[[], object]] = {
 }
 
 if settings.STACK == "switchyard":
+    from tests.support.published import consistency_from
+
     from switchyard.positions.postgresql import Lsn
     from switchyard.routing.session import context
-    from switchyard.routing.session.consistency import consistency_from
     from switchyard.routing.topology.replication import Replica, replication_set
 
     # SQLite's replicas do not lag; as lagging replicas they take the same steps as PostgreSQL's.

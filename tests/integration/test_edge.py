@@ -1,9 +1,6 @@
 """A real gunicorn worker and hostile requests: large bodies, and headers that only a proxy may send."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,67 +12,33 @@ from threading import Event
 import pytest
 from django.conf import settings
 from tests.integration.conftest import manage
-from tests.support.service import APP, SECRETS, free_port
+from tests.support.gunicorn import TOKEN, Gunicorn, environment, serving
 
-TOKEN = SECRETS["API_TOKEN"]
 LARGEST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 MEGABYTE = 1024 * 1024
 LIMIT_KIB = 150 * 1024
 
 
-class Service:
-    """A gunicorn with one worker, on embedded databases."""
-
-    def __init__(self, data: Path) -> None:
-        self.port = free_port()
-        given = {**SECRETS, "DATA_DIR": str(data), "SERVED_OVER_HTTPS": "false"}
-        assert manage("migrate_all", **given).returncode == 0
-        (data / "static").mkdir()
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi"],
-            env={**inherited, **given, "WEB_CONCURRENCY": "1", "PORT": str(self.port)},
-            cwd=APP,
-        )
-
-    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.putrequest(method, path)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                connection.putheader(name, value)
-            connection.endheaders()
-            with suppress(BrokenPipeError, ConnectionResetError):  # the server may answer before it has read the body
-                connection.send(body)
-            response = connection.getresponse()
-            return response.status, response.read()
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                if self.ask("GET", "/livez")[0] == 200:
-                    return
-            except OSError:
-                time.sleep(0.1)
-        pytest.fail("The service does not answer.")
-
-    def peak_kib(self) -> int:
-        """Return the peak of the resident memory of the worker since its start."""
-        (worker,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        status = Path(f"/proc/{worker}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+def ask(service: Gunicorn, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+    """Send the request, and return the status and the body of the answer."""
+    with closing(HTTPConnection("127.0.0.1", service.port, timeout=30)) as connection:
+        connection.putrequest(method, path)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        with suppress(BrokenPipeError, ConnectionResetError):  # the server may answer before it has read the body
+            connection.send(body)
+        response = connection.getresponse()
+        return response.status, response.read()
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that all tests share: a limit that holds for the peak of many requests holds for that of one."""
-    service = Service(tmp_path_factory.mktemp("data"))
-    try:
-        service.wait()
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
+    """A worker that all tests share: a limit that holds for the peak of many requests holds for that of one."""
+    environ = environment(tmp_path_factory.mktemp("data"))
+    assert manage("migrate_all", **environ).returncode == 0
+    with serving(environ, "--workers", "1") as service:
         yield service
-    finally:
-        service.process.terminate()
-        service.process.wait(timeout=30)
 
 
 def unknown_keys(size: int) -> bytes:
@@ -97,22 +60,22 @@ BODIES = {
 
 @pytest.mark.parametrize("path", ["/api/users", "/api/events", "/admin/login/"])
 @pytest.mark.parametrize("name", BODIES)
-def test_worker__after_a_large_body(service: Service, name: str, path: str) -> None:
+def test_worker__after_a_large_body(service: Gunicorn, name: str, path: str) -> None:
     """One body, of any kind and up to 64 MB, leaves the worker under 150 MB, with a short answer soon."""
     body = BODIES[name]
     begun = time.monotonic()
-    status, answer = service.ask(
-        "POST", path, body, **{"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    status, answer = ask(
+        service, "POST", path, body, **{"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     )
 
     assert status in {400, 403, 413, 422}, answer[:200]
     assert len(answer) <= 16 * 1024
     assert time.monotonic() - begun < 2
-    assert service.ask("GET", "/livez")[0] == 200
+    assert ask(service, "GET", "/livez")[0] == 200
     assert service.peak_kib() < LIMIT_KIB
 
 
-def test_worker__after_an_upload_of_a_stranger(service: Service) -> None:
+def test_worker__after_an_upload_of_a_stranger(service: Gunicorn) -> None:
     """A form with a file of 64 MB is refused, and neither memory nor disk holds the file."""
     before = {path: path.stat().st_size for path in Path("/tmp").glob("*.upload*")}
     body = (
@@ -120,8 +83,8 @@ def test_worker__after_an_upload_of_a_stranger(service: Service) -> None:
     )
     cookie = {"Cookie": f"csrftoken={'a' * 32}", "Content-Type": "multipart/form-data; boundary=b"}
 
-    large, _ = service.ask("POST", "/admin/login/", body, **cookie)
-    small, _ = service.ask("POST", "/admin/login/", body[:500_000] + b"\r\n--b--", **cookie)
+    large, _ = ask(service, "POST", "/admin/login/", body, **cookie)
+    small, _ = ask(service, "POST", "/admin/login/", body[:500_000] + b"\r\n--b--", **cookie)
 
     assert (large, small) == (413, 400)
     assert {path: path.stat().st_size for path in Path("/tmp").glob("*.upload*")} == before
@@ -132,21 +95,21 @@ def test_worker__after_an_upload_of_a_stranger(service: Service) -> None:
     ("name", "value"),
     [("SCRIPT_NAME", "/x"), ("PATH_INFO", "/livez"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Ssl", "on")],
 )
-def test_worker__headers_of_a_proxy_from_this_machine(service: Service, name: str, value: str) -> None:
+def test_worker__headers_of_a_proxy_from_this_machine(service: Gunicorn, name: str, value: str) -> None:
     """A client on this machine, such as a port-forward, changes neither path nor scheme for gunicorn."""
-    status, _ = service.ask("GET", "/api/nowhere", **{"Authorization": f"Bearer {TOKEN}", name: value})
+    status, _ = ask(service, "GET", "/api/nowhere", **{"Authorization": f"Bearer {TOKEN}", name: value})
 
     assert status == 404
 
 
-def test_worker__contradicting_schemes(service: Service) -> None:
+def test_worker__contradicting_schemes(service: Gunicorn) -> None:
     """Gunicorn does not interpret the headers about the scheme, so they cannot contradict each other."""
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off", "X-Forwarded-Protocol": "http"}
 
-    assert service.ask("GET", "/livez", **headers)[0] == 200
+    assert ask(service, "GET", "/livez", **headers)[0] == 200
 
 
-def test_worker__while_strangers_sign_in(service: Service) -> None:
+def test_worker__while_strangers_sign_in(service: Gunicorn) -> None:
     """20 strangers who sign in again and again do not slow down `/livez`; some of their passwords are checked."""
     body = b"csrfmiddlewaretoken=" + b"a" * 32 + b"&username=admin&password=wrong"
     headers = {"Cookie": f"csrftoken={'a' * 32}", "Content-Type": "application/x-www-form-urlencoded"}
@@ -155,7 +118,7 @@ def test_worker__while_strangers_sign_in(service: Service) -> None:
     def stranger() -> set[int]:
         statuses = set()
         while not ended.is_set():
-            statuses.add(service.ask("POST", "/admin/login/", body, **headers)[0])
+            statuses.add(ask(service, "POST", "/admin/login/", body, **headers)[0])
         return statuses
 
     with ThreadPoolExecutor(20) as strangers:
@@ -163,7 +126,7 @@ def test_worker__while_strangers_sign_in(service: Service) -> None:
         seconds = []
         for _ in range(30):
             begun = time.monotonic()
-            assert service.ask("GET", "/livez")[0] == 200
+            assert ask(service, "GET", "/livez")[0] == 200
             seconds.append(time.monotonic() - begun)
             time.sleep(0.1)
         ended.set()

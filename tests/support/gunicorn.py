@@ -39,6 +39,12 @@ class Gunicorn:
         pid = self.process.pid
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
+    def peak_kib(self) -> int:
+        """Return the peak of the resident memory of the only worker since its start."""
+        (worker,) = self.workers()
+        status = Path(f"/proc/{worker}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+
 
 def environment(data: Path) -> dict[str, str]:
     """Return an environment for the service, on SQLite files in the directory."""

@@ -5,13 +5,13 @@ The models are in no registry of an app, so they have tables only inside `made()
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
 from django.apps.registry import Apps
-from django.db import connections, models
+from django.db import models
+from tests.support.scratch_tables import scratch_tables
 
 _apps = Apps()
 
@@ -76,15 +76,6 @@ OTHER: dict[str, Any] = {
 }
 
 
-@contextmanager
-def made(alias: str) -> Iterator[None]:
+def made(alias: str) -> AbstractContextManager[None]:
     """Create the tables of both models on the alias for this block."""
-    with connections[alias].schema_editor() as editor:
-        editor.create_model(Kind)
-        editor.create_model(Special)
-    try:
-        yield
-    finally:
-        with connections[alias].schema_editor() as editor:
-            editor.delete_model(Special)
-            editor.delete_model(Kind)
+    return scratch_tables(alias, (Kind, Special))

@@ -1,14 +1,15 @@
 """Snapshots of the servers of `default` that a test publishes in place of the monitor. No server is probed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from django.test import override_settings
 
-from switchyard.positions import ServerStatus
+from switchyard.positions import Position, ServerStatus
 from switchyard.positions.postgresql import Lsn
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition
 from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample, replication_set
 
 
@@ -53,3 +54,13 @@ def sampled(group: ReplicationSet, lsn: int, begun_at: float | None = None) -> N
     """Publish a sample of the owner with this LSN, by default a sample that begins now."""
     status = ServerStatus("owner", is_standby=False, writable=True, position=at(lsn))
     group.replace_snapshot(owner_sample=Sample(time.monotonic() if begun_at is None else begun_at, status))
+
+
+def consistency_from(
+    required: Mapping[str, Position | PendingPosition], last_replica: Mapping[str, str] | None = None
+) -> ConsistencyState:
+    """Return the state for required positions and replicas read last, by owner."""
+    consistency = ConsistencyState()
+    consistency.required.update(required)
+    consistency.last_replica.update(last_replica or {})
+    return consistency

@@ -3,13 +3,13 @@
 The models are in no registry of an app, so they have tables only inside `made()`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from django.apps.registry import Apps
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
-from django.db import connections, models
+from django.db import models
+from tests.support.scratch_tables import scratch_tables
 
 _apps = Apps(["accounts"])  # with the app, so that a deletion finds the related models
 
@@ -108,15 +108,6 @@ class Label(models.Model):
 _MODELS = (Comment, Tag, Article, Review, Paragraph, Label)
 
 
-@contextmanager
-def made(alias: str) -> Iterator[None]:
+def made(alias: str) -> AbstractContextManager[None]:
     """Create the tables of the models on the alias for this block."""
-    with connections[alias].schema_editor() as editor:
-        for model in _MODELS:
-            editor.create_model(model)
-    try:
-        yield
-    finally:
-        with connections[alias].schema_editor() as editor:
-            for model in reversed(_MODELS):
-                editor.delete_model(model)
+    return scratch_tables(alias, _MODELS)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from itertools import chain, pairwise
 from typing import NamedTuple
 
+from switchyard.sql.keywords import TRANSACTION_VERBS
 from switchyard.sql.readings import Reading, readings_of
 from switchyard.sql.tokenizer import Token, dialect_of, tokens
 
 _SEMICOLON = Token("mark", ";")
-_BOUNDARIES = frozenset({"BEGIN", "START", "COMMIT", "END", "ABORT", "XA"})
 _SETTERS = frozenset({"SET", "RESET", "PRAGMA", "BEGIN", "START"})
 # The access mode as a variable: PostgreSQL's, MySQL's, MariaDB's and SQLite's.
 _MODES = frozenset({"TRANSACTION_READ_ONLY", "DEFAULT_TRANSACTION_READ_ONLY", "TX_READ_ONLY", "QUERY_ONLY"})
@@ -73,7 +73,7 @@ def _is_boundary(words: tuple[str, ...]) -> bool:
         return "AUTOCOMMIT" in words
     if words[0] == "ROLLBACK":
         return "TO" not in words
-    return words[0] in _BOUNDARIES or words[:2] == ("PREPARE", "TRANSACTION")
+    return words[0] in TRANSACTION_VERBS or words[:2] == ("PREPARE", "TRANSACTION")
 
 
 def _makes_writable(words: tuple[str, ...]) -> bool:

@@ -88,7 +88,7 @@ def check_statement(alias: str, statement: Statement, text: str) -> RoutingError
                 sql=_sql_for_message(text, alias),
                 **_place_of_rows(owner, statement),
             )
-        if is_read_only(alias) and not writes_allowed(alias):
+        if _is_closed(alias):
             # `allow_writes()` is no remedy for rows that are written elsewhere.
             return _misplaced(alias, statement) or ReadOnlyOwnerWriteError(
                 alias=alias, operation=statement.operation, sql=_sql_for_message(text, alias)
@@ -112,7 +112,7 @@ def _transaction_control_error(alias: str, statement: Statement, text: str) -> R
     """Return an error if the text would leave the read-only transaction, or the access mode of the session."""
     context = current()
     in_block = alias in context.write_blocked or alias in context.read_only_aliases.values()
-    held = replicated_by(alias) is not None or (is_read_only(alias) and not writes_allowed(alias))
+    held = replicated_by(alias) is not None or _is_closed(alias)
     if not in_block and not held:
         return None
     control = transaction_control(text, connections[alias].vendor)
@@ -136,7 +136,7 @@ def hidden_write_error(connection: BaseDatabaseWrapper, text: str) -> RoutingErr
     alias, sql = connection.alias, _sql_for_message(text, connection.alias)
     if replicated_by(alias) is not None:
         return hidden_write_on_replica(alias, text)
-    if is_read_only(alias) and not writes_allowed(alias):
+    if _is_closed(alias):
         return ReadOnlyOwnerWriteError(alias=alias, operation="hidden write", sql=sql)
     if alias in current().write_blocked:
         return ReadOnlyBlockWriteError(alias=alias, operation="hidden write", sql=sql)
@@ -201,6 +201,11 @@ def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError
         return MisplacedWriteError(alias=alias, owner=owner, model=model._meta.label)
     # A read with an explicit alias: an older application may have a table of the same name (`inspectdb` reads it).
     return None
+
+
+def _is_closed(alias: str) -> bool:
+    """Return True for a read-only owner outside `allow_writes()`."""
+    return is_read_only(alias) and not writes_allowed(alias)
 
 
 def _misplaced(alias: str, statement: Statement) -> RoutingError | None:

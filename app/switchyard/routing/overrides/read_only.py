@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.access_mode import run_on_driver, without_write_lock
+from switchyard.routing.connections.access_mode import SESSION_STATEMENTS, run_on_driver, without_write_lock
 from switchyard.routing.connections.failover import report_failure
 from switchyard.routing.connections.server_identity import transaction_may_be_stale
 from switchyard.routing.selection.select import record_fallback, replica_for_client
@@ -41,7 +41,7 @@ class Statements(NamedTuple):
 
 
 _SET = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_SQLITE = Statements(before="PRAGMA query_only = ON", after="PRAGMA query_only = OFF")
+_SQLITE = Statements(before=SESSION_STATEMENTS["sqlite"][0], after=SESSION_STATEMENTS["sqlite"][1])
 _BY_VENDOR = {
     "postgresql": Statements(first=_SET),
     "mysql": Statements(before=_SET),  # for the next transaction; inside a transaction it is an error

@@ -5,7 +5,6 @@ The requirement of one request, task or process. The token carries it to the nex
 
 import threading
 import time
-from collections.abc import Mapping
 from math import ceil
 from typing import Any, final
 
@@ -142,13 +141,3 @@ class ConsistencyState:
         copied.last_replica = dict(self.last_replica)
         copied.last_server = dict(self.last_server)
         return copied
-
-
-def consistency_from(
-    required: Mapping[str, Position | PendingPosition], last_replica: Mapping[str, str] | None = None
-) -> ConsistencyState:
-    """Return the state for required positions and replicas read last, by owner."""
-    consistency = ConsistencyState()
-    consistency.required.update(required)
-    consistency.last_replica.update(last_replica or {})
-    return consistency

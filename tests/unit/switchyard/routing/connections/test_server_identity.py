@@ -10,12 +10,12 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.published import at, lagging
+from tests.support.published import at, consistency_from, lagging
 
 from switchyard.routing import use_replica
 from switchyard.routing.connections import server_identity
 from switchyard.routing.monitor import sockets
-from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition
 from switchyard.routing.session.context import activate, request_context
 from switchyard.routing.topology.replication import Replica, ReplicationSet
 from switchyard.routing.topology.replication import shared_aliases as aliases

@@ -14,7 +14,7 @@ from django.test import override_settings
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
-from tests.support.published import at, lagging, replayed
+from tests.support.published import at, consistency_from, lagging, replayed
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -22,7 +22,7 @@ from switchyard.routing import RoutingError, read_only, use_primary, use_replica
 from switchyard.routing.monitor import sockets
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.consistency import PendingPosition, consistency_from
+from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import activate, current
 from switchyard.routing.topology.replication import ReplicationSet, shared_aliases
 from switchyard.testing import assert_queries

@@ -3,14 +3,14 @@
 import time
 
 from django.db import connections
-from tests.support.published import at, lagging, replayed, sampled
+from tests.support.published import at, consistency_from, lagging, replayed, sampled
 from tests.support.transactions import transaction
 
 from accounts.models import User
 from switchyard.routing import use_replica
 from switchyard.routing.selection.select import decide, fallback_alias
 from switchyard.routing.session import context
-from switchyard.routing.session.consistency import PendingPosition, consistency_from
+from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import activate
 
 

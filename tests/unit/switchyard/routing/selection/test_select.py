@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.models import Session
 from django.db.models import Model
-from tests.support.published import at, lagging, replayed, sampled
+from tests.support.published import at, consistency_from, lagging, replayed, sampled
 
 from accounts.models import User
 from switchyard.routing import PrimaryReplicaRouter, use_primary, use_replica
@@ -14,7 +14,7 @@ from switchyard.routing.decision import decision
 from switchyard.routing.selection.rules import RULES
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.consistency import ConsistencyState, consistency_from
+from switchyard.routing.session.consistency import ConsistencyState
 from switchyard.routing.session.context import RoutingContext, activate, current, is_process_context
 from switchyard.routing.topology.replication import Replica, replication_set
 

@@ -9,10 +9,10 @@ from math import inf
 
 import pytest
 from asgiref.sync import sync_to_async
-from tests.support.published import at, lagging, sampled
+from tests.support.published import at, consistency_from, lagging, sampled
 
 from switchyard.routing.session import context
-from switchyard.routing.session.consistency import ConsistencyState, PendingPosition, consistency_from
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition
 from switchyard.routing.session.context import RoutingContext, activate, current, is_process_context, pop, push
 from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from tests.support.published import lagging, replayed, sampled
+from tests.support.published import consistency_from, lagging, replayed, sampled
 
 from accounts.models import User
 from switchyard.routing import without_stickiness
 from switchyard.routing.connection_state import transaction_begins
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
-from switchyard.routing.session.consistency import PendingPosition, consistency_from
+from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import RoutingContext, activate, current, is_process_context
 from switchyard.routing.session.tracking import record_read, record_write
 from switchyard.sql import Statement, classify

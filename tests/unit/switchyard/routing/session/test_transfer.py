@@ -10,18 +10,13 @@ from django.db import connections
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.support.published import at, lagging, replayed, sampled
+from tests.support.published import at, consistency_from, lagging, replayed, sampled
 
 from accounts.models import User
 from switchyard.positions import Position
 from switchyard.routing.selection.select import decide, fallback_alias, record_fallback
 from switchyard.routing.session import token, transfer
-from switchyard.routing.session.consistency import (
-    MAX_CLOCK_DIFFERENCE_SECONDS,
-    ConsistencyState,
-    PendingPosition,
-    consistency_from,
-)
+from switchyard.routing.session.consistency import MAX_CLOCK_DIFFERENCE_SECONDS, ConsistencyState, PendingPosition
 from switchyard.routing.session.context import activate, current, request_context
 from switchyard.routing.session.token import TokenEntry, decode, encode
 from switchyard.routing.session.tracking import record_read, record_write
