@@ -67,7 +67,10 @@ def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     if (error := check_statement(connection.alias, statement, text)) is not None:
         raise record_violation(error)
     changes = statement.operation in _CHANGES or statement.locks
-    if (unavailable := unavailable_error(connection.alias, changes=changes)) is not None:
+    # A copy of a connection reads from its server whatever the monitor says: its user waits for that server.
+    if (changes or hasattr(connection, "has_circuit")) and (
+        unavailable := unavailable_error(connection.alias, changes=changes)
+    ) is not None:
         raise unavailable
     if statement.operation in _CHANGES:
         check_cross_owner_write(connection)

@@ -64,6 +64,7 @@ def _routed_class(backend: Any) -> type[BaseDatabaseWrapper]:
 class RoutedConnection(BaseDatabaseWrapper):
     """The methods that Switchyard overrides on the wrapper of each backend."""
 
+    has_circuit = True
     program_transaction: ProgramTransaction | None = None  # the last one in which an owner was written
     access_mode: tuple[Any, bool] | None = None  # the driver connection, and whether its session is read-only
     doubt: Doubt | None = None  # about the open transaction

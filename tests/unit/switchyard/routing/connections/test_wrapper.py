@@ -186,6 +186,17 @@ def test_owner__without_replicas_known_to_be_down(files: dict[str, Any], monkeyp
     assert run("default", "SELECT name FROM place") == [("default",)]
 
 
+def test_copy__of_an_owner_known_to_be_down(files: dict[str, Any]) -> None:
+    """A copy reads from its server all the same, as a command must that waits for the server; its writes are refused."""
+    copied = connections["default"].copy()
+    with published(unavailable_reason="down"), copied.cursor() as cursor:
+        cursor.execute("SELECT name FROM place")
+        assert cursor.fetchall() == [("default",)]
+        with pytest.raises(OwnerUnavailableError):
+            cursor.execute("DELETE FROM place")
+    copied.close()
+
+
 def test_owner__that_answers_late(files: dict[str, Any], settings: Any) -> None:
     """While half of the threads wait for it, further statements and transactions are refused at once."""
     settings.SWITCHYARD = {**settings.SWITCHYARD, "THREADS": 4}
