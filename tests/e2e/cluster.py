@@ -6,8 +6,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +86,13 @@ class Cluster:
         found = json.loads(self.kubectl("get", kind, "--selector", selector, "--output", "json"))["items"]
         return [item for item in found if "deletionTimestamp" not in item["metadata"]]
 
+    def restarts(self, component: str) -> dict[str, list[int]]:
+        """Return how often each container of each pod has restarted."""
+        return {
+            pod["metadata"]["name"]: [status["restartCount"] for status in pod["status"]["containerStatuses"]]
+            for pod in self.objects("pods", component)
+        }
+
     def service_pods(self) -> int:
         """Return the number of pods of the service, with pods that are being deleted."""
         selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=service"
@@ -121,25 +127,6 @@ class Cluster:
                 return response.status, json.loads(response.read() or "null")
         except HTTPError as error:
             return error.code, json.loads(error.read() or "null")
-
-    @contextmanager
-    def hung(self, alias: str) -> Iterator[None]:
-        """Stop the server process of the alias with SIGSTOP in this block: it hangs, and its pod stays."""
-        self._signal("STOP", alias)
-        try:
-            yield
-        finally:
-            self._signal("CONT", alias)
-
-    def _signal(self, name: str, alias: str) -> None:
-        # From the node: the first process of a container takes no SIGSTOP from inside.
-        path = "{.status.containerStatuses[0].containerID}"
-        pod = f"{RELEASE}-db-{alias}-0"
-        container = self.kubectl("get", "pod", pod, "--output", f"jsonpath={path}").removeprefix("containerd://")
-        node = ("docker", "exec", f"{self.name}-control-plane")
-        tasks = run(*node, "ctr", "--namespace", "k8s.io", "tasks", "list").splitlines()
-        (process,) = (task.split()[1] for task in tasks if task.startswith(container))
-        run(*node, "kill", f"-{name}", process)
 
     def scraped(self) -> Counter[Key]:
         """Return the queries of the API's apps by alias and operation, from /metrics, without health checks."""
