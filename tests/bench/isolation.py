@@ -18,6 +18,7 @@ from itertools import product
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 
+from rich.progress import track
 from tests.bench.crowd import TOKEN, Answered, Asking, crowd
 from tests.bench.pair import direct
 from tests.bench.results import DIRECTORY, ROOT, SMALL, Result, at_most, finish
@@ -150,7 +151,7 @@ def _is_ready(port: int) -> bool:
 
 def measured(servers: Servers, port: int, chosen: Sequence[tuple[str, str]]) -> Iterator[Result]:
     """Yield the results of each chosen pair of an alias and a fault."""
-    for alias, what in chosen:
+    for alias, what in track(chosen, "faults"):
         run = during_fault(port, alias, partial(FAULTS[what], servers, alias), during_seconds=DURING_SECONDS)
         yield from _results(f"{alias} {what}", alias, run)
 
@@ -158,7 +159,7 @@ def measured(servers: Servers, port: int, chosen: Sequence[tuple[str, str]]) -> 
 def measured_in_cluster(chosen: Sequence[tuple[str, str]]) -> Iterator[Result]:
     """Yield the same results of the release of `make kind-up`, and the restarts of its pods."""
     cluster = Cluster("switchyard", 8000, 9464, kubeconfig=ROOT / ".kubeconfig", source=ROOT)
-    for alias, what in chosen:
+    for alias, what in track(chosen, "faults"):
         before = cluster.restarts("service")
         fault = partial(cluster_faults.FAULTS[what], cluster, alias)
         run = during_fault(

@@ -36,12 +36,13 @@ def paused(cluster: Cluster, alias: str) -> Iterator[None]:
 @contextmanager
 def hanging(cluster: Cluster, alias: str) -> Iterator[None]:
     """Stop each process of the container with SIGSTOP: the kernel accepts connections, and nothing answers."""
-    processes = _processes(cluster, alias)
-    _on_node(cluster, "kill", "-STOP", *processes)
+    first = _processes(cluster, alias)[0]
+    _on_node(cluster, "kill", "-STOP", first)  # it starts no process from here on
+    _signal(cluster, "STOP", *_processes(cluster, alias))
     try:
         yield
     finally:
-        _on_node(cluster, "kill", "-CONT", *processes)
+        _signal(cluster, "CONT", *_processes(cluster, alias))
 
 
 @contextmanager
@@ -90,6 +91,11 @@ def _processes(cluster: Cluster, alias: str) -> list[str]:
     """Return the process ids of the container on the node, the first process first."""
     table = _on_node(cluster, *_CTR, "ps", _container(cluster, alias)).splitlines()
     return [line.split()[0] for line in table[1:]]
+
+
+def _signal(cluster: Cluster, name: str, *processes: str) -> None:
+    """Send a signal to these processes; some may have ended meanwhile."""
+    _on_node(cluster, "sh", "-c", f"kill -{name} {' '.join(processes)} 2>/dev/null || true")
 
 
 def _on_node(cluster: Cluster, *command: str) -> str:
