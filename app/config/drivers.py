@@ -9,6 +9,7 @@ from typing import Any
 
 from config import env
 from config.env import ConfigurationError
+from switchyard.routing.topology.direct import DIRECT
 
 type Database = dict[str, Any]
 
@@ -83,7 +84,7 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
     # and longer between two attempts, and reconnects late when the server is back.
     waits = {"timeout": 1 if read_only else connect_timeout, "reconnect_timeout": 1}
     lasting, pool = _pool(query, waits)
-    options = {
+    options: dict[str, Any] = {
         "application_name": query.text("application_name", "switchyard"),
         "connect_timeout": connect_timeout,
         "keepalives": 1,
@@ -94,9 +95,37 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         **query.chosen("sslmode", ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
         **query.present(sslrootcert="sslrootcert", sslcert="sslcert", sslkey="sslkey"),
-        **pool,
     }
-    return {**lasting, "OPTIONS": options}
+    if direct := _past_pooler(query):
+        # A pooler refuses time limits at the start of a session, so the role's own limits hold there.
+        through = {option: value for option, value in options.items() if option != "options"}
+        return {
+            **lasting,
+            "DISABLE_SERVER_SIDE_CURSORS": True,
+            "OPTIONS": {**through, **pool},
+            DIRECT: {**direct, "OPTIONS": options},
+        }
+    return {**lasting, "OPTIONS": {**options, **pool}}
+
+
+def _past_pooler(query: Query) -> Database:
+    """Return the address of the server behind a pooler; nothing where the URL names no pooler."""
+    pooler = query.chosen("pooler", ("transaction",))
+    host, port = query.text("direct_host", ""), query.number("direct_port", 5432, low=1, high=65_535)
+    if pooler and not host:
+        raise ConfigurationError(
+            f"{query.variable}?pooler",
+            "is set without direct_host",
+            "Add direct_host, and direct_port if it is not 5432: the address of the server behind the pooler",
+        )
+    if host and not pooler:
+        raise ConfigurationError(
+            f"{query.variable}?direct_host",
+            "is set without a pooler",
+            "Add pooler=transaction, or remove direct_host",
+            value=host,
+        )
+    return {"HOST": host, "PORT": str(port)} if pooler else {}
 
 
 def _pool(query: Query, waits: dict[str, int]) -> tuple[Database, dict[str, Any]]:

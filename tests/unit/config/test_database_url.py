@@ -152,6 +152,10 @@ def test_shown__of_a_right_url() -> None:
         ("postgres://app@db/name?conn_health_checks=maybe", "URL?conn_health_checks='maybe' is neither true nor false"),
         ("postgres://app@db/name?pool_min_size=4", "URL?pool_min_size='4' is above pool_max_size"),
         ("postgres://app@db/name?pool_max_size=4&conn_max_age=60", "URL?conn_max_age='60' does not go with a pool"),
+        ("postgres://app@db/name?pooler=transaction", "URL?pooler is set without direct_host. Add direct_host"),
+        ("postgres://app@db/name?pooler=statement", "URL?pooler='statement' is unknown. Set it to one of: transaction"),
+        ("postgres://app@db/name?direct_host=server", "URL?direct_host='server' is set without a pooler"),
+        ("mysql://app@db/name?pooler=transaction", "has an unknown key 'pooler'"),
     ],
 )
 def test_database__refused(url: str, message: str) -> None:
@@ -214,6 +218,18 @@ def test_database__postgresql_pool() -> None:
 
     assert entry["CONN_MAX_AGE"] == 0
     assert entry["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 5, "reconnect_timeout": 1}
+
+
+def test_database__postgresql_behind_a_pooler() -> None:
+    """Nothing is set at the start of a session; a connection to the server itself has the same limits as elsewhere."""
+    entry = read("postgres://app@pooler:6432/name?pooler=transaction&direct_host=server&pool_max_size=8")
+    plain = read("postgres://app@server/name?pool_max_size=8")["OPTIONS"]
+    pool = plain.pop("pool")
+    limits = plain.pop("options")
+
+    assert entry["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert entry["OPTIONS"] == {**plain, "pool": pool}
+    assert entry["DIRECT"] == {"HOST": "server", "PORT": "5432", "OPTIONS": {**plain, "options": limits}}
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "mysql"])
