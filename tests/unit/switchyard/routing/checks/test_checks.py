@@ -96,6 +96,20 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E004", {"OWNERS": OWNERS, "REPLICAS": {**REPLICAS, "replica": ["legacy"]}}, [APP], "'replica' is", "List the"),
     ("E005", {"OWNERS": {**OWNERS, "legacy": "replica"}, "REPLICAS": REPLICAS}, [APP], "'replica', which", "Give"),
     ("E006", {"OWNERS": OWNERS, "REPLICAS": REPLICAS}, [APP, REPLICA], "no replica is read", "first"),
+    ("E006", {"OWNERS": {**OWNERS, "legacy": "legacy"}}, [], "has no AppRouter", "as the last router"),
+    ("E006", {"OWNERS": OWNERS, "REPLICAS": REPLICAS}, [APP], "has no PrimaryReplicaRouter", "first"),
+    ("E016", {"OWNERS": OWNERS, "READONLY": ["legacy"]}, [APP], "unknown key 'READONLY'", "Did you mean 'READ_ONLY'?"),
+    ("E016", {"OWNERS": OWNERS, "COLOUR": 1}, [APP], "unknown key 'COLOUR'", "Keys: MAX_LAG_SECONDS"),
+    ("E016", {"OWNERS": OWNERS, "READ_ONLY": "legacy"}, [APP], "['READ_ONLY'] is 'legacy'", "Write ['legacy']"),
+    ("E016", {"OWNERS": OWNERS, "READ_ONLY": [1]}, [APP], "['READ_ONLY'] is [1]", "Write a list of texts"),
+    (
+        "E016",
+        {"OWNERS": OWNERS, "REPLICAS": {"default": "replica"}},
+        [APP],
+        "['REPLICAS']['default'] is 'replica'",
+        "Write ['replica']",
+    ),
+    ("W011", {"OWNERS": {**OWNERS, "legcy": "legacy"}}, [APP], "gives 'legcy' an owner", "take 'legcy' out"),
     ("E007", {"OWNERS": OWNERS, "REPLICAS": {**REPLICAS, "legacy": ["replica"]}}, [APP], "default, legacy", "Leave"),
     ("E008", {"OWNERS": OWNERS, "READ_ONLY": ["lgacy"]}, [APP], "'READ_ONLY'] names 'lgacy'", "take 'lgacy' out"),
     (
@@ -427,7 +441,7 @@ def test_check_servers__tag() -> None:
     assert check_servers(databases=["default", "legacy"]) == []
 
 
-@pytest.mark.parametrize("routers", [[REPLICA, APP], [REPLICA], [APP], []])
+@pytest.mark.parametrize("routers", [[REPLICA, APP], [REPLICA]])
 def test_check__right_settings(routers: list[str]) -> None:
     """Right settings give no message."""
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, DATABASE_ROUTERS=routers):
