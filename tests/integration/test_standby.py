@@ -14,6 +14,12 @@ pytestmark = pytest.mark.docker
 
 CLONING = "standby: cloning default over slot replica"
 COMPLETE = "standby: the clone is complete"
+SLOT_STATUS = "SELECT wal_status FROM pg_replication_slots"
+# Cloning takes a while with these rows.
+BULK = (
+    "CREATE TABLE bulk WITH (autovacuum_enabled = off) AS "
+    "SELECT repeat(md5(n::text), 30) FROM generate_series(1, 200000) AS n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,14 @@ def drop_slot(servers: Servers) -> None:
 
 def write(servers: Servers, what: str) -> None:
     servers.ask("default", f"INSERT INTO written VALUES ('{what}')")
+
+
+def write_segments(servers: Servers) -> None:
+    """Write more WAL than the primary keeps for a slot."""
+    for segment in range(8):
+        write(servers, f"segment {segment}")
+        servers.ask("default", "SELECT pg_switch_wal()")
+    servers.ask("default", "CHECKPOINT")
 
 
 def reads(servers: Servers, what: str) -> bool:
@@ -126,18 +140,64 @@ def test_standby__slot_dropped(pair: Servers) -> None:
 
 def test_standby__wal_removed(pair: Servers) -> None:
     """A standby that was down for longer than the primary keeps WAL clones again."""
-    status = "SELECT wal_status FROM pg_replication_slots"
     with pair.stopped("replica"):
-        for segment in range(8):
-            write(pair, f"segment {segment}")
-            pair.ask("default", "SELECT pg_switch_wal()")
-        pair.ask("default", "CHECKPOINT")
-        assert pair.ask("default", status) == [("lost",)]
+        write_segments(pair)
+        assert pair.ask("default", SLOT_STATUS) == [("lost",)]
     pair.caught_up()
 
     assert reads(pair, "segment 7")
     assert said(pair).count(CLONING) == 2
-    assert pair.ask("default", status) == [("reserved",)]
+    assert pair.ask("default", SLOT_STATUS) == [("reserved",)]
+
+
+def test_standby__wal_removed_while_it_runs(pair: Servers) -> None:
+    """A standby that loses its slot while it runs clones again, without a restart of its container."""
+    started_at = pair.containers["replica"].attrs["State"]["StartedAt"]
+    pair.ask("default", "ALTER ROLE replicator NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+    until(lambda: pair.ask("default", "SELECT FROM pg_stat_replication") == [], "nothing streams")
+    write_segments(pair)
+    assert pair.ask("default", SLOT_STATUS) == [("lost",)]
+    pair.ask("default", "ALTER ROLE replicator LOGIN")
+    until(lambda: said(pair).count(COMPLETE) == 2, "the second clone is complete", seconds=60)
+    pair.answers("replica")
+    pair.caught_up()
+    pair.containers["replica"].reload()
+
+    assert reads(pair, "segment 7")
+    assert pair.containers["replica"].attrs["State"]["StartedAt"] == started_at
+
+
+def test_standby__killed_while_cloning_again(pair: Servers) -> None:
+    """An old clone whose replacement was not completed is not taken for good because its new slot is."""
+    with pair.stopped("replica"):
+        drop_slot(pair)
+        write_segments(pair)
+        pair.ask("default", BULK)
+        pair.containers["replica"].start()
+        until(lambda: said(pair).count(CLONING) == 2, "it has begun to clone again")
+        with pair.paused("default"):
+            pair.containers["replica"].kill()
+        assert said(pair).count(COMPLETE) == 1
+    pair.caught_up()
+
+    assert reads(pair, "segment 7")
+    assert said(pair).count(CLONING) == 3
+    pair.ask("default", "DROP TABLE bulk")
+
+
+def test_standby__more_wal_than_is_kept_while_cloning(primary: Servers) -> None:
+    """The first start succeeds although the primary writes more WAL meanwhile than it keeps for a slot."""
+    primary.ask("default", BULK)
+    primary.ask("default", "CHECKPOINT")
+    primary.start_standby("replica", of="default")
+    until(lambda: CLONING in said(primary), "it has begun to clone")
+    write_segments(primary)
+    primary.answers("replica")
+    primary.caught_up()
+
+    assert reads(primary, "segment 7")
+    assert said(primary).count(COMPLETE) == 1
+    primary.ask("default", "DROP TABLE bulk")
 
 
 def test_standby__another_system(pair: Servers) -> None:
@@ -161,9 +221,7 @@ def test_standby__another_system(pair: Servers) -> None:
 
 def test_standby__killed_while_cloning(primary: Servers) -> None:
     """An incomplete clone is not used: the next start begins a new clone and completes it."""
-    # Cloning takes a while with these rows. A slot starts at the last checkpoint, and the WAL exceeds the kept size.
-    bulk = "SELECT repeat(md5(n::text), 30) FROM generate_series(1, 200000) AS n"
-    primary.ask("default", f"CREATE TABLE bulk WITH (autovacuum_enabled = off) AS {bulk}")
+    primary.ask("default", BULK)  # a slot starts at the last checkpoint, and the WAL exceeds the kept size
     primary.ask("default", "CHECKPOINT")
     primary.start_standby("replica", of="default")
     until(lambda: CLONING in said(primary), "it has begun to clone")

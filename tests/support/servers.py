@@ -108,6 +108,8 @@ class Servers(Containers):
     def start_standby(self, alias: str, *, of: str, apply_delay: str = "0") -> None:
         """Start a streaming standby of the owner `of`, with a replication slot named like the alias.
 
+        It asks every second whether its clone is still good.
+
         `apply_delay` is a value of recovery_min_apply_delay. The standby answers after `answers(alias)`.
         """
         environment = {
@@ -116,6 +118,7 @@ class Servers(Containers):
             "REPLICATION_SLOT": alias,
             "REPLICATOR_PASSWORD": PASSWORDS["replicator"],
             "APPLY_DELAY": apply_delay,
+            "CHECK_SECONDS": "1",
         }
         command = ["/scripts/standby.sh", *_POSTGRES_ARGS]
         scripts = {_SCRIPTS: "/scripts", **_FROM_FILE}
