@@ -25,7 +25,7 @@ password, so that every app is installed and the graph of migrations is complete
 - name: {{ $prefix }}_PASSWORD_FILE
   value: /run/secrets/switchyard/databases/{{ $alias }}
 {{- include "switchyard.databaseRole" (list $prefix $db) }}
-{{- else if $db.migrates }}
+{{- else if not $db.replicaOf }}
 - name: {{ $prefix }}_URL
   value: {{ printf "%s://%s:%v/%s" $db.scheme $db.host $db.port $db.name }}
 {{- include "switchyard.databaseRole" (list $prefix $db) }}
@@ -52,10 +52,28 @@ password, so that every app is installed and the graph of migrations is complete
 {{- end }}
 {{- end -}}
 
+{{/* Variables from the values `env` and `extraEnv`. The values must not name a variable twice, or one that the chart sets. */}}
 {{- define "switchyard.extraEnv" -}}
+{{- $problems := list -}}
+{{- $names := keys .Values.env -}}
+{{- range $index, $entry := .Values.extraEnv -}}
+{{- $at := printf "extraEnv[%d].name is %q" $index $entry.name -}}
+{{- if regexMatch "^(DATABASE_.*|(SECRET_KEY|API_TOKEN)(_FALLBACKS)?(_FILE)?|ALLOWED_HOSTS|METRICS_DIR|PORT|WEB_CONCURRENCY|WEB_THREADS)$" $entry.name -}}
+{{- $problems = append $problems (printf "%s, which the chart sets itself; remove it and use databases, allowedHosts, rotation, service.containerPort, workers or threads" $at) -}}
+{{- else if has $entry.name $names -}}
+{{- $problems = append $problems (printf "%s, which env or extraEnv names too; remove it from one of them" $at) -}}
+{{- end -}}
+{{- $names = append $names $entry.name -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "\n%d problem(s) in the values:\n  - %s" (len $problems) (join "\n  - " $problems)) -}}
+{{- end -}}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
