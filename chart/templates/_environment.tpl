@@ -52,21 +52,10 @@ password, so that every app is installed and the graph of migrations is complete
 {{- end }}
 {{- end -}}
 
-{{/* Variables from the values `env` and `extraEnv`. The values must not name a variable twice, or one that the chart sets. */}}
+{{/* Variables from the values `env` and `extraEnv`. */}}
 {{- define "switchyard.extraEnv" -}}
-{{- $problems := list -}}
-{{- $names := keys .Values.env -}}
-{{- range $index, $entry := .Values.extraEnv -}}
-{{- $at := printf "extraEnv[%d].name is %q" $index $entry.name -}}
-{{- if regexMatch "^(DATABASE_.*|(SECRET_KEY|API_TOKEN)(_FALLBACKS)?(_FILE)?|ALLOWED_HOSTS|METRICS_DIR|PORT|WEB_CONCURRENCY|WEB_THREADS)$" $entry.name -}}
-{{- $problems = append $problems (printf "%s, which the chart sets itself; remove it and use databases, allowedHosts, rotation, service.containerPort, workers or threads" $at) -}}
-{{- else if has $entry.name $names -}}
-{{- $problems = append $problems (printf "%s, which env or extraEnv names too; remove it from one of them" $at) -}}
-{{- end -}}
-{{- $names = append $names $entry.name -}}
-{{- end -}}
-{{- if $problems -}}
-{{- fail (printf "\n%d problem(s) in the values:\n  - %s" (len $problems) (join "\n  - " $problems)) -}}
+{{- with include "switchyard.problems.extraEnv" . | fromYamlArray -}}
+{{- fail (printf "\n%d problem(s) in the values:\n  - %s" (len .) (join "\n  - " .)) -}}
 {{- end -}}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}

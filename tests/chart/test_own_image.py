@@ -148,6 +148,7 @@ def test_environment__extra(render: Render) -> None:
         ({"extraEnv": [{"name": "PORT", "value": "1"}]}, 'extraEnv[0].name is "PORT", which the chart sets itself'),
         ({"extraEnv": [EXTRA[0], EXTRA[0]]}, 'extraEnv[1].name is "PAYMENT_TOKEN", which env or extraEnv names too'),
         ({"env": {"A": "1"}, "extraEnv": [{"name": "A", "value": "2"}]}, 'extraEnv[0].name is "A", which env or'),
+        ({"env": {"PORT": "1"}}, "env.PORT is set by the chart itself; remove it and use service.containerPort"),
         ({"extraEnv": [{"name": "A"}]}, "at '/extraEnv/0': minProperties: got 1, want 2"),
         ({"extraEnv": [{"name": "A", "value": 1}]}, "at '/extraEnv/0/value': got number, want string"),
         ({"extraEnv": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x"}}}]}, "missing property 'key'"),
