@@ -40,7 +40,7 @@ def from_environment(
 
     Without any `DATABASE_*` variable, each owner is an SQLite file in `data_dir`, and each replica in `replica_of`
     opens the file of its owner read-only. A relative SQLite path in a URL is relative to `data_dir`, which must exist
-    when a database is opened.
+    when a database is opened. With one such variable, `default` must have a URL.
 
     SWITCHYARD has the keys OWNERS, REPLICAS, OPTIONAL, MAX_LAG_SECONDS and METRICS_DIR; add others as you need them.
     With `absent_owners`, an owner may have no URL: OWNERS then leaves out its apps, which must not be installed.
@@ -71,7 +71,7 @@ def from_environment(
     replica_of = dict(replica_of or {})
     roles.refuse_unnamable({*owners.values(), *replica_of, *replica_of.values()})
     owners = DJANGO_OWNERS | dict(owners)
-    described = roles.described(environ)
+    described = roles.aliases_with_url(environ)
     if not described:
         return _embedded(owners, replica_of, data_dir), _switchyard(environ, owners, replica_of)
     if "default" not in described:
@@ -80,15 +80,15 @@ def from_environment(
             "is not set",
             "Set it: once a DATABASE_* variable is set, only aliases other than default may be absent",
         )
-    replica_of = roles.replica_of(environ, described, replica_of)
-    owners |= roles.apps(environ, described, replica_of, known=owners)
+    replica_of = roles.owners_of_replicas(environ, described, replica_of)
+    owners |= roles.claimed_apps(environ, described, replica_of, known=owners)
     if not absent_owners:
         _refuse_absent(owners, described)
     databases = _databases(environ, described, replica_of, data_dir)
     _refuse_owning_replica(owners, replica_of)
     present = {app: owner for app, owner in owners.items() if owner in described}
     switchyard = _switchyard(environ, present, replica_of)
-    switchyard["OPTIONAL"] = roles.optional(environ, described, replica_of)
+    switchyard["OPTIONAL"] = roles.optional_owners(environ, described, replica_of)
     switchyard["MAX_LAG_SECONDS"] = roles.max_lag_seconds(environ, described, replica_of)
     return databases, switchyard
 

@@ -27,7 +27,7 @@ def refuse_unnamable(aliases: Iterable[str]) -> None:
             )
 
 
-def described(environ: Environ) -> list[str]:
+def aliases_with_url(environ: Environ) -> list[str]:
     """Return the aliases that have a URL, default first; refuse unknown variables and aliases without a URL."""
     aliases: dict[str, set[str]] = defaultdict(set)
     for variable in sorted(name for name in environ if name.startswith("DATABASE_")):
@@ -48,7 +48,7 @@ def described(environ: Environ) -> list[str]:
     return sorted((alias.lower() for alias in aliases), key=lambda alias: (alias != "default", alias))
 
 
-def replica_of(environ: Environ, described: Collection[str], by_default: Mapping[str, str]) -> dict[str, str]:
+def owners_of_replicas(environ: Environ, described: Collection[str], by_default: Mapping[str, str]) -> dict[str, str]:
     """Return the owner of each replica: from its variable, else from the settings."""
     replica_of = {
         alias: owner
@@ -68,7 +68,7 @@ def replica_of(environ: Environ, described: Collection[str], by_default: Mapping
     return replica_of
 
 
-def apps(
+def claimed_apps(
     environ: Environ, described: Iterable[str], replica_of: Mapping[str, str], *, known: Collection[str]
 ) -> dict[str, str]:
     """Return the apps that a variable DATABASE_<ALIAS>_APPS gives to an alias, with that alias.
@@ -95,7 +95,7 @@ def apps(
     return claimed
 
 
-def optional(environ: Environ, described: Iterable[str], replica_of: Mapping[str, str]) -> frozenset[str]:
+def optional_owners(environ: Environ, described: Iterable[str], replica_of: Mapping[str, str]) -> frozenset[str]:
     """Return the owners that the service runs without."""
     required = {
         alias: env.flag(environ, f"DATABASE_{alias.upper()}_REQUIRED", default=alias not in replica_of)
