@@ -120,8 +120,8 @@ def _databases(
 ) -> dict[str, Database]:
     databases = {
         alias: database(
-            f"DATABASE_{alias.upper()}_URL",
-            environ[f"DATABASE_{alias.upper()}_URL"],
+            roles.variable_of(alias, "URL"),
+            environ[roles.variable_of(alias, "URL")],
             password=roles.password(environ, alias),
             read_only=alias in replica_of,
             data_dir=data_dir,
@@ -145,7 +145,7 @@ def _refuse_absent(owners: Mapping[str, str], described: Iterable[str]) -> None:
     for app, alias in owners.items():
         if alias not in described:
             raise ConfigurationError(
-                f"DATABASE_{alias.upper()}_URL",
+                roles.variable_of(alias, "URL"),
                 f"is not set, and the settings give the app {app!r} to {alias!r}",
                 f"Set it, or name {app} in DATABASE_<ALIAS>_APPS of another alias",
             )
@@ -156,7 +156,7 @@ def _refuse_owning_replica(owners: Mapping[str, str], replica_of: Mapping[str, s
     for app, alias in owners.items():
         if alias in replica_of:
             raise ConfigurationError(
-                f"DATABASE_{alias.upper()}_REPLICA_OF",
+                roles.variable_of(alias, "REPLICA_OF"),
                 f"makes a replica of the owner of {app}",
                 f"Name {app} in DATABASE_<ALIAS>_APPS of an owner, or remove this",
                 value=replica_of[alias],
@@ -167,13 +167,13 @@ def _refuse_unreplicated(environ: Environ, databases: Mapping[str, Database], al
     """Raise ConfigurationError for a replica that cannot have its owner's rows."""
     if databases[alias]["ENGINE"] != databases[owner]["ENGINE"]:
         raise ConfigurationError(
-            f"DATABASE_{alias.upper()}_REPLICA_OF",
+            roles.variable_of(alias, "REPLICA_OF"),
             "names a server of another vendor",
             "Name the owner that it replicates",
             value=owner,
         )
     if databases[alias]["ENGINE"].endswith(".sqlite3") and _file(databases[alias]) != _file(databases[owner]):
-        variable, owners = (f"DATABASE_{name.upper()}_URL" for name in (alias, owner))
+        variable, owners = (roles.variable_of(name, "URL") for name in (alias, owner))
         raise ConfigurationError(
             variable,
             f"names another SQLite file than {owners}, and nothing copies rows from file to file",

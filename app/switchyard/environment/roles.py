@@ -17,6 +17,11 @@ VARIABLE = re.compile(
 _SERVICE_LINK = re.compile(r"DATABASE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)|PORT)(?:_\w+)?")  # Kubernetes sets these itself
 
 
+def variable_of(alias: str, about: str) -> str:
+    """Return the name of a variable of the alias, such as DATABASE_DEFAULT_URL."""
+    return f"DATABASE_{alias.upper()}_{about}"
+
+
 def refuse_unnamable(aliases: Iterable[str]) -> None:
     """Raise ValueError for an alias of the settings that no variable can name."""
     for alias in sorted(aliases):
@@ -43,7 +48,9 @@ def aliases_with_url(environ: Environ) -> list[str]:
     for alias, about in aliases.items():
         if "URL" not in about:
             raise ConfigurationError(
-                f"DATABASE_{alias}_{min(about)}", f"is set without DATABASE_{alias}_URL", "Set that too, or remove this"
+                variable_of(alias, min(about)),
+                f"is set without {variable_of(alias, 'URL')}",
+                "Set that too, or remove this",
             )
     return sorted((alias.lower() for alias in aliases), key=lambda alias: (alias != "default", alias))
 
@@ -53,10 +60,10 @@ def owners_of_replicas(environ: Environ, described: Collection[str], by_default:
     replica_of = {
         alias: owner
         for alias in described
-        if (owner := env.text(environ, f"DATABASE_{alias.upper()}_REPLICA_OF", by_default.get(alias, "")))
+        if (owner := env.text(environ, variable_of(alias, "REPLICA_OF"), by_default.get(alias, "")))
     }
     for alias, owner in replica_of.items():
-        variable = f"DATABASE_{alias.upper()}_REPLICA_OF"
+        variable = variable_of(alias, "REPLICA_OF")
         if alias == "default":
             raise ConfigurationError(variable, "makes default a replica", "Remove it", value=owner)
         if owner not in described:
@@ -77,7 +84,7 @@ def claimed_apps(
     """
     claimed: dict[str, str] = {}
     for alias in described:
-        variable = f"DATABASE_{alias.upper()}_APPS"
+        variable = variable_of(alias, "APPS")
         for app in env.names(environ, variable):
             if alias in replica_of:
                 raise ConfigurationError(variable, "gives an app to a replica", "Give it to its owner", value=app)
@@ -98,13 +105,12 @@ def claimed_apps(
 def optional_owners(environ: Environ, described: Iterable[str], replica_of: Mapping[str, str]) -> frozenset[str]:
     """Return the owners that the service runs without."""
     required = {
-        alias: env.flag(environ, f"DATABASE_{alias.upper()}_REQUIRED", default=alias not in replica_of)
-        for alias in described
+        alias: env.flag(environ, variable_of(alias, "REQUIRED"), default=alias not in replica_of) for alias in described
     }
     for alias in replica_of:
         if required[alias]:
             raise ConfigurationError(
-                f"DATABASE_{alias.upper()}_REQUIRED", "is true for a replica, which is never required", "Remove it"
+                variable_of(alias, "REQUIRED"), "is true for a replica, which is never required", "Remove it"
             )
     return frozenset(alias for alias in required if not required[alias] and alias not in replica_of)
 
@@ -113,7 +119,7 @@ def max_lag_seconds(environ: Environ, described: Iterable[str], replica_of: Mapp
     """Return the seconds that each replica may be behind its owner, for the replicas that have a variable for it."""
     given: dict[str, int] = {}
     for alias in described:
-        variable = f"DATABASE_{alias.upper()}_MAX_LAG_SECONDS"
+        variable = variable_of(alias, "MAX_LAG_SECONDS")
         if not env.text(environ, variable, ""):
             continue
         if alias not in replica_of:
@@ -126,6 +132,6 @@ def max_lag_seconds(environ: Environ, described: Iterable[str], replica_of: Mapp
 
 def password(environ: Environ, alias: str) -> str | None:
     """Return the content of the alias's password file, None without one."""
-    variable = f"DATABASE_{alias.upper()}_PASSWORD_FILE"
+    variable = variable_of(alias, "PASSWORD_FILE")
     path = env.text(environ, variable, "")
     return env.secret_file(variable, path) if path else None
