@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from switchyard.conf import PRIMARY_ONLY
 from switchyard.environment import ConfigurationError, from_environment
 
 DATA_DIR = Path("/data")
@@ -222,6 +223,11 @@ def test_from_environment__metrics_dir(environ: dict[str, str]) -> None:
 
     assert metrics_dir(environ | {"METRICS_DIR": "/run/metrics"}) == "/run/metrics"
     assert metrics_dir(environ | {"METRICS_DIR": ""}) is metrics_dir(environ) is None
+
+
+def test_from_environment__django_apps() -> None:
+    """Django's own apps that get an owner are those that check W011 lets be absent."""
+    assert DJANGO.keys() == PRIMARY_ONLY
 
 
 def test_environment__without_django() -> None:
