@@ -25,7 +25,7 @@ password, so that every app is installed and the graph of migrations is complete
 - name: {{ $prefix }}_PASSWORD_FILE
   value: /run/secrets/switchyard/databases/{{ $alias }}
 {{- include "switchyard.databaseRole" (list $prefix $db) }}
-{{- else if $db.migrates }}
+{{- else if not $db.replicaOf }}
 - name: {{ $prefix }}_URL
   value: {{ printf "%s://%s:%v/%s" $db.scheme $db.host $db.port $db.name }}
 {{- include "switchyard.databaseRole" (list $prefix $db) }}
@@ -52,10 +52,17 @@ password, so that every app is installed and the graph of migrations is complete
 {{- end }}
 {{- end -}}
 
+{{/* Variables from the values `env` and `extraEnv`. */}}
 {{- define "switchyard.extraEnv" -}}
+{{- with include "switchyard.problems.extraEnv" . | fromYamlArray -}}
+{{- fail (printf "\n%d problem(s) in the values:\n  - %s" (len .) (join "\n  - " .)) -}}
+{{- end -}}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

@@ -25,10 +25,18 @@ _SAMPLE = re.compile(r"^switchyard_queries_total\{(.*)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="(\w*)"')
 
 
-def run(*command: str | Path, timeout: float = 120, environ: Mapping[str, str] = MappingProxyType({})) -> str:
+def run(
+    *command: str | Path, timeout: float = 120, environ: Mapping[str, str] = MappingProxyType({}), stdin: str = ""
+) -> str:
     """Return the output of the command; a failure shows all of the output."""
     result = subprocess.run(
-        command, env={**os.environ, **environ}, capture_output=True, text=True, check=False, timeout=timeout
+        command,
+        env={**os.environ, **environ},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
     )
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
@@ -40,6 +48,16 @@ def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> N
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.5)
+
+
+def queries(metrics: str) -> Counter[Key]:
+    """Return the queries of the apps by alias and operation, from the text of /metrics."""
+    counted: Counter[Key] = Counter()
+    for labels, value in _SAMPLE.findall(metrics):
+        label = dict(_LABEL.findall(labels))
+        if label["app"] != "other":
+            counted[label["alias"], label["operation"]] += int(float(value))
+    return counted
 
 
 @dataclass(frozen=True)
@@ -131,13 +149,7 @@ class Cluster:
     def scraped(self) -> Counter[Key]:
         """Return the queries of the API's apps by alias and operation, from /metrics, without health checks."""
         with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as response:
-            text = response.read().decode()
-        counted: Counter[Key] = Counter()
-        for labels, value in _SAMPLE.findall(text):
-            label = dict(_LABEL.findall(labels))
-            if label["app"] != "other":
-                counted[label["alias"], label["operation"]] += int(float(value))
-        return counted
+            return queries(response.read().decode())
 
 
 @dataclass(frozen=True)

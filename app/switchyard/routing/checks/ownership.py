@@ -139,7 +139,8 @@ def _misnamed_owners() -> Iterator[CheckMessage]:
 
 
 def _unknown_apps() -> Iterator[CheckMessage]:
-    for label in sorted(conf.owners.keys() - {"*", CACHE_APP} - set(apps.app_configs)):
+    # from_environment() gives Django's own apps an owner, installed or not: they are those of PRIMARY_ONLY.
+    for label in sorted(conf.owners.keys() - {"*"} - PRIMARY_ONLY - set(apps.app_configs)):
         yield Warning(
             f"SWITCHYARD['OWNERS'] gives '{label}' an owner, which is the label of no installed app.",
             hint=f"Write the label of the app, which may differ from its dotted path, or take '{label}' out of OWNERS.",

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config import env
-from config.env import ConfigurationError
-from switchyard.routing.topology.direct import DIRECT
+from switchyard.environment import env
+from switchyard.environment.env import ConfigurationError
 
 type Database = dict[str, Any]
 
@@ -79,6 +78,8 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
         "timezone": "UTC",
     }
     if read_only:
+        # routing/connections/access_mode.py holds each session of a replica read-only. On PostgreSQL it sees that the
+        # session is read-only already, and sends no statement. On MySQL it sends one in any case.
         session["default_transaction_read_only"] = "on"
     # A read that waits longer for a replica's pool goes to the owner. Without reconnect_timeout the pool waits longer
     # and longer between two attempts, and reconnects late when the server is back.
@@ -103,7 +104,7 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
             **lasting,
             "DISABLE_SERVER_SIDE_CURSORS": True,
             "OPTIONS": {**through, **pool},
-            DIRECT: {**direct, "OPTIONS": options},
+            "DIRECT": {**direct, "OPTIONS": options},  # routing/topology/direct.py uses it
         }
     return {**lasting, "OPTIONS": {**options, **pool}}
 
@@ -180,7 +181,6 @@ def mysql(query: Query, *, read_only: bool) -> Database:
             "SET SESSION sql_mode = 'TRADITIONAL,ONLY_FULL_GROUP_BY', time_zone = '+00:00',"
             f" lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
             f" /*!80000 , max_execution_time = {statement * 1000} */ /*M! , max_statement_time = {statement} */"
-            + (" /*!80000 , transaction_read_only = 1 */ /*M! , tx_read_only = 1 */" if read_only else "")
         ),
         **({"read_timeout": read} if read else {}),
         **query.chosen("ssl_mode", ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")),
