@@ -17,7 +17,7 @@ from tests.support.servers import Servers
 
 from config.databases import topology
 from switchyard.migrations import pending
-from switchyard.migrations._locks_and_waits import migration_lock
+from switchyard.migrations._lock import migration_lock
 from switchyard.routing import allow_writes
 
 pytestmark = pytest.mark.docker
