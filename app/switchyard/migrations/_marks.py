@@ -3,7 +3,7 @@
 MySQL and MariaDB commit each DDL statement, and every vendor commits the statements of a migration with
 `atomic = False`. If the process is killed in the middle, nothing else tells that a part of the changes is there. The
 mark is a row of `django_migrations`, because that table is there before the first migration and needs no other
-privilege: app `switchyard.applying` or `switchyard.unapplying`, name `<app>.<migration>`.
+privilege: app `switchyard:applying` or `switchyard:unapplying`, name `<app>.<migration>`.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from switchyard.sql import classify, statement_text
 
-_APPS = {False: "switchyard.applying", True: "switchyard.unapplying"}
+_APPS = {False: "switchyard:applying", True: "switchyard:unapplying"}
 
 
 class Mark(NamedTuple):

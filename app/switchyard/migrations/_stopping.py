@@ -22,17 +22,29 @@ class StoppedError(Exception):
 class _Stop:
     """Whether SIGTERM has arrived. A handler of signals must not take locks, so this is no `threading.Event`."""
 
-    requested = False
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self) -> None:
+        """Ask for the stop."""
+        self.requested = True
+
+    def reset(self) -> None:
+        """Forget the request."""
+        self.requested = False
+
+
+_stop = _Stop()
 
 
 def stop_requested() -> bool:
     """Return True if SIGTERM has arrived in the current block of `stops_on_sigterm()`."""
-    return _Stop.requested
+    return _stop.requested
 
 
 def raise_if_stopped() -> None:
     """Raise StoppedError if SIGTERM has arrived."""
-    if _Stop.requested:
+    if _stop.requested:
         raise StoppedError
 
 
@@ -53,7 +65,7 @@ def stops_on_sigterm(then: Callable[[], None] = lambda: None) -> Iterator[None]:
         return
 
     def request(_number: int, _frame: FrameType | None) -> None:
-        _Stop.requested = True
+        _stop.request()
         then()
 
     before = signal.signal(signal.SIGTERM, request)
@@ -61,4 +73,4 @@ def stops_on_sigterm(then: Callable[[], None] = lambda: None) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        _Stop.requested = False
+        _stop.reset()

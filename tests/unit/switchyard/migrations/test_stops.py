@@ -24,7 +24,7 @@ type Write = Callable[[str, dict[str, str]], None]
 
 APP = ROOT / "app"
 FIRST = "operations = [migrations.RunSQL('CREATE TABLE first (id integer)', 'DROP TABLE first')]"
-MARK = "switchyard.applying.analytics.0001_first"
+MARK = "switchyard:applying.analytics.0001_first"
 
 
 def run_python(*lines: str) -> str:
@@ -196,7 +196,7 @@ def test_mark__of_a_migration_that_fails_half_way(
 def test_mark__cleared_with_a_fake(empty_databases: Path, write_migrations: Write, recorded: Names) -> None:
     """A migration that was finished by hand is recorded by --fake --clear-mark, without running."""
     write_migrations("analytics", {"0001_first": "atomic = False\n" + run_python("raise KeyError")})
-    MigrationRecorder(connections["analytics"]).record_applied("switchyard.applying", "analytics.0001_first")
+    MigrationRecorder(connections["analytics"]).record_applied("switchyard:applying", "analytics.0001_first")
 
     migrate("analytics", "0001_first", fake=True, clear_mark="analytics.0001_first")
 
@@ -240,14 +240,14 @@ def test_mark__half_undone(empty_databases: Path, write_migrations: Write, recor
     with pytest.raises(KeyError):
         migrate("analytics", "zero")
 
-    assert "switchyard.unapplying.analytics.0001_first" in recorded("analytics")
+    assert "switchyard:unapplying.analytics.0001_first" in recorded("analytics")
     assert "'analytics.0001_first' is half undone on 'analytics'" in code_of()[1]
 
 
 def test_mark__of_a_migration_that_is_recorded(empty_databases: Path, recorded: Names) -> None:
     """A process that dies between the record and the removal of the mark leaves nothing to check."""
     migrate("analytics")
-    MigrationRecorder(connections["analytics"]).record_applied("switchyard.applying", "analytics.0001_initial")
+    MigrationRecorder(connections["analytics"]).record_applied("switchyard:applying", "analytics.0001_initial")
 
     migrate("analytics")
 
