@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from rich.markup import escape
 from rich.table import Table
 
+from switchyard.management.refusals import refuse_unknown
 from switchyard.management.tables import console
 from switchyard.migrations import migrating
 from switchyard.migrations._records import Records, records
-from switchyard.routing.topology.ownership import database_aliases, is_unmanaged, owners, replicas_of
+from switchyard.routing.topology.ownership import is_unmanaged, owners, replicas_of
 
 _COLUMNS = ("alias", "replica of", "state", "applied", "pending", "ahead")
 # State -> style, and the exit code of an owner in this state.
@@ -68,8 +69,7 @@ def _chosen(named: list[str] | None) -> list[str]:
     with_migrations = [alias for alias in owners() if alias in migrating() or is_unmanaged(alias)]
     every = [alias for owner in with_migrations for alias in (owner, *replicas_of(owner))]
     for alias in named or ():
-        if alias not in database_aliases():
-            raise CommandError(f"'{alias}' is no alias of DATABASES. Name one of: {', '.join(every)}.")
+        refuse_unknown(alias)
     return named or every
 
 

@@ -170,5 +170,5 @@ def test_status__unmanaged(migrated: Path, settings: Settings) -> None:
 
 def test_status__unknown_alias(migrated: Path) -> None:
     """The error names the aliases to choose from."""
-    with pytest.raises(CommandError, match=r"'nothing' is no alias of DATABASES\. Name one of: default, replica, "):
+    with pytest.raises(CommandError, match=r"'nothing' is no alias of DATABASES\. Name one of: default, analytics, "):
         status("--database=nothing")
