@@ -23,7 +23,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from switchyard.migrations._marks import marked, transactional
-from switchyard.migrations._stopping import raise_if_stopped
+from switchyard.migrations._stopping import may_stop_inside, raise_if_stopped
 from switchyard.routing.topology.ownership import is_unmanaged, owner_of_app, replicated_by
 
 
@@ -129,8 +129,11 @@ def _whole(connection: BaseDatabaseWrapper, migration: Migration, *, fake: bool,
     if transactional(connection, migration):
         with _one_transaction(connection):
             yield
-    elif fake or is_restartable(migration):
+    elif fake:
         yield
+    elif is_restartable(migration):
+        with may_stop_inside():
+            yield
     else:
         with marked(connection, migration, backwards=backwards):
             yield

@@ -24,6 +24,7 @@ class _Stop:
 
     def __init__(self) -> None:
         self.requested = False
+        self.inside = False  # a migration runs that may be left in the middle
 
     def request(self) -> None:
         """Ask for the stop."""
@@ -32,6 +33,14 @@ class _Stop:
     def reset(self) -> None:
         """Forget the request."""
         self.requested = False
+
+    def enter(self) -> None:
+        """Begin a migration that may be left in the middle."""
+        self.inside = True
+
+    def leave(self) -> None:
+        """End such a migration."""
+        self.inside = False
 
 
 _stop = _Stop()
@@ -46,6 +55,22 @@ def raise_if_stopped() -> None:
     """Raise StoppedError if SIGTERM has arrived."""
     if _stop.requested:
         raise StoppedError
+
+
+def raise_if_stopped_inside() -> None:
+    """As `raise_if_stopped()`, in the middle of a migration that may be left there; do nothing in any other."""
+    if _stop.inside:
+        raise_if_stopped()
+
+
+@contextmanager
+def may_stop_inside() -> Iterator[None]:
+    """Let `raise_if_stopped_inside()` leave the migration that runs in this block."""
+    _stop.enter()
+    try:
+        yield
+    finally:
+        _stop.leave()
 
 
 def pause(seconds: float) -> None:

@@ -140,8 +140,11 @@ def _types(
     connection: BaseDatabaseWrapper, table: str, fields: dict[str, AnyField], description: list[Any]
 ) -> Iterator[Difference]:
     # Migrations make the key of a table that joins two models by DEFAULT_AUTO_FIELD, and the model has its app's type.
-    compared = (each for each in fields.values() if not (each.primary_key and each.model._meta.auto_created))
-    declared = {each.column: text for each in compared if (text := each.db_type(connection))}
+    declared = {
+        name: text
+        for name, each in fields.items()
+        if not (each.primary_key and each.model._meta.auto_created) and (text := each.db_type(connection))
+    }
     existing = existing_types(connection, table, description)
     try:
         expected = expected_types(connection, declared)
