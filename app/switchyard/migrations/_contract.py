@@ -5,7 +5,8 @@ the state of the models, and no database; it is the same for every vendor.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from django.db.migrations import operations as ops
 from django.db.migrations.loader import MigrationLoader
@@ -28,7 +29,8 @@ _WIDENED = {
 }
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Finding:
     """One operation that the running code may not survive."""
 
     migration: str  # <app>.<migration>

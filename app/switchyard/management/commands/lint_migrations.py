@@ -2,6 +2,7 @@
 
 import json
 import sysconfig
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         )
         found = [(owner_of_app(key[0]), finding) for key in checked for finding in findings(loader, key)]
         if options["json"]:
-            self.stdout.write(json.dumps([{"alias": alias, **each._asdict()} for alias, each in found], indent=2))
+            self.stdout.write(json.dumps([{"alias": alias, **asdict(each)} for alias, each in found], indent=2))
         elif not found:
             self.stdout.write(f"{len(checked)} migrations: older code survives each, or it is marked as contract.")
         if found:

@@ -37,7 +37,7 @@ _AFFINITIES = {
     "integer": ("int",),
     "text": ("char", "clob", "text"),
     "blob": ("blob",),
-    "real": ("real", "floa", "doub"),
+    "real": ("real", "float", "double"),
 }
 
 
