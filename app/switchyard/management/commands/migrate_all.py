@@ -18,6 +18,7 @@ from switchyard.management.tables import console
 from switchyard.management.targets import targets_by_alias
 from switchyard.migrations import migrating
 from switchyard.migrations._exit_codes import DO_NOT_RETRY, MAY_RETRY, MIGRATED, exit_code_of
+from switchyard.migrations._marks import marks
 from switchyard.migrations._plan import Target, plan
 from switchyard.migrations._sqlite_directory import make_sqlite_directory
 from switchyard.migrations._status import pending
@@ -120,7 +121,7 @@ def _start(
     try:
         make_sqlite_directory(connections[alias])
         before = pending(alias)
-        todo = bool(plan(alias, targets)) if targets else bool(before)
+        todo = plan(alias, targets) if targets else before or marks(connections[alias])  # `migrate` refuses a mark
     except DatabaseError as error:
         result = Result(alias, error=_first_line(error), exit_code=exit_code_of(error), required=required)
         return lambda: result

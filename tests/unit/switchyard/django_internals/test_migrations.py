@@ -159,7 +159,7 @@ def test_recorder__keeps_any_row(scratch: Callable[..., Any]) -> None:
     assert recorder.applied_migrations() == {}
 
 
-@in_testcase
+@in_transactions
 def test_loader__plan_and_sql() -> None:
     """A plan has migrations and directions; the loader gives the SQL of a part of it, and finds names by a prefix."""
     executor = MigrationExecutor(connections["default"])

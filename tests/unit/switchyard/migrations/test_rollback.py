@@ -1,7 +1,9 @@
 """`migrate_all --to`, `--plan` and `--sql`: what they would do, what they do, and what they refuse."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -120,6 +122,23 @@ def test_to__unmanaged_owner(analytics: None, settings: Settings) -> None:
 
     with pytest.raises(CommandError, match=r"--to legacy\.zero: 'legacy' is unmanaged"):
         printed("--to=legacy.zero")
+
+
+def test_migrate_all__half_undone(tmp_path: Path) -> None:
+    """A migration that is half undone is still recorded, so nothing is pending; the command fails all the same."""
+    environ = {"DATA_DIR": str(tmp_path)}
+    manage("migrate", "--database=analytics", **environ)
+    with closing(sqlite3.connect(tmp_path / "analytics.sqlite3", isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO django_migrations (app, name, applied) "
+            "VALUES ('switchyard:unapplying', 'reporting.0001_initial', '2026-01-01')"
+        )
+
+    process = manage("migrate_all", "--json", **environ)
+
+    results = {result["alias"]: result for result in json.loads(process.stdout)}
+    assert process.returncode == 3
+    assert "'reporting.0001_initial' is half undone on 'analytics'" in results["analytics"]["error"]
 
 
 def test_optional_owner__fails(tmp_path: Path) -> None:
