@@ -10,6 +10,7 @@ from django.db import connections
 from pytest_django.fixtures import Settings
 from tests.unit.switchyard.migrations.conftest import empty_databases
 
+from switchyard.migrations import migrating
 from switchyard.routing import allow_writes
 
 __all__ = ["empty_databases"]  # a fixture
@@ -20,7 +21,7 @@ EVENTS, REPORTS = "analytics_analyticsevent", "reporting_analyticsreport"
 @pytest.fixture
 def migrated(empty_databases: Path) -> Path:
     """Migrate every owner."""
-    for alias in ("default", "analytics", "legacy"):
+    for alias in migrating():
         call_command("migrate", database=alias, verbosity=0)
     return empty_databases
 
@@ -55,7 +56,8 @@ def test_audit__own_databases(migrated: Path) -> None:
 
     found = {each["alias"]: each for each in json.loads(output)}
     assert code == 0
-    assert {alias: each["tables"] for alias, each in found.items()} == {"default": 9, "analytics": 2, "legacy": 2}
+    assert {alias: found[alias]["tables"] for alias in ("analytics", "legacy")} == {"analytics": 2, "legacy": 2}
+    assert list(found) == migrating()
     assert all(each["problems"] == each["notes"] == [] for each in found.values())
 
 
@@ -165,5 +167,5 @@ def test_audit__unreadable(migrated: Path) -> None:
 
 def test_audit__unknown_alias(migrated: Path) -> None:
     """The error names the aliases to choose from."""
-    with pytest.raises(CommandError, match=r"'nothing' is no alias of DATABASES\. Name one of: default, analytics, "):
+    with pytest.raises(CommandError, match=r"'nothing' is no alias of DATABASES\. Name one of: default, "):
         audit("--database=nothing")

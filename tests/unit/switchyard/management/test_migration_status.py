@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
@@ -13,6 +14,7 @@ from pytest_django.fixtures import Settings
 from tests.support.written import write_migrations
 from tests.unit.switchyard.migrations.conftest import empty_databases
 
+from switchyard.migrations import migrating
 from switchyard.routing import allow_writes
 
 __all__ = ["empty_databases", "write_migrations"]  # fixtures
@@ -23,9 +25,15 @@ type Write = Callable[[str, dict[str, str]], None]
 @pytest.fixture
 def migrated(empty_databases: Path) -> Path:
     """Migrate every owner."""
-    for alias in ("default", "analytics", "legacy"):
+    for alias in migrating():
         call_command("migrate", database=alias, verbosity=0)
     return empty_databases
+
+
+@pytest.fixture
+def unmanaged_legacy(settings: Settings) -> None:
+    """Let others make the tables of `legacy`."""
+    settings.SWITCHYARD = {**settings.SWITCHYARD, "UNMANAGED": ["legacy"]}
 
 
 def status(*arguments: str) -> tuple[int, str]:
@@ -57,9 +65,7 @@ def test_status__all_migrated(migrated: Path) -> None:
 
     found = {each["alias"]: each for each in json.loads(output)}
     assert code == 0
-    assert {alias: each["state"] for alias, each in found.items()} == dict.fromkeys(
-        ("default", "replica", "analytics", "legacy"), "migrated"
-    )
+    assert {alias: each["state"] for alias, each in found.items()} == dict.fromkeys(settings.DATABASES, "migrated")
     assert found["replica"]["applied"] == found["default"]["applied"]
     assert found["legacy"]["applied"] == ["legacy.0001_initial"]
 
@@ -72,9 +78,7 @@ def test_status__table(migrated: Path) -> None:
     code, output = status()
 
     assert code == 1
-    assert [line.split()[1] for line in output.splitlines() if line.startswith("│")] == [
-        *("default", "replica", "analytics", "legacy")
-    ]
+    assert {line.split()[1] for line in output.splitlines() if line.startswith("│")} == set(settings.DATABASES)
     assert "analytics: pending\n  reporting.0001_initial\n" in output
 
 
@@ -153,7 +157,7 @@ def test_status__half_done(migrated: Path) -> None:
     assert "ahead" not in found
 
 
-def test_status__of_a_replica(migrated: Path, settings: Settings) -> None:
+def test_status__of_a_replica(migrated: Path) -> None:
     """A replica that cannot be read counts as not migrated, because the service starts without it."""
     connections["replica"].close()
     connections["replica"].settings_dict["NAME"] = f"file:{migrated}/none.sqlite3?mode=ro"
@@ -161,14 +165,12 @@ def test_status__of_a_replica(migrated: Path, settings: Settings) -> None:
     assert (of("replica")["state"], of("replica")["code"]) == ("unreadable", 1)
 
 
-def test_status__unmanaged(migrated: Path, settings: Settings) -> None:
+def test_status__unmanaged(migrated: Path, unmanaged_legacy: None) -> None:
     """An unmanaged owner is listed as such, and not read."""
-    settings.SWITCHYARD = {**settings.SWITCHYARD, "UNMANAGED": ["legacy"]}
-
     assert of("legacy") == {"alias": "legacy", "state": "unmanaged", "managed": False, "code": 0}
 
 
 def test_status__unknown_alias(migrated: Path) -> None:
     """The error names the aliases to choose from."""
-    with pytest.raises(CommandError, match=r"'nothing' is no alias of DATABASES\. Name one of: default, analytics, "):
+    with pytest.raises(CommandError, match=r"'nothing' is no alias of DATABASES\. Name one of: default, "):
         status("--database=nothing")

@@ -157,7 +157,9 @@ def test_lint__the_service(capsys: pytest.CaptureFixture[str]) -> None:
     """The migrations of the service pass; those of Django and of other packages are not checked."""
     call_command("lint_migrations")
 
-    assert capsys.readouterr().out == "4 migrations: older code survives each, or it is marked as contract.\n"
+    checked, said = capsys.readouterr().out.split(" ", 1)
+    assert int(checked) >= 4
+    assert said == "migrations: older code survives each, or it is marked as contract.\n"
     with pytest.raises(CommandError, match=r"contenttypes\.0002_remove_content_type_name"):
         call_command("lint_migrations", "contenttypes")
 
