@@ -1,6 +1,5 @@
 """The records of an alias, compared with the code and with the tables that are there. Changes nothing."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from django.apps import apps
@@ -64,7 +63,7 @@ def _read(alias: str, owner: str | None) -> Records:
     loader = OwnedLoader(connection)
     rows = MigrationRecorder(connection).applied_migrations()
     applied = sorted(key for key in rows.keys() & loader.disk_migrations.keys() if owns(alias, key[0]))
-    existing = _same_case(connection, connection.introspection.table_names(include_views=True))
+    existing = {in_one_case(connection, name) for name in connection.introspection.table_names(include_views=True)}
     known = [key for key in loader.applied_migrations if key in loader.graph.nodes and owns(alias, key[0])]
     made = _tables(loader.project_state(known), connection)
     wanted = _tables(loader.project_state(), connection)
@@ -99,15 +98,13 @@ def _tables(state: ProjectState, connection: BaseDatabaseWrapper) -> dict[str, s
         for model in state.apps.get_models(include_auto_created=True)
         if owns(connection.alias, model._meta.app_label) and model._meta.can_migrate(connection)
     ]
-    tables = {meta.db_table: f"{meta.db_table} ({meta.label})" for meta in models if '"' not in meta.db_table}
-    return dict(zip(_in_one_case(connection, tables), tables.values(), strict=True))
+    return {
+        in_one_case(connection, meta.db_table): f"{meta.db_table} ({meta.label})"
+        for meta in models
+        if '"' not in meta.db_table
+    }
 
 
-def _same_case(connection: BaseDatabaseWrapper, names: Iterable[str]) -> set[str]:
-    return set(_in_one_case(connection, names))
-
-
-def _in_one_case(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
-    """Return the names in the case in which the vendor compares them; only PostgreSQL tells upper case from lower."""
-    change: Callable[[str], str] = str if connection.vendor == "postgresql" else str.lower
-    return [change(name) for name in names]
+def in_one_case(connection: BaseDatabaseWrapper, name: str) -> str:
+    """Return the name of a table or a column as the vendor compares it: only PostgreSQL tells upper case from lower."""
+    return name if connection.vendor == "postgresql" else name.lower()

@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
 from switchyard.migrations._audit.column_types import existing_types, expected_types
+from switchyard.migrations._records import in_one_case
 from switchyard.migrations._status import pending
 from switchyard.routing import only
 from switchyard.routing.topology.ownership import is_unmanaged, owner_of, replicated_by
@@ -45,20 +46,22 @@ def audit(alias: str) -> Audit:
 def _compare(alias: str) -> Audit:
     connection = connections[alias]
     owner = replicated_by(alias) or alias
-    infos = {info.name: info.type for info in connection.introspection.get_table_list(connection.cursor())}
+    with connection.cursor() as cursor:
+        listed = connection.introspection.get_table_list(cursor)
+    infos = {in_one_case(connection, info.name): info for info in listed}
     models = {table: model for table, model in _models(connection, owner).items() if '"' not in table}
     problems: list[str] = []
     notes: list[str] = []
     for table, model in models.items():
         if table in infos:
-            for text, breaks in _columns(connection, table, model):
-                (problems if breaks else notes).append(f"{table}{text}")
+            for text, breaks in _columns(connection, infos[table].name, model):
+                (problems if breaks else notes).append(f"{infos[table].name}{text}")
         elif model._meta.managed:
             problems.append(f"{table}: missing, the table of {model._meta.label}")
         else:
             notes.append(f"{table}: missing, and {model._meta.label} has managed = False")
-    known = {*models, *_OWN_TABLES, *cache_tables()}
-    for table in sorted(name for name, kind in infos.items() if kind == "t" and name not in known):
+    known = {*models, *_OWN_TABLES, *(in_one_case(connection, name) for name in cache_tables())}
+    for table in sorted(info.name for name, info in infos.items() if info.type == "t" and name not in known):
         if foreign := _foreign(table, owner):
             problems.append(f"{table}: a table of {foreign}")
         elif not is_unmanaged(owner):
@@ -71,7 +74,7 @@ def _compare(alias: str) -> Audit:
 def _models(connection: BaseDatabaseWrapper, owner: str) -> dict[str, type[Model]]:
     """Return the models whose rows the owner has, by table, with those that join two models."""
     return {
-        model._meta.db_table: model
+        in_one_case(connection, model._meta.db_table): model
         for model in apps.get_models(include_auto_created=True)
         if not model._meta.proxy
         and not model._meta.swapped
@@ -103,8 +106,12 @@ def _columns(connection: BaseDatabaseWrapper, table: str, model: type[Model]) ->
     """Yield each difference of the table's columns."""
     with connection.cursor() as cursor:
         description = connection.introspection.get_table_description(cursor, table)
-    columns = {column.name: column for column in description}
-    fields = {field.column: field for field in model._meta.local_concrete_fields if field.column is not None}
+    columns = {in_one_case(connection, column.name): column for column in description}
+    fields = {
+        in_one_case(connection, each.column): each
+        for each in model._meta.local_concrete_fields
+        if each.column is not None
+    }
     for name, field_ in fields.items():
         if name not in columns:
             yield f".{name}: missing, the column of {field_}", True
@@ -112,15 +119,9 @@ def _columns(connection: BaseDatabaseWrapper, table: str, model: type[Model]) ->
             yield from _null(f".{name}", field_, takes_null=columns[name].null_ok)
     for name, column in columns.items():
         if name not in fields:
-            fills_itself = column.null_ok or column.default is not None or _counts(column)
-            yield (
-                (f".{name}: no field has this column", False)
-                if fills_itself
-                else (
-                    f".{name}: no field has this column, and it takes no NULL and has no default: inserts fail",
-                    True,
-                )
-            )
+            needed = not column.null_ok and column.default is None and not _counts(column)
+            fails = ", and it takes no NULL and has no default: inserts fail" if needed else ""
+            yield f".{name}: no field has this column{fails}", needed
     yield from _types(connection, table, {name: each for name, each in fields.items() if name in columns}, description)
 
 
@@ -145,7 +146,9 @@ def _types(
         for name, each in fields.items()
         if not (each.primary_key and each.model._meta.auto_created) and (text := each.db_type(connection))
     }
-    existing = existing_types(connection, table, description)
+    existing = {
+        in_one_case(connection, name): kind for name, kind in existing_types(connection, table, description).items()
+    }
     try:
         expected = expected_types(connection, declared)
     except DatabaseError as error:

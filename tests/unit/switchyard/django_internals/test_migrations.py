@@ -181,6 +181,18 @@ def test_loader__state_of_the_tables() -> None:
     assert after.apps.get_model("sessions", "Session")._meta.can_migrate(connections["default"])
 
 
+@in_testcase
+def test_introspection__describes_a_table() -> None:
+    """The introspection lists the tables with their kinds, and the columns of a table with these attributes."""
+    introspection = connections["default"].introspection
+    with connections["default"].cursor() as cursor:
+        kinds = {info.name: info.type for info in introspection.get_table_list(cursor)}
+        columns = {column.name: column for column in introspection.get_table_description(cursor, "auth_group")}
+
+    assert kinds["auth_group"] == "t"
+    assert (columns["name"].null_ok, columns["name"].default, columns["name"].display_size) == (False, None, 150)
+
+
 def test_command__runs_by_run_from_argv(monkeypatch: pytest.MonkeyPatch) -> None:
     """`run_from_argv()` ends with the code of a CommandError, and lets other errors through."""
 

@@ -115,6 +115,14 @@ def test_audit__null_and_type(migrated: Path) -> None:
     )
 
 
+def test_audit__upper_case(migrated: Path) -> None:
+    """Names that differ in their case only are the same, as they are for the server."""
+    execute("legacy", "ALTER TABLE customers RENAME COLUMN name TO Name", "ALTER TABLE orders RENAME TO orders_")
+    execute("legacy", "ALTER TABLE orders_ RENAME TO Orders")
+
+    assert of("legacy") == (0, [], [])
+
+
 def test_audit__table_of_another_owner(migrated: Path) -> None:
     """A table of another owner's model is a problem, and a table that no model has is a note."""
     execute("analytics", "CREATE TABLE customers (id integer)", "CREATE TABLE scratch (id integer)")
