@@ -1,4 +1,4 @@
-"""`migration_audit` and `migration_status` on each vendor: no false alarm, and every difference that they can see."""
+"""`migration_audit`, `migration_status` and a rollback on each vendor: no false alarm, and every difference is seen."""
 
 import json
 import subprocess
@@ -147,6 +147,22 @@ def test_audit__the_service(server: Servers) -> None:
     assert (found.returncode, result["problems"], result["notes"], result["tables"]) == (0, [], [], 13), result
     (result,) = json.loads(status.stdout)
     assert (status.returncode, result["state"], len(result["applied"])) == (0, "migrated", 22)
+
+
+def test_rollback__and_forwards_again(server: Servers) -> None:
+    """A rollback of one app leaves the others, shows its SQL before, and the next `migrate_all` makes it all again."""
+    sql = command(server, "migrate_all", "--to=legacy.zero", "--sql")
+    back = command(server, "migrate_all", "--to=legacy.zero", "--json")
+    status = command(server, "migration_status", "--json")
+    forwards = command(server, "migrate_all", "--json")
+    found = command(server, "migration_audit", "--json")
+
+    assert "DROP TABLE" in sql.stdout, sql.stderr
+    assert (back.returncode, json.loads(back.stdout)[0]["undone"]) == (0, ["legacy.0001_initial"]), back.stderr
+    (result,) = json.loads(status.stdout)
+    assert (status.returncode, result["state"], result["pending"]) == (1, "pending", ["legacy.0001_initial"])
+    assert (forwards.returncode, json.loads(forwards.stdout)[0]["applied"]) == (0, ["legacy.0001_initial"])
+    assert (found.returncode, json.loads(found.stdout)[0]["problems"]) == (0, [])
 
 
 def test_audit__every_kind_of_field(kinds: None) -> None:
