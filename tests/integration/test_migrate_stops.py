@@ -9,7 +9,7 @@ from textwrap import indent
 from typing import NamedTuple
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django.plugin import DjangoDbBlocker
@@ -64,6 +64,7 @@ SIDES["mariadb"] = SIDES["mysql"]._replace(
     sessions="SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'",
 )
 type Start = Callable[..., subprocess.Popen[str]]
+type Write = Callable[[str, dict[str, str]], None]
 
 
 @pytest.fixture(scope="module", params=SIDES)
@@ -254,25 +255,50 @@ def test_migrate__first_statement_fails(server: Servers, side: Side, start: Star
     assert again.wait(60) == 0, again.communicate()
 
 
+@pytest.fixture
+def analytics(server: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[None]:
+    """Connect this process to the server as `analytics`. The database has no table of migrations afterwards."""
+    url = server.url("default", "migrator")
+    urls = {"DATABASE_DEFAULT_URL": f"sqlite:///{tmp_path}/none", "DATABASE_ANALYTICS_URL": url}
+    with django_db_blocker.unblock(), connected(topology(urls, data_dir=tmp_path).databases):
+        yield
+    server.ask("default", "DROP TABLE IF EXISTS django_migrations")
+
+
 @pytest.mark.parametrize("side", ["postgresql"], indirect=True)
-def test_migrate__record_and_tables_are_one_transaction(
-    server: Servers, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_migrate__record_and_tables_are_one_transaction(analytics: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A migration whose record fails has made no table, though its foreign keys and indexes come after its tables."""
 
     def fail(_recorder: object, app: str, name: str) -> None:
         raise DatabaseError(f"no record of {app}.{name}")
 
     monkeypatch.setattr(MigrationRecorder, "record_applied", fail)
-    urls = {
-        "DATABASE_DEFAULT_URL": f"sqlite:///{tmp_path}/none",
-        "DATABASE_ANALYTICS_URL": server.url("default", "migrator"),
-    }
 
-    with django_db_blocker.unblock(), connected(topology(urls, data_dir=tmp_path).databases):
-        with pytest.raises(DatabaseError, match=r"no record of analytics\.0001_initial"):
-            call_command("migrate", database="analytics", verbosity=0)
-        left = connections["analytics"].introspection.table_names()
+    with pytest.raises(DatabaseError, match=r"no record of analytics\.0001_initial"):
+        call_command("migrate", database="analytics", verbosity=0)
 
-    server.ask("default", "DROP TABLE django_migrations")
-    assert left == ["django_migrations"]
+    assert connections["analytics"].introspection.table_names() == ["django_migrations"]
+
+
+@pytest.mark.parametrize("side", ["postgresql"], indirect=True)
+def test_migrate__index_that_stays_invalid(server: Servers, analytics: None, write_migrations: Write) -> None:
+    """A statement that fails and leaves something keeps its mark; the next start says what to check."""
+    server.ask(
+        "default",
+        "CREATE TABLE twice AS SELECT 1 AS id FROM generate_series(1, 2)",
+        "ALTER TABLE twice OWNER TO migrator",
+    )
+    index = "CREATE UNIQUE INDEX CONCURRENTLY twice_id ON twice (id)"
+    write_migrations("analytics", {"0001_index": f"atomic = False\noperations = [migrations.RunSQL({index!r})]"})
+    with pytest.raises(DatabaseError, match="could not create unique index"):
+        call_command("migrate", "analytics", database="analytics", verbosity=0)
+
+    with pytest.raises(CommandError, match=r"'analytics\.0001_index' is half applied on 'analytics'") as raised:
+        call_command("migrate", "analytics", database="analytics", verbosity=0)
+
+    assert raised.value.returncode == DO_NOT_RETRY
+    assert server.says("default", "SELECT NOT indisvalid FROM pg_index WHERE indexrelid = 'twice_id'::regclass")
+    server.ask("default", "DROP TABLE twice")
+    call_command(
+        "migrate", "analytics", "zero", fake=True, clear_mark="analytics.0001_index", database="analytics", verbosity=0
+    )

@@ -82,6 +82,15 @@ def test_status__table(migrated: Path) -> None:
     assert "analytics: pending\n  reporting.0001_initial\n" in output
 
 
+def test_status__colours(migrated: Path) -> None:
+    """The states have colours on a terminal, and none in a file."""
+    output = StringIO()
+    call_command("migration_status", "--force-color", stdout=output)
+
+    assert "\x1b[32mmigrated\x1b[0m" in output.getvalue()
+    assert "\x1b" not in status()[1]
+
+
 def test_status__empty_database(empty_databases: Path) -> None:
     """On an empty database every migration is pending; nothing is made there."""
     found = of("analytics")
