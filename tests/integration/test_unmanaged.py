@@ -104,7 +104,7 @@ def test_managed__the_server_refuses(environ: dict[str, str]) -> None:
     migrated = manage("migrate_all", "--json", **environ)
 
     results = {result["alias"]: result["error"] for result in json.loads(migrated.stdout)}
-    assert migrated.returncode == 1
+    assert migrated.returncode == 3
     assert results["default"] == ""
     assert results["legacy"].startswith("CommandError: 'legacy' refuses the table of applied migrations: ")
     assert results["legacy"].endswith("add it to SWITCHYARD['UNMANAGED'].")

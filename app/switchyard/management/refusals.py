@@ -18,6 +18,13 @@ def refuse_empty(alias: str) -> None:
         )
 
 
+def refuse_unknown(alias: str) -> None:
+    """Refuse an alias that DATABASES does not have, or has empty."""
+    refuse_empty(alias)
+    if alias not in connections:
+        raise CommandError(f"'{alias}' is no alias of DATABASES. Name one of: {', '.join(database_aliases())}.")
+
+
 def refuse_replica(command: str, alias: str) -> None:
     """Refuse a replica."""
     if owner := replicated_by(alias):

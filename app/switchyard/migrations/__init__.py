@@ -4,6 +4,7 @@ Import users' names from here. The management commands import the rest from the 
 Django takes each public module in an app's `migrations` package for a migration.
 """
 
+from switchyard.migrations._progress import in_batches
 from switchyard.migrations._status import migrating, pending
 
-__all__ = ["migrating", "pending"]
+__all__ = ["in_batches", "migrating", "pending"]

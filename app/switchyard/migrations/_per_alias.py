@@ -8,9 +8,11 @@ https://github.com/django/django/blob/5.2/django/db/migrations/executor.py
 https://github.com/django/django/blob/stable/6.1.x/django/db/migrations/loader.py
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
@@ -20,6 +22,8 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
+from switchyard.migrations._marks import marked, transactional
+from switchyard.migrations._stopping import may_stop_inside, raise_if_stopped
 from switchyard.routing.topology.ownership import is_unmanaged, owner_of_app, replicated_by
 
 
@@ -88,7 +92,11 @@ class ShownLoader(OwnedLoader):
 
 
 class OwnedExecutor(MigrationExecutor):
-    """Apply, unapply and record only the migrations that the connection's alias owns."""
+    """Apply, unapply and record only the migrations that the connection's alias owns.
+
+    A migration and its record are one transaction, or have a mark where the database does not roll back. After SIGTERM
+    no migration begins: StoppedError.
+    """
 
     def __init__(self, connection: BaseDatabaseWrapper, progress_callback: Callable[..., None] | None = None) -> None:
         super().__init__(connection, progress_callback)
@@ -97,11 +105,51 @@ class OwnedExecutor(MigrationExecutor):
     def apply_migration(
         self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
     ) -> ProjectState:
-        if owns(self.connection.alias, migration.app_label):
+        if not owns(self.connection.alias, migration.app_label):
+            return migration.mutate_state(state, preserve=False)
+        raise_if_stopped()
+        with _whole(self.connection, migration, fake=fake, backwards=False):
             return super().apply_migration(state, migration, fake=fake, fake_initial=fake_initial)
-        return migration.mutate_state(state, preserve=False)
 
     def unapply_migration(self, state: ProjectState, migration: Migration, fake: bool = False) -> ProjectState:
-        if owns(self.connection.alias, migration.app_label):
+        if not owns(self.connection.alias, migration.app_label):
+            return state
+        raise_if_stopped()
+        with _whole(self.connection, migration, fake=fake, backwards=True):
             return super().unapply_migration(state, migration, fake=fake)
-        return state
+
+
+@contextmanager
+def _whole(connection: BaseDatabaseWrapper, migration: Migration, *, fake: bool, backwards: bool) -> Iterator[None]:
+    """Apply a migration and record it, both or neither; where that is impossible, leave a mark if the process dies.
+
+    Django records a migration with foreign keys or indexes after the commit of its tables. A process that is killed
+    between the two leaves tables without their record, and the next `migrate` fails.
+    """
+    if transactional(connection, migration):
+        with _one_transaction(connection):
+            yield
+    elif fake:
+        yield
+    elif is_restartable(migration):
+        with may_stop_inside():
+            yield
+    else:
+        with marked(connection, migration, backwards=backwards):
+            yield
+
+
+def is_restartable(migration: Migration) -> bool:
+    """Return True if the migration says by `restartable = True` that it may run again after it was killed."""
+    return bool(getattr(migration, "restartable", False))
+
+
+@contextmanager
+def _one_transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Open a transaction around Django's. SQLite's schema editor needs foreign keys unchecked before it begins."""
+    connection.disable_constraint_checking()
+    try:
+        with transaction.atomic(using=connection.alias):
+            yield
+    finally:
+        connection.enable_constraint_checking()

@@ -10,12 +10,11 @@ from django.db.models import Model
 from rich.console import Console
 from rich.table import Table
 
+from switchyard.management.tables import console
 from switchyard.routing.selection.explain import ModelRoute, explain_route, route_table
 from switchyard.routing.selection.rules import RULES
 from switchyard.routing.topology.ownership import replicated_by
 
-# Columns of a pipe or a file, which have no width of their own: enough for any name.
-_UNLIMITED = 10_000
 _COLUMNS = ("model", "read", "write", "migrate", "rule")
 
 
@@ -46,7 +45,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([asdict(route) for route in routes], indent=2))
         else:
-            self._show(routes, no_color=options["no_color"], force_color=options["force_color"])
+            _show(console(self.stdout, options), routes)
 
     def _explain(self, model: type[Model]) -> None:
         explained = explain_route(model)
@@ -55,22 +54,16 @@ class Command(BaseCommand):
         lines += [f"  replica '{each.alias}': {each.unfit_reason or 'fit'}" for each in explained.replicas]
         self.stdout.write("\n".join(lines))
 
-    def _show(self, routes: list[ModelRoute], *, no_color: bool, force_color: bool) -> None:
-        terminal = self.stdout.isatty()
-        console = Console(
-            file=self.stdout,  # type: ignore[arg-type]  # rich calls only `write()` and `flush()`
-            no_color=no_color,
-            force_terminal=(terminal or force_color) and not no_color,
-            width=None if terminal else _UNLIMITED,
-        )
-        table = Table(*_COLUMNS)
-        for route in routes:
-            style = "green" if replicated_by(route.read) else "cyan"
-            table.add_row(route.model, f"[{style}]{route.read}[/]", route.write, route.migrate or "-", route.rule)
-        console.print(table)
-        used = {route.rule for route in routes}
-        for rule in (rule for rule in RULES if rule.name in used):
-            console.print(f"[bold]{rule.name}[/]: {rule.description}")
+
+def _show(shown_on: Console, routes: list[ModelRoute]) -> None:
+    table = Table(*_COLUMNS)
+    for route in routes:
+        style = "green" if replicated_by(route.read) else "cyan"
+        table.add_row(route.model, f"[{style}]{route.read}[/]", route.write, route.migrate or "-", route.rule)
+    shown_on.print(table)
+    used = {route.rule for route in routes}
+    for rule in (rule for rule in RULES if rule.name in used):
+        shown_on.print(f"[bold]{rule.name}[/]: {rule.description}")
 
 
 def _model(label: str) -> type[Model]:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.management.commands import createsuperuser
 from django.contrib.auth.models import Group
-from django.core.management import BaseCommand, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 from django.core.management.commands import dumpdata, loaddata, makemigrations, migrate, runserver, showmigrations
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 from tests.support.noting import StopHereError, parameters
@@ -117,6 +118,96 @@ def test_executor__applies_one_at_a_time() -> None:
     executor.migrate([("sessions", "0001_initial")], fake_initial=True)
 
     assert calls == [("unapply", "0001_initial", True), ("apply", "0001_initial", False, True)]
+
+
+@in_testcase
+def test_executor__records_after_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration with deferred SQL is recorded outside its schema editor; constraints are unchecked before it."""
+    recorded: list[bool] = []
+
+    class Editor:
+        deferred_sql = ("CREATE INDEX",)
+        open = False
+
+        def __enter__(self) -> Any:
+            self.open = True
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            self.open = False
+
+    editor, connection = Editor(), connections["default"]
+    executor = MigrationExecutor(connection)
+    monkeypatch.setattr(connection, "schema_editor", lambda atomic: editor)
+    monkeypatch.setattr(executor, "record_migration", lambda *_row: recorded.append(editor.open))
+    executor.apply_migration(ProjectState(), Migration("0001_none", "accounts"))
+
+    assert recorded == [False]
+    assert connection.features.can_rollback_ddl
+    assert connection.disable_constraint_checking() in {True, False}
+    connection.enable_constraint_checking()
+
+
+def test_recorder__keeps_any_row(scratch: Callable[..., Any]) -> None:
+    """A recorder records a name that no app has, with a time, and forgets it."""
+    recorder = MigrationRecorder(scratch())
+    recorder.record_applied("no:app", "shop.0001_initial")
+    row = recorder.applied_migrations()["no:app", "shop.0001_initial"]
+
+    assert row.applied is not None
+    recorder.record_unapplied("no:app", "shop.0001_initial")
+    assert recorder.applied_migrations() == {}
+
+
+@in_transactions
+def test_loader__plan_and_sql() -> None:
+    """A plan has migrations and directions; the loader gives the SQL of a part of it, and finds names by a prefix."""
+    executor = MigrationExecutor(connections["default"])
+
+    plan = executor.migration_plan([("sessions", None)])
+
+    assert [(migration.name, backwards) for migration, backwards in plan] == [("0001_initial", True)]
+    assert any("DROP TABLE" in line for line in executor.loader.collect_sql(plan))
+    assert executor.loader.get_migration_by_prefix("admin", "0002").name == "0002_logentry_remove_auto_add"
+
+
+@in_testcase
+def test_loader__state_of_the_tables() -> None:
+    """The loader gives the state after some migrations; a model of it knows whether the alias has its table."""
+    loader = MigrationLoader(connections["default"])
+    before, after = loader.project_state([("auth", "0001_initial")]), loader.project_state()
+
+    assert ("sessions", "session") not in before.models
+    assert after.apps.get_model("sessions", "Session")._meta.can_migrate(connections["default"])
+
+
+@in_testcase
+def test_introspection__describes_a_table() -> None:
+    """The introspection lists the tables with their kinds, and the columns of a table with these attributes."""
+    introspection = connections["default"].introspection
+    with connections["default"].cursor() as cursor:
+        kinds = {info.name: info.type for info in introspection.get_table_list(cursor)}
+        columns = {column.name: column for column in introspection.get_table_description(cursor, "auth_group")}
+
+    assert kinds["auth_group"] == "t"
+    assert (columns["name"].null_ok, columns["name"].default, columns["name"].display_size) == (False, None, 150)
+
+
+def test_command__runs_by_run_from_argv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run_from_argv()` ends with the code of a CommandError, and lets other errors through."""
+
+    def run(error: Exception) -> None:
+        def handle(*_args: object, **_options: object) -> None:
+            raise error
+
+        command = BaseCommand()
+        monkeypatch.setattr(command, "handle", handle)
+        command.run_from_argv(["manage.py", "name"])
+
+    with pytest.raises(SystemExit, match="7"):
+        run(CommandError("no", returncode=7))
+    with pytest.raises(StopHereError):
+        run(StopHereError())
 
 
 def test_migration__mutates_the_state() -> None:

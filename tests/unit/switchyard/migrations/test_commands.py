@@ -25,8 +25,8 @@ from tests.support.waiting import until
 
 from config.databases import topology
 from switchyard.management.commands import makemigrations
-from switchyard.management.commands.migrate_all import _reason
-from switchyard.migrations._locks_and_waits import migration_lock
+from switchyard.management.migrate_processes import reason as reason_of
+from switchyard.migrations._lock import migration_lock
 from switchyard.migrations._patching import patched
 from switchyard.migrations._per_alias import OwnedLoader
 
@@ -75,14 +75,14 @@ def test_migrate_all__twice(first_run: FirstRun) -> None:
 
 
 def test_migrate_all__one_alias_broken(tmp_path: Path, first_run: FirstRun) -> None:
-    """The other aliases are migrated, the result names the error of the broken alias, and the exit code is 1."""
+    """The other aliases are migrated, the result names the error of the broken alias, and the exit code is 3."""
     copy(first_run[0] / "default.sqlite3", tmp_path)
     (tmp_path / "analytics.sqlite3").write_text("this is no database, and long enough to be read as one" * 10)
 
     process = manage("migrate_all", "--json", DATA_DIR=str(tmp_path))
 
     results = {result["alias"]: result for result in json.loads(process.stdout)}
-    assert process.returncode == 1
+    assert process.returncode == 3
     assert "file is not a database" in results["analytics"]["error"]
     assert results["legacy"]["applied"] == ["legacy.0001_initial"]
     assert results["default"]["error"] == ""
@@ -97,7 +97,7 @@ def test_migrate_all__a_migration_fails(tmp_path: Path, first_run: FirstRun) -> 
 
     process = manage("migrate_all", DATA_DIR=str(tmp_path))
 
-    assert process.returncode == 1
+    assert process.returncode == 3
     assert "already exists" in process.stderr
     assert "migrated" in process.stdout
 
@@ -106,7 +106,7 @@ def test_migrate__replica_as_a_process(tmp_path: Path) -> None:
     """On a replica the command fails with one line that names the owner."""
     process = manage("migrate", "--database=replica", DATA_DIR=str(tmp_path))
 
-    assert process.returncode == 1
+    assert process.returncode == 3
     assert process.stderr.strip() == (
         "CommandError: 'replica' is a replica of 'default' and gets its tables and rows from there. "
         "Run: migrate --database=default"
@@ -337,7 +337,7 @@ def test_migration_lock__of_a_file(tmp_path: Path, django_db_blocker: DjangoDbBl
 )
 def test_migrate_all__reason_of_a_failure(output: str, reason: str) -> None:
     """The result shows the line that names the error, not the hint or the excerpt after it."""
-    assert _reason(output) == reason
+    assert reason_of(output) == reason
 
 
 def test_migrate_all__a_server_that_does_not_answer(tmp_path: Path) -> None:
