@@ -32,7 +32,7 @@ template:
       - name: secrets
         projected:
           defaultMode: 0440
-          sources: {{- include "switchyard.passwordSources" (dict .alias (get .databases .alias).secrets.migrator) | trim | nindent 12 }}
+          sources: {{- include "switchyard.databaseFiles" (list (pick .databases .alias) "migrator") | trim | nindent 12 }}
       - name: tmp
         emptyDir: {sizeLimit: 64Mi}
 {{- end -}}
