@@ -48,6 +48,17 @@ def containers(spec: Object) -> list[Object]:
     return [*spec.get("initContainers", []), *spec["containers"]]
 
 
+def projected_files(spec: Object) -> dict[str, Object]:
+    """Return the Secret or ConfigMap and the key behind each projected file of a pod, by path."""
+    return {
+        item["path"]: {kind: found["name"], "key": item["key"]}
+        for volume in spec["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        for kind, found in source.items()
+        for item in found.get("items", [])
+    }
+
+
 def environment(container: Object) -> dict[str, str]:
     """Return the plain variables of a container."""
     return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}

@@ -9,7 +9,7 @@ host: {{ $host }}
 port: 5432
 directHost: {{ $host }}
 directPort: 5432
-name: {{ .values.name | default .owner.name | default "app" | toString | toJson }}
+name: {{ .values.name | default .owner.name | default "app" | toJson }}
 {{ include "switchyard.givenUsers" (merge (dict "defaultUser" "app" "defaultSecret" (printf "%s-app" $cluster)) .) }}
 {{ include "switchyard.givenTls" (merge (dict "defaultCa" (printf "%s-ca" $cluster)) .) }}
 network:

@@ -2,11 +2,11 @@
 {{- define "switchyard.mode.external" -}}
 {{- $port := default .defaultPort .values.port -}}
 {{- $directPort := .values.directPort | default (empty .values.directHost | ternary $port .defaultPort) -}}
-host: {{ .values.host }}
+host: {{ .values.host | default "" | quote }}
 port: {{ int64 $port }}
-directHost: {{ default .values.host .values.directHost }}
+directHost: {{ coalesce .values.directHost .values.host "" | quote }}
 directPort: {{ int64 $directPort }}
-name: {{ .values.name | default .owner.name | toString | toJson }}
+name: {{ .values.name | default .owner.name | default "" | toJson }}
 {{ include "switchyard.givenUsers" (merge (dict "defaultUser" "app" "defaultSecret" "") .) }}
 {{ include "switchyard.givenTls" (merge (dict "defaultCa" "") .) }}
 network:
