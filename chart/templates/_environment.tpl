@@ -94,9 +94,15 @@ for its server. Argument: list of the model, name of the user in it (app or migr
 {name: secrets, mountPath: /run/secrets/switchyard, readOnly: true}
 {{- end -}}
 
-{{/* Port-forwards and probes use localhost; pods use the Service's name in one of its forms. */}}
+{{/*
+Port-forwards and probes use localhost; pods use the Service's name in one of its forms; the Ingress and the HTTPRoute pass on
+their own host names. Django writes *.example.org as .example.org.
+*/}}
 {{- define "switchyard.allowedHosts" -}}
 {{- $name := include "switchyard.fullname" . -}}
-{{- $own := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
-{{- concat $own .Values.allowedHosts | join "," -}}
+{{- $hosts := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
+{{- $hosts = concat $hosts .Values.allowedHosts (.Values.ingress.enabled | ternary .Values.ingress.hosts list) (.Values.httpRoute.enabled | ternary .Values.httpRoute.hostnames list) -}}
+{{- range $index, $host := uniq $hosts -}}
+{{- if $index }},{{ end }}{{ trimPrefix "*" $host -}}
+{{- end -}}
 {{- end -}}

@@ -141,6 +141,10 @@ Secrets and ConfigMaps of others that are missing in the namespace. Every namesp
 Helm renders without a cluster. An object of `extraObjects` with the same name counts as present, whatever its kind.
 */}}
 {{- define "switchyard.problems.secrets" -}}
+{{- $made := list -}}
+{{- range .Values.extraObjects -}}
+{{- $made = append $made (include "switchyard.extraObject" (list $ .) | fromYaml | dig "metadata" "name" "") -}}
+{{- end -}}
 {{- if lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt" -}}
 {{- range $alias, $db := include "switchyard.model" . | fromYaml -}}
 {{- if not $db.bundled -}}
@@ -153,7 +157,7 @@ Helm renders without a cluster. An object of `extraObjects` with the same name c
 {{- end -}}
 {{- range uniq $wanted -}}
 {{- $found := lookup "v1" .kind $.Release.Namespace .name -}}
-{{- if not .name -}}
+{{- if or (not .name) (has .name $made) -}}
 {{- else if not $found }}
 - {{ printf "databases.%s needs the %s %q with the key %q, and the namespace %s has none; create it, or set another name" $alias .kind .name .key $.Release.Namespace | toJson }}
 {{- else if not (hasKey (default dict $found.data) .key) }}

@@ -42,15 +42,13 @@ class Schema:
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in schema:
-            found = self._root
-            for part in schema["$ref"].removeprefix("#/").split("/"):
-                found = found[part]
-            schema = found
+            definitions: dict[str, dict[str, Any]] = self._root["definitions"]
+            schema = definitions[schema["$ref"].removeprefix("#/definitions/")]
         return schema
 
     def _properties(self, schema: dict[str, Any]) -> dict[str, Any]:
         named = {self._names[pattern]: below for pattern, below in schema.get("patternProperties", {}).items()}
-        return schema.get("properties", {}) | named
+        return {**schema.get("properties", {}), **named}
 
     @staticmethod
     def _breaking(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:

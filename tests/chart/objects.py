@@ -20,7 +20,8 @@ def of_kind(objects: list[Object], kind: str, component: str | None = None) -> d
     return {
         found["metadata"]["name"]: found
         for found in objects
-        if found["kind"] == kind and component in {None, found["metadata"]["labels"]["app.kubernetes.io/component"]}
+        if found["kind"] == kind
+        and component in {None, found["metadata"].get("labels", {}).get("app.kubernetes.io/component")}
     }
 
 
@@ -40,6 +41,17 @@ def pod_annotations(objects: list[Object]) -> dict[str, Object]:
         f"{found['kind']}/{found['metadata']['name']}": found["spec"]["template"]["metadata"].get("annotations", {})
         for found in objects
         if "template" in found.get("spec", {})
+    }
+
+
+def pod_labels(objects: list[Object]) -> dict[str, Object]:
+    """Return the labels of each pod, by kind and name of the object that the pod is in."""
+    return {
+        f"{found['kind']}/{found['metadata']['name']}": (
+            found["metadata"] if found["kind"] == "Pod" else found["spec"]["template"]["metadata"]
+        )["labels"]
+        for found in objects
+        if found["kind"] == "Pod" or "template" in found.get("spec", {})
     }
 
 

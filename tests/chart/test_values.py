@@ -11,7 +11,16 @@ from tests.chart.objects import CHART, RefusedError, Render
 from tests.chart.secret_store import SecretStore
 from tests.chart.values_table import PAGE, VALUES, page, rows
 
-OF_KUBERNETES = {"/properties/global"}
+OF_KUBERNETES = {
+    "/properties/global",
+    "/properties/affinity/properties/nodeAffinity",
+    "/properties/affinity/properties/podAffinity",
+    "/properties/affinity/properties/podAntiAffinity",
+    "/properties/autoscaling/properties/behavior/properties/scaleDown",
+    "/properties/autoscaling/properties/behavior/properties/scaleUp",
+    "/properties/extraObjects/items",
+    "/properties/extraVolumes/items",
+}
 EXTERNAL = {
     "mode": "external",
     "engine": "postgresql",
@@ -27,6 +36,7 @@ EXTERNAL = {
     [
         ({"imagee": {}}, "additional properties 'imagee' not allowed"),
         ({"image": {"tag": 1}}, "at '/image/tag': got number, want string"),
+        ({"networkPolicy": None}, "missing property 'networkPolicy'"),
         ({"replicaCount": "2"}, "at '/replicaCount': got string, want integer"),
         ({"migrations": {"attempt": 0}}, "at '/migrations/attempt': minimum: got 0, want 1"),
         ({"env": {"lower": "x"}}, "at '/env': additional properties 'lower' not allowed"),
@@ -153,6 +163,36 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
         (
             {"databases": {alias: {"mode": "cloudnativepg", "cluster": "pg"} for alias in ("x", "y")}},
             "databases.y and databases.x are one database, pg-rw:5432/app",
+        ),
+        ({"ingress": {"enabled": True}}, "ingress.enabled is true, and ingress.hosts is empty; set ingress.hosts"),
+        ({"httpRoute": {"enabled": True}}, "no Gateway is named; set httpRoute.parentRefs"),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled would count each query twice",
+        ),
+        (
+            {"autoscaling": {"enabled": True, "minReplicas": 11}},
+            "autoscaling.minReplicas is 11, and autoscaling.maxReplicas is 10",
+        ),
+        (
+            {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": None}},
+            "autoscaling has no target; set autoscaling.targetCPUUtilizationPercentage",
+        ),
+        (
+            {"podLabels": {"app.kubernetes.io/component": "web"}},
+            'podLabels has "app.kubernetes.io/component", a label of the chart itself; remove it',
+        ),
+        (
+            {"extraVolumes": [{"name": "tmp", "emptyDir": {}}]},
+            'extraVolumes names "tmp", which is the name of another volume',
+        ),
+        (
+            {"extraVolumeMounts": [{"name": "fonts", "mountPath": "/fonts"}]},
+            'extraVolumeMounts names "fonts", which is not a volume of extraVolumes; add it there',
+        ),
+        (
+            {"extraVolumes": [{"name": "x"}], "extraVolumeMounts": [{"name": "x", "mountPath": "/tmp/"}]},
+            'extraVolumeMounts mounts "x" at /tmp/, where the chart mounts a volume',
         ),
     ],
 )

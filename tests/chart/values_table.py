@@ -1,7 +1,7 @@
 """The table of values in docs/chart.md, made from the comments of chart/values.yaml.
 
 `python -m tests.chart.values_table` writes the table; a test compares both. The comment above a key, or else at the
-end of its line, describes it. A map without a comment is described by its keys. The keys of an alias stand in the
+end of its line, describes it. A map is described by its keys, except resources. The keys of an alias stand in the
 comment above `databases`, each as `#   key: default  # description`.
 """
 
@@ -45,7 +45,7 @@ def _rows(node: yaml.MappingNode, values: dict[str, Any], lines: list[str], path
             yield from _aliases(above)
             continue
         meaning = " ".join(above) or _behind(lines[key.start_mark.line])
-        if isinstance(value, yaml.MappingNode) and value.value and not value.flow_style and not meaning:
+        if isinstance(value, yaml.MappingNode) and not value.flow_style and key.value != "resources":
             yield from _rows(value, values[key.value], lines, f"{name}.")
         else:
             yield Row(f"`{name}`", _shown(values[key.value]), meaning)
