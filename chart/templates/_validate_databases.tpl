@@ -126,7 +126,7 @@ cloudnativepg:
 {{- if and (hasPrefix "verify-" $db.tls.mode) (not $db.tls.ca) }}
 - {{ printf "databases.%s.tls has no certificate of the authority, which mode %s needs; set databases.%s.tls.ca.secret or databases.%s.tls.ca.configMap, or databases.%s.tls.mode=require to verify nothing" $alias $db.tls.mode $alias $alias $alias | toJson }}
 {{- end -}}
-{{- if and $db.host $db.name (ne $db.host "-rw") -}}
+{{- if and $db.host $db.name -}}
 {{- $address := printf "%s:%v/%s" (lower $db.host | trimSuffix ".") $db.port $db.name -}}
 {{- if hasKey $seen $address }}
 - {{ printf "databases.%s and databases.%s are one database, %s; set another host, port, name or cluster for one of them, or databases.%s.enabled=false" $alias (get $seen $address) $address $alias | toJson }}
@@ -138,7 +138,7 @@ cloudnativepg:
 
 {{/*
 Secrets and ConfigMaps of others that are missing in the namespace. Every namespace has kube-root-ca.crt: where it is not found,
-Helm renders without a cluster. An object of `extraObjects` with the same name counts as present, whatever its kind.
+Helm renders without a cluster. An object of `extraObjects` with the name of the Secret or of the Cluster will make what is missing.
 */}}
 {{- define "switchyard.problems.secrets" -}}
 {{- $made := list -}}
@@ -147,7 +147,7 @@ Helm renders without a cluster. An object of `extraObjects` with the same name c
 {{- end -}}
 {{- if lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt" -}}
 {{- range $alias, $db := include "switchyard.model" . | fromYaml -}}
-{{- if not $db.bundled -}}
+{{- if not (or $db.bundled (has (dig "cloudnativepg" "cluster" "" $db) $made)) -}}
 {{- $wanted := list -}}
 {{- range $user := $db.users -}}
 {{- $wanted = append $wanted (dict "kind" "Secret" "name" $user.secret "key" $user.key) -}}

@@ -15,13 +15,14 @@ type Object = dict[str, Any]
 # Helm refuses an object that has no marks of its release.
 _RELEASE = {"meta.helm.sh/release-name": "sy", "meta.helm.sh/release-namespace": "rails"}
 
-# The kinds of the chart: Helm does not render a kind that the server does not know.
+# The kinds of the tests: Helm does not render a kind that the server does not know.
 _KINDS = {
     "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
     "batch/v1": ("Job",),
     "networking.k8s.io/v1": ("NetworkPolicy",),
     "policy/v1": ("PodDisruptionBudget",),
+    "postgresql.cnpg.io/v1": ("Cluster",),
 }
 
 # The namespace's controller makes it.

@@ -234,7 +234,14 @@ def test_secrets__of_others(render: Render, store: SecretStore) -> None:
 
 def test_templates__read_the_model_only() -> None:
     """No template but the model and its validation reads the values of databases, or asks for a mode."""
-    allowed = {"_databases.tpl", "_validate_databases.tpl", "_bundled.tpl", "_external.tpl", "_cloudnativepg.tpl"}
+    allowed = {
+        "_databases.tpl",
+        "_validate_databases.tpl",
+        "_bundled.tpl",
+        "_existing.tpl",
+        "_external.tpl",
+        "_cloudnativepg.tpl",
+    }
     readers: dict[str, Any] = {
         path.name: path
         for path in (CHART / "templates").rglob("*")

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
 import yaml
 from tests.chart.bad_values import Bad, Schema, named
+from tests.chart.conftest import HELMS
 from tests.chart.objects import CHART, RefusedError, Render
 from tests.chart.secret_store import SecretStore
 from tests.chart.values_table import PAGE, VALUES, page, rows
@@ -212,6 +214,29 @@ def test_validation__of_several_problems(render: Render) -> None:
     assert "3 problem(s) in the values" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("databases", "made"),
+    [
+        (
+            {"x": EXTERNAL | {"tls": {"mode": "require"}}},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}},
+        ),
+        (
+            {"x": {"mode": "cloudnativepg", "cluster": "pg"}},
+            "apiVersion: postgresql.cnpg.io/v1\nkind: Cluster\nmetadata: {name: pg}",
+        ),
+    ],
+)
+def test_validation__of_a_secret_that_the_release_makes(
+    render: Render, store: SecretStore, databases: dict[str, Any], made: Any
+) -> None:
+    """What an object of values will make need not be there before."""
+    with pytest.raises(RefusedError, match=r"databases\.x needs the Secret"):
+        render({"databases": databases}, store=store)
+
+    assert render({"databases": databases, "extraObjects": [made]}, store=store)
+
+
 @pytest.mark.parametrize("release", ["1st", "a.b"])
 def test_validation__of_the_release_name(render: Render, release: str) -> None:
     """A release whose name cannot be that of a Service is refused."""
@@ -245,9 +270,11 @@ NAMES = {"^[A-Z][A-Z0-9_]*$": "LEGACY_WRITABLE", "^[a-z][a-z0-9]{0,14}$": "x"}
 BAD = list(Schema(SCHEMA, NAMES).bad_values())
 
 
-@pytest.mark.parametrize("bad", BAD, ids=map(named, BAD))
+@pytest.mark.parametrize(
+    ("helm", "bad"), list(zip(cycle(HELMS), BAD, strict=False)), indirect=["helm"], ids=[named(bad) for bad in BAD]
+)
 def test_schema__of_each_key(render: Render, bad: Bad) -> None:
-    """Each value that breaks what the schema says is refused, and the message names its key."""
+    """Each value that breaks what the schema says is refused, by one Helm or the other; the message names its key."""
     with pytest.raises(RefusedError) as refused:
         render(bad.values)
 

@@ -4,10 +4,10 @@ instances. A replica has the cluster of its owner.
 */}}
 {{- define "switchyard.mode.cloudnativepg" -}}
 {{- $cluster := .values.cluster | default (dig "cloudnativepg" "cluster" "" .owner) -}}
-{{- $host := printf "%s-%s" $cluster (empty .values.replicaOf | ternary "rw" "ro") -}}
-host: {{ $host }}
+{{- $host := empty $cluster | ternary "" (printf "%s-%s" $cluster (empty .values.replicaOf | ternary "rw" "ro")) -}}
+host: {{ quote $host }}
 port: 5432
-directHost: {{ $host }}
+directHost: {{ quote $host }}
 directPort: 5432
 name: {{ .values.name | default .owner.name | default "app" | toJson }}
 {{ include "switchyard.givenUsers" (merge (dict "defaultUser" "app" "defaultSecret" (printf "%s-app" $cluster)) .) }}
