@@ -1,5 +1,19 @@
 {{/* What values say about pods. An empty value leaves its field out. */}}
 
+{{/*
+With an autoscaler, the number of pods that there are. Without the field, an upgrade that turns the autoscaler on would go down to
+one pod: Helm takes the number of `replicaCount` away, and Kubernetes sets 1.
+*/}}
+{{- define "switchyard.replicas" -}}
+{{- if not .Values.autoscaling.enabled -}}
+replicas: {{ int64 .Values.replicaCount }}
+{{- else -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (include "switchyard.fullname" .) -}}
+replicas: {{ int64 .spec.replicas }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Where every pod of the release may run, and how its images are pulled. */}}
 {{- define "switchyard.scheduling" -}}
 {{- range $field := list "imagePullSecrets" "nodeSelector" "tolerations" "priorityClassName" }}

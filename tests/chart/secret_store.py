@@ -1,4 +1,4 @@
-"""A server of Kubernetes' API that knows Secrets and the ConfigMap of every namespace: enough for Helm's `lookup`."""
+"""A server of Kubernetes' API that knows Secrets, and other objects by their path: enough for Helm's `lookup`."""
 
 import copy
 import json
@@ -22,6 +22,7 @@ _KINDS = {
     "batch/v1": ("Job",),
     "networking.k8s.io/v1": ("NetworkPolicy",),
     "policy/v1": ("PodDisruptionBudget",),
+    "autoscaling/v2": ("HorizontalPodAutoscaler",),
     "postgresql.cnpg.io/v1": ("Cluster",),
 }
 
@@ -50,7 +51,7 @@ def _plural(kind: str) -> str:
 
 
 def _group(version: str) -> Object:
-    named = {"groupVersion": version, "version": "v1"}
+    named = {"groupVersion": version, "version": version.partition("/")[2]}
     return {"name": version.partition("/")[0], "versions": [named], "preferredVersion": named}
 
 
@@ -65,15 +66,22 @@ _DISCOVERED: dict[str, Object] = {
 
 @dataclass
 class SecretStore:
-    """The Secrets of the namespace, by name, and the address of the server."""
+    """The Secrets of the namespace, by name, its other objects, by kind and name, and the address of the server."""
 
     address: str
     secrets: dict[str, Object] = field(default_factory=dict)
+    others: dict[str, Object] = field(default_factory=lambda: {"configmaps/kube-root-ca.crt": _ROOT_CA})
 
     def add(self, name: str, **data: str) -> None:
         """Store a Secret that somebody else made."""
         encoded = {key: b64encode(value.encode()).decode() for key, value in data.items()}
         self.secrets[name] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+
+    def keep(self, found: Object) -> None:
+        """Store a copy of a rendered object, with Helm's marks of its release."""
+        kept = copy.deepcopy(found)
+        kept["metadata"].setdefault("annotations", {}).update(_RELEASE)
+        self.others[f"{_plural(kept['kind'])}/{kept['metadata']['name']}"] = kept
 
     def apply(self, objects: list[Object]) -> None:
         """Store copies of the Secrets among the rendered objects, with Helm's marks of their release."""
@@ -93,8 +101,7 @@ def secret_store() -> Iterator[SecretStore]:
             found = _DISCOVERED.get(path)
             if "/secrets/" in path:
                 found = stored.secrets.get(path.rpartition("/")[2])
-            elif path.endswith("/configmaps/kube-root-ca.crt"):
-                found = _ROOT_CA
+            found = found or stored.others.get("/".join(path.split("/")[-2:]))
             status = 200 if found else 404
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

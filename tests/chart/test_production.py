@@ -16,6 +16,7 @@ from tests.chart.objects import (
     pod_specs,
     service_environment,
 )
+from tests.chart.secret_store import SecretStore
 
 SERVICE, TEST = "Deployment/sy-switchyard", "Pod/sy-switchyard-test-"
 SELECTOR = {
@@ -183,7 +184,7 @@ def test_http_route__of_values(render: Render) -> None:
 
 
 def test_autoscaling__of_values(render: Render) -> None:
-    """The autoscaler sets the number of pods, and the Deployment leaves it alone."""
+    """The autoscaler sets the number of pods, and a new Deployment names none."""
     given = {
         "enabled": True,
         "minReplicas": 3,
@@ -207,6 +208,17 @@ def test_autoscaling__of_values(render: Render) -> None:
     }
     assert "replicas" not in only_object(objects, "Deployment")["spec"]
     assert only_object(render(), "Deployment")["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(("enabled", "replicas"), [(True, 7), (False, 2)])
+def test_autoscaling__of_a_running_release(render: Render, store: SecretStore, *, enabled: bool, replicas: int) -> None:
+    """An upgrade keeps the number of pods that an autoscaler set, also the upgrade that turns it on."""
+    running = only_object(render(store=store), "Deployment")
+    store.keep(running | {"spec": running["spec"] | {"replicas": 7}})
+
+    objects = render({"autoscaling": {"enabled": enabled}}, store=store)
+
+    assert only_object(objects, "Deployment")["spec"]["replicas"] == replicas
 
 
 @pytest.mark.parametrize("pods", [0, 1, "25%"])
