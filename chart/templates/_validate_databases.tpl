@@ -26,7 +26,7 @@ cloudnativepg:
 {{- include "switchyard.problems.replica" (dict "at" $at "alias" $alias "mode" $mode "replicaOf" . "owner" $owner "enabled" $enabled "all" $.Values.databases) -}}
 {{- end -}}
 {{- include "switchyard.problems.keys" (dict "at" $at "mode" $mode "values" $values) -}}
-{{- include "switchyard.problems.owner" (dict "at" $at "mode" $mode "values" $values) -}}
+{{- include "switchyard.problems.users" (dict "at" $at "mode" $mode "values" $values) -}}
 {{- range $app := $values.apps -}}
 {{- if hasKey $ownerOf $app }}
 - {{ printf "%s.apps names %q, which databases.%s.apps names too; remove it from one of them" $at $app (get $ownerOf $app) | toJson }}
@@ -45,10 +45,14 @@ cloudnativepg:
 {{- else }}
 - {{ printf "%s.replicaOf names %q, which is not an enabled alias; set it to one of: %s" .at .replicaOf $others | toJson }}
 {{- end -}}
+{{- else if eq .alias "default" }}
+- "databases.default.replicaOf makes a replica of default, which holds Django's own tables; remove it"
+{{- else if eq .alias .replicaOf }}
+- {{ printf "%s.replicaOf names the alias itself; set it to one of: %s" .at (without (keys .enabled) .alias | sortAlpha | join ", ") | toJson }}
 {{- else if .owner.replicaOf }}
 - {{ printf "%s.replicaOf names %q, which is a replica itself; set it to %q" .at .replicaOf .owner.replicaOf | toJson }}
 {{- else if and (ne .mode "external") (ne .mode (.owner.mode | default "bundled")) }}
-- {{ printf "%s has mode %s, and its owner %s has mode %s; set %s.mode to %s or external" .at .mode .replicaOf (.owner.mode | default "bundled") .at (.owner.mode | default "bundled") | toJson }}
+- {{ printf "%s has mode %s, and its owner %s has mode %s; set %s.mode to %s" .at .mode .replicaOf (.owner.mode | default "bundled") .at (list (.owner.mode | default "bundled") "external" | uniq | join " or ") | toJson }}
 {{- else if and (eq .mode "bundled") (ne (toString .owner.engine) "postgresql") }}
 - {{ printf "%s.replicaOf names %q, which runs on %s; a bundled replica must be a PostgreSQL standby; remove %s or set %s.mode=external" .at .replicaOf (toString .owner.engine) .at .at | toJson }}
 {{- end -}}
@@ -63,7 +67,11 @@ cloudnativepg:
 {{- $modes := include "switchyard.keys" . | fromYaml -}}
 {{- range $key := get $modes $mode | dig $role list -}}
 {{- if and (hasPrefix "*" $key) (not (get $values (trimPrefix "*" $key))) }}
-- {{ printf "%s has no %s, which mode %s needs; set %s.%s%s" $at (trimPrefix "*" $key) $mode $at (eq $key "*secret" | ternary "secret.name" (trimPrefix "*" $key)) (eq $key "*engine" | ternary (printf " to postgresql or mysql, or %s.replicaOf to an owner" $at) "") | toJson }}
+{{- $also := eq $role "replica" | ternary (printf ", or %s.enabled=false" $at) "" -}}
+{{- if eq $key "*engine" -}}
+{{- $also = printf " to postgresql or mysql, or %s.replicaOf to an owner" $at -}}
+{{- end }}
+- {{ printf "%s has no %s, which mode %s needs; set %s.%s%s" $at (trimPrefix "*" $key) $mode $at (eq $key "*secret" | ternary "secret.name" (trimPrefix "*" $key)) $also | toJson }}
 {{- end -}}
 {{- end -}}
 {{- range $key, $value := omit $values "enabled" "mode" "replicaOf" -}}
@@ -99,7 +107,7 @@ cloudnativepg:
 {{- end -}}
 
 {{/* Problems of users, TLS and engine. Arguments: at, mode, values. */}}
-{{- define "switchyard.problems.owner" -}}
+{{- define "switchyard.problems.users" -}}
 {{- $tls := default dict .values.tls -}}
 {{- $ca := default dict $tls.ca -}}
 {{- if and $tls.ca (eq (empty $ca.secret) (empty $ca.configMap)) }}
@@ -109,6 +117,9 @@ cloudnativepg:
 - {{ printf "%s.tls.ca is not read with %s.tls.mode=%s; remove it, or set the mode to verify-full" .at .at $tls.mode | toJson }}
 {{- end -}}
 {{- if .values.replicaOf -}}
+{{- if and .values.user (not .values.secret) }}
+- {{ printf "%s.user is set without its password; set %s.secret.name" .at .at | toJson }}
+{{- end -}}
 {{- else if and .values.migrationSecret (not .values.migrationUser) }}
 - {{ printf "%s.migrationSecret is set without its user; set %s.migrationUser" .at .at | toJson }}
 {{- else if and .values.migrationUser (not .values.migrationSecret) }}

@@ -166,6 +166,26 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             {"databases": {alias: {"mode": "cloudnativepg", "cluster": "pg"} for alias in ("x", "y")}},
             "databases.y and databases.x are one database, pg-rw:5432/app",
         ),
+        (
+            {"databases": {"default": {"engine": None, "replicaOf": "analytics"}}},
+            "databases.default.replicaOf makes a replica",
+        ),
+        (
+            {"databases": {"x": {"replicaOf": "x"}}},
+            "databases.x.replicaOf names the alias itself; set it to one of: analytics, default",
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x", "mode": "bundled"}}},
+            "databases.y has mode bundled, and its owner x has mode external; set databases.y.mode to external\n",
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x"}}},
+            "databases.y has no host, which mode external needs; set databases.y.host, or databases.y.enabled=false",
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x", "host": "y", "user": "ro"}}},
+            "databases.y.user is set without its password; set databases.y.secret.name",
+        ),
         ({"ingress": {"enabled": True}}, "ingress.enabled is true, and ingress.hosts is empty; set ingress.hosts"),
         ({"httpRoute": {"enabled": True}}, "no Gateway is named; set httpRoute.parentRefs"),
         (
