@@ -5,15 +5,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from config.service_apps import ServiceApp
 
 
-def absent_apps(apps: Iterable[ServiceApp], owners: Mapping[str, str], aliases: Collection[str]) -> dict[str, str]:
+def absent_apps(apps: Iterable[ServiceApp], owners: Mapping[str, str]) -> dict[str, str]:
     """Return the apps that cannot be installed, each with the absent alias that it needs.
 
-    An app needs its owner, and the owners of the apps that it imports.
+    An app needs its owner, and the owners of the apps that it imports. `owners` has the apps whose owner is present.
     """
     absent: dict[str, str] = {}
     for app in apps:
-        if owners[app.label] not in aliases:
-            absent[app.label] = owners[app.label]
+        if app.label not in owners:
+            absent[app.label] = app.owner
         elif needed := next((label for label in app.imports if label in absent), None):
             absent[app.label] = absent[needed]
     return absent
@@ -27,7 +27,7 @@ def notices(
         if alias not in aliases:
             yield f"Alias {alias!r}, a replica of {owner!r}, is absent. Set {_url(alias)} to add it."
     for app, alias in absent.items():
-        if owners[app] == alias:
+        if app not in owners:
             cause = f"its owner {alias!r} is absent"
         else:
             cause = f"it imports an app of {alias!r}, which is absent"

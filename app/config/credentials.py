@@ -1,12 +1,11 @@
 """The credentials without which the service does not serve. Management commands need none of them."""
 
-from config import env
-from config.env import ConfigurationError, Environ
+from switchyard.environment import ConfigurationError, env
 
 _SHORTEST = {"SECRET_KEY": 50, "API_TOKEN": 32}  # characters
 
 
-def require(environ: Environ) -> None:
+def require(environ: env.Environ) -> None:
     """Raise ConfigurationError unless the environment has a key and a token that are long enough.
 
     Without them the service would be open to everyone, or lose its sessions at each start.

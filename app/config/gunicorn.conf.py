@@ -10,7 +10,8 @@ import logging
 import os
 from pathlib import Path
 
-from config import credentials, env, settings
+from config import credentials, settings
+from switchyard.environment import env
 
 workers = env.number(os.environ, "WEB_CONCURRENCY", 2, low=1, high=64)
 threads = settings.WEB_THREADS

@@ -1,4 +1,4 @@
-"""The service's settings: assignments only. env.py validates the values that come from the environment.
+"""The service's settings: assignments only. switchyard.environment validates the values that come from the environment.
 
 docs/settings.md lists the variables.
 """
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from django import VERSION
 
-from config import env
 from config.databases import topology
 from config.logs import logging_config
 from config.service_apps import SERVICE_APPS
+from switchyard.environment import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text(os.environ, "DATA_DIR", str(BASE_DIR.parent / "var"))).absolute()
@@ -79,15 +79,11 @@ LEGACY_MANAGED = env.flag(os.environ, "LEGACY_MANAGED", default=True)
 LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
 WEB_THREADS = env.number(os.environ, "WEB_THREADS", 8, low=1, high=256)
 SWITCHYARD = {
-    "OWNERS": _topology.owners,
-    "REPLICAS": _topology.replicas,
+    **_topology.switchyard,
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
-    "OPTIONAL": _topology.optional,
     "UNMANAGED": [] if LEGACY_MANAGED or "legacy" not in DATABASES else ["legacy"],
-    "MAX_LAG_SECONDS": _topology.max_lag_seconds,
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
-    "METRICS_DIR": env.text(os.environ, "METRICS_DIR", "") or None,
 }
 
 # The largest list that the API takes, 1,000 events, fits in. A parsed body takes up to 30 times its size in memory.

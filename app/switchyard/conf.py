@@ -115,3 +115,4 @@ class Conf:
 
 
 conf = Conf()
+KEYS = frozenset(name.upper() for name, value in vars(Conf).items() if isinstance(value, property) and name[0] != "_")

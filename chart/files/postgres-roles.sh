@@ -23,6 +23,12 @@ ALTER ROLE migrator LOGIN PASSWORD :'migrator_password';
 ALTER ROLE app LOGIN PASSWORD :'app_password';
 ALTER ROLE replicator LOGIN REPLICATION PASSWORD :'replicator_password';
 
+-- The limits of the service's sessions. Without a pooler the service sets them itself when it connects; behind a pooler it
+-- cannot, and these hold.
+ALTER ROLE app SET statement_timeout = '30s';
+ALTER ROLE app SET lock_timeout = '10s';
+ALTER ROLE app SET idle_in_transaction_session_timeout = '60s';
+
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE :"DBNAME" TO migrator;
 GRANT CONNECT, TEMPORARY ON DATABASE :"DBNAME" TO app;

@@ -16,7 +16,7 @@ Arguments: root, databases, alias.
 {{- range $alias, $db := .databases }}
 {{- if eq $alias $.alias }}
 {{- include "switchyard.databaseUrl" (list $alias $db $db.users.migrator $db.directHost $db.directPort "&statement_timeout=0") }}
-{{- else if $db.migrates }}
+{{- else if not $db.replicaOf }}
 {{- $prefix := printf "DATABASE_%s" (upper $alias) }}
 - name: {{ $prefix }}_URL
   value: {{ printf "%s://%s:%v/%s" $db.scheme $db.host $db.port (urlquery $db.name) }}
@@ -61,10 +61,14 @@ Arguments: root, databases, alias.
 {{- end }}
 {{- end -}}
 
+{{/* Variables from the values `env` and `extraEnv`. */}}
 {{- define "switchyard.extraEnv" -}}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

@@ -18,15 +18,18 @@ template:
     enableServiceLinks: false
     {{- include "switchyard.scheduling" .root | nindent 4 }}
     terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
-    securityContext: {{- include "switchyard.podSecurity" 10001 | nindent 6 }}
+    securityContext: {{- include "switchyard.podSecurity" .root.Values.image.user | nindent 6 }}
     containers:
       - name: migrate
         image: {{ include "switchyard.image" .root }}
         imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-        command: [python, manage.py, migrate, --database={{ .alias }}, --noinput, --wait={{ int64 $values.activeDeadlineSeconds }}]
+        command: {{ concat $values.command (list (printf "--database=%s" .alias) "--noinput" (printf "--wait=%d" (int64 $values.activeDeadlineSeconds))) | toJson }}
         env:
           {{- include "switchyard.migratorEnv" . | trim | nindent 10 }}
           {{- include "switchyard.extraEnv" .root | trim | nindent 10 }}
+        {{- with .root.Values.envFrom }}
+        envFrom: {{- toYaml . | nindent 10 }}
+        {{- end }}
         resources: {{- toYaml .root.Values.resources | nindent 10 }}
         securityContext: {{- include "switchyard.containerSecurity" . | nindent 10 }}
         volumeMounts:

@@ -34,7 +34,7 @@ podSelector:
 {{/* A rule of ingress to a port of the service. No peers: from anywhere. Argument: list of root, port, peers. */}}
 {{- define "switchyard.fromPeers" -}}
 - ports:
-    - {protocol: TCP, port: {{ index . 1 }}}
+    - {protocol: TCP, port: {{ int64 (index . 1) }}}
   {{- with index . 2 }}
   from:
     {{- range . }}

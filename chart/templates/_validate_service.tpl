@@ -10,6 +10,9 @@
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
 - "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled would count each query twice; set one of them to false"
 {{- end }}
+{{- if and (not .Values.metrics.enabled) (or .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled) }}
+- "metrics.enabled is false, so there is nothing to scrape; set metrics.serviceMonitor.enabled and metrics.podMonitor.enabled to false, or metrics.enabled to true"
+{{- end }}
 {{- with .Values.autoscaling }}
 {{- if and .enabled (gt (int64 .minReplicas) (int64 .maxReplicas)) }}
 - {{ printf "autoscaling.minReplicas is %d, and autoscaling.maxReplicas is %d; set minReplicas to no more than maxReplicas" (int64 .minReplicas) (int64 .maxReplicas) | toJson }}

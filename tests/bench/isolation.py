@@ -1,23 +1,29 @@
 """One database fails under 40 clients: what do the requests of the other databases notice?
 
-`make bench-isolation`. Each database in turn is stopped, paused, refuses connections, and is black-holed. The real
-service runs with two workers of eight threads. The bars begin with the second second of a fault.
+`make bench-isolation`. Each database in turn is stopped, paused, hangs, refuses connections, and is black-holed. The
+real service runs with two workers of eight threads. The bars begin with the second second of a fault.
+`python -m tests.bench.isolation --cluster` measures the release of `make kind-up` instead.
 """
 
+import argparse
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 
+from rich.progress import track
 from tests.bench.crowd import TOKEN, Answered, Asking, crowd
 from tests.bench.pair import direct
-from tests.bench.results import DIRECTORY, SMALL, Result, at_most, finish
+from tests.bench.results import DIRECTORY, ROOT, SMALL, Result, at_most, finish
+from tests.e2e import faults as cluster_faults
+from tests.e2e.cluster import Cluster
 from tests.support.engine import UnavailableError
 from tests.support.faults import black_holed, hanging, refusing
 from tests.support.servers import Servers, four_servers
@@ -28,7 +34,9 @@ KEY = "for-benchmarks-only-and-long-enough-to-be-accepted-by-the-service"
 CLIENTS = 40
 CLIENT_PAUSE_SECONDS = 0.2
 OTHERS_PAUSE_SECONDS = 0.05
+ALIASES = ("legacy", "analytics", "replica", "default")
 BEFORE_SECONDS, DURING_SECONDS, AFTER_SECONDS = (2.0, 5.0, 4.0) if SMALL else (4.0, 8.0, 4.0)
+DURING_IN_CLUSTER_SECONDS = 30.0  # Kubernetes sends no request to a pod that was not ready for 15 seconds
 VERDICT_SECONDS = 1.0  # from the fault until its requests are refused
 SLOWER_BAR_SECONDS = 0.1
 REFUSAL_BAR_SECONDS = 0.1
@@ -95,9 +103,17 @@ def percentile_99(seconds: list[float]) -> float:
 
 def main() -> int:
     """Measure, print and write; the exit code says whether all bars were kept."""
+    parser = argparse.ArgumentParser(description="Measure the requests of the other databases while one fails.")
+    parser.add_argument("--cluster", action="store_true", help="measure the release of `make kind-up`")
+    parser.add_argument("--aliases", nargs="*", default=ALIASES, choices=ALIASES)
+    parser.add_argument("--faults", nargs="*", default=list(FAULTS), choices=list(FAULTS))
+    options = parser.parse_args()
+    chosen = [pair for pair in product(options.aliases, options.faults) if not SMALL or pair in IN_SMALL]
+    if options.cluster:
+        return finish("isolation-cluster", [*measured_in_cluster(chosen)])
     try:
         with four_servers() as servers, serving(servers) as port:
-            return finish("isolation", [*measured(servers, port)])
+            return finish("isolation", [*measured(servers, port, chosen)])
     except UnavailableError as error:
         raise SystemExit(f"This benchmark needs real servers: {error}.") from error
 
@@ -133,14 +149,25 @@ def _is_ready(port: int) -> bool:
     return asking.once().status == 200
 
 
-def measured(servers: Servers, port: int) -> Iterator[Result]:
-    """Yield the results of each fault of each database."""
-    for alias in ("legacy", "analytics", "replica", "default"):
-        for what, fault in FAULTS.items():
-            if SMALL and (alias, what) not in IN_SMALL:
-                continue
-            run = during_fault(port, alias, partial(fault, servers, alias), during_seconds=DURING_SECONDS)
-            yield from _results(f"{alias} {what}", alias, run)
+def measured(servers: Servers, port: int, chosen: Sequence[tuple[str, str]]) -> Iterator[Result]:
+    """Yield the results of each chosen pair of an alias and a fault."""
+    for alias, what in track(chosen, "faults"):
+        run = during_fault(port, alias, partial(FAULTS[what], servers, alias), during_seconds=DURING_SECONDS)
+        yield from _results(f"{alias} {what}", alias, run)
+
+
+def measured_in_cluster(chosen: Sequence[tuple[str, str]]) -> Iterator[Result]:
+    """Yield the same results of the release of `make kind-up`, and the restarts of its pods."""
+    cluster = Cluster("switchyard", 8000, 9464, kubeconfig=ROOT / ".kubeconfig", source=ROOT)
+    for alias, what in track(chosen, "faults"):
+        before = cluster.restarts("service")
+        fault = partial(cluster_faults.FAULTS[what], cluster, alias)
+        run = during_fault(
+            cluster.http_port, alias, fault, during_seconds=DURING_IN_CLUSTER_SECONDS, token=cluster.token
+        )
+        yield from _results(f"{alias} {what}", alias, run)
+        restarts = 0 if cluster.restarts("service") == before else 1
+        yield at_most(f"{alias} {what}: pods of the service that restarted", restarts, "or more", 0)
 
 
 def during_fault(

@@ -34,8 +34,8 @@ def test_databases__of_the_default_values(render: Render, tmp_path: Path) -> Non
     found = told(render(), tmp_path)
 
     assert found.databases.keys() == {"default", "replica", "analytics", "legacy"}
-    assert found.replicas == {"default": ["replica"]}
-    assert found.optional == frozenset()
+    assert found.switchyard["REPLICAS"] == {"default": ["replica"]}
+    assert found.switchyard["OPTIONAL"] == frozenset()
     for database in found.databases.values():
         assert (database["USER"], database["PASSWORD"], database["NAME"]) == ("app", "secret", "switchyard")
 
@@ -53,7 +53,7 @@ def test_databases__without_replica(render: Render, tmp_path: Path) -> None:
     """Without a standby the service is told of none."""
     objects = render({"databases": {"replica": {"enabled": False}}})
 
-    assert told(objects, tmp_path).replicas == {}
+    assert told(objects, tmp_path).switchyard["REPLICAS"] == {}
     assert len(of_kind(objects, "StatefulSet")) == 3
 
 
@@ -65,8 +65,8 @@ def test_databases__with_a_second_replica(render: Render, tmp_path: Path) -> Non
     environ = environment(server["spec"]["template"]["spec"]["containers"][0])
     assert (environ["PRIMARY_HOST"], environ["REPLICATION_SLOT"]) == ("sy-switchyard-db-analytics", "far")
     assert (environ["APPLY_DELAY"], environ["MAX_LAG_SECONDS"]) == ("5s", "10")
-    assert told(objects, tmp_path).max_lag_seconds == {"replica": 30, "far": 10}
-    assert told(objects, tmp_path).replicas == {"default": ["replica"], "analytics": ["far"]}
+    assert told(objects, tmp_path).switchyard["MAX_LAG_SECONDS"] == {"replica": 30, "far": 10}
+    assert told(objects, tmp_path).switchyard["REPLICAS"] == {"default": ["replica"], "analytics": ["far"]}
     assert not [name for name in of_kind(objects, "Job") if "far" in name]
 
 
@@ -75,8 +75,8 @@ def test_databases__with_a_fifth(render: Render, tmp_path: Path) -> None:
     objects = render({"databases": {"reports": {"engine": "postgresql", "apps": ["reporting"], "required": False}}})
 
     found = told(objects, tmp_path)
-    assert found.owners["reporting"] == "reports"
-    assert found.optional == {"reports"}
+    assert found.switchyard["OWNERS"]["reporting"] == "reports"
+    assert found.switchyard["OPTIONAL"] == {"reports"}
     assert {"sy-switchyard-db-reports", "sy-switchyard-db-reports-app"} <= mentions(objects, "reports")
     assert [name for name in of_kind(objects, "Job") if name.startswith("sy-switchyard-migrate-reports-")]
 
@@ -93,7 +93,7 @@ def test_databases__of_the_recipes(render: Render, tmp_path: Path) -> None:
     assert told(billing, tmp_path).databases["billing"]["HOST"] == "sy-switchyard-db-billing"
     assert [name for name in of_kind(billing, "Job") if name.startswith("sy-switchyard-migrate-billing-")]
     assert {"sy-switchyard-db-billing-app", "sy-switchyard-db-billing-migrator"} <= of_kind(billing, "Secret").keys()
-    assert told(replica, tmp_path).replicas == {"default": ["replica", "replica2"]}
+    assert told(replica, tmp_path).switchyard["REPLICAS"] == {"default": ["replica", "replica2"]}
     assert "sy-switchyard-db-replica2" in of_kind(replica, "StatefulSet")
 
 

@@ -15,9 +15,10 @@ INSTALL = re.findall(r"^helm upgrade --install (.+)$", (ROOT / "docs" / "cluster
 
 @pytest.mark.parametrize("values", VALUES)
 def test_chart_page__values(render: Render, values: str) -> None:
-    """The service is told of each alias of a recipe but those it removes; a bundled one has a server."""
-    databases = yaml.safe_load(values)["databases"]
-    objects = render({"databases": databases})
+    """Each recipe renders. The service is told of each alias but those it removes; a bundled one has a server."""
+    given = yaml.safe_load(values)
+    databases = given.get("databases", {})
+    objects = render(given)
 
     kept = {alias for alias, given in databases.items() if given.get("enabled", True)}
     assert {f"DATABASE_{alias.upper()}_URL" for alias in kept} <= service_environment(objects).keys()
@@ -27,7 +28,7 @@ def test_chart_page__values(render: Render, values: str) -> None:
 
 def test_chart_page__recipes() -> None:
     """The page has a recipe for a replica, for an owner and for each mode: the test above is not empty."""
-    entries = [entry for values in VALUES for entry in yaml.safe_load(values)["databases"].values()]
+    entries = [entry for values in VALUES for entry in yaml.safe_load(values).get("databases", {}).values()]
 
     assert {"replicaOf", "engine"} <= {key for entry in entries for key in entry}
     assert {"external", "cloudnativepg"} <= {entry.get("mode") for entry in entries}

@@ -138,7 +138,7 @@ def test_external__replica(render: Render, tmp_path: Path) -> None:
     objects = render(only(default=EXTERNAL, replica={"host": "ro.example.org"}))
 
     assert url(objects, "replica").startswith("postgres://web@ro.example.org:5432/shop?sslmode=verify-full")
-    assert told(objects, tmp_path).replicas == {"default": ["replica"]}
+    assert told(objects, tmp_path).switchyard["REPLICAS"] == {"default": ["replica"]}
     assert service_files(objects)["databases/replica"] == service_files(objects)["databases/default"]
     assert service_files(objects)["ca/replica.crt"] == service_files(objects)["ca/default.crt"]
     assert len(of_kind(objects, "Job")) == 1
@@ -161,7 +161,7 @@ def test_external__replica_of_a_bundled_owner(render: Render, owner: str, tmp_pa
     objects = render({"databases": {"far": far}})
 
     assert told(objects, tmp_path).databases["far"]["USER"] == "app"
-    assert "far" in told(objects, tmp_path).replicas[owner]
+    assert "far" in told(objects, tmp_path).switchyard["REPLICAS"][owner]
     assert service_files(objects)["databases/far"] == {"secret": f"sy-switchyard-db-{owner}-app", "key": "password"}
 
 
@@ -172,7 +172,7 @@ def test_cloudnativepg__by_its_own_names(render: Render, tmp_path: Path) -> None
     tls = "sslmode=verify-full&sslrootcert=/run/secrets/switchyard/ca"
     assert url(objects, "default") == f"postgres://app@pg-rw:5432/app?{tls}/default.crt"
     assert url(objects, "replica") == f"postgres://app@pg-ro:5432/app?{tls}/replica.crt"
-    assert told(objects, tmp_path).replicas == {"default": ["replica"]}
+    assert told(objects, tmp_path).switchyard["REPLICAS"] == {"default": ["replica"]}
     for alias in ("default", "replica"):
         assert service_files(objects)[f"databases/{alias}"] == {"secret": "pg-app", "key": "password"}
         assert service_files(objects)[f"ca/{alias}.crt"] == {"secret": "pg-ca", "key": "ca.crt"}

@@ -99,6 +99,22 @@ def test_service__for_peers_of_values(render: Render) -> None:
     assert redis not in allowed(found["database default"], "egress")
 
 
+def test_service__of_another_port(render: Render) -> None:
+    """The port of the pods counts, not the port of their Service."""
+    found = policies(render({"service": {"port": 80, "containerPort": 8080}}))
+
+    assert ("TCP", 8080, "anywhere") in allowed(found["service"], "ingress")
+    assert ("TCP", 8080, "service") in allowed(found["test"], "egress")
+
+
+def test_policies__without_metrics_and_tests(render: Render) -> None:
+    """Without metrics nobody reaches their port, and without tests there is no policy for tests."""
+    found = policies(render({"metrics": {"enabled": False}, "tests": {"enabled": False}}))
+
+    assert allowed(found["service"], "ingress") == {("TCP", 8000, "anywhere")}
+    assert "test" not in found
+
+
 def test_jobs__of_each_owner(render: Render) -> None:
     """A Job reaches the database of its own alias alone, and nobody reaches it."""
     found = policies(render())

@@ -164,12 +164,13 @@ def test_http_route__of_values(render: Render) -> None:
     parents = [{"name": "gateway", "namespace": "gateways"}]
     objects = render(
         {
+            "service": {"port": 80},
             "httpRoute": {
                 "enabled": True,
                 "parentRefs": parents,
                 "hostnames": ["*.example.org"],
                 "annotations": {"a": "b"},
-            }
+            },
         }
     )
     route = only_object(objects, "HTTPRoute")
@@ -178,7 +179,7 @@ def test_http_route__of_values(render: Render) -> None:
     assert route["spec"] == {
         "parentRefs": parents,
         "hostnames": ["*.example.org"],
-        "rules": [{"backendRefs": [{"name": "sy-switchyard", "port": 8000}]}],
+        "rules": [{"backendRefs": [{"name": "sy-switchyard", "port": 80}]}],
     }
     assert ".example.org" in service_environment(objects)["ALLOWED_HOSTS"].split(",")
 

@@ -193,6 +193,10 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled would count each query twice",
         ),
         (
+            {"metrics": {"enabled": False, "podMonitor": {"enabled": True}}},
+            "metrics.enabled is false, so there is nothing to scrape; set metrics.serviceMonitor.enabled",
+        ),
+        (
             {"autoscaling": {"enabled": True, "minReplicas": 11}},
             "autoscaling.minReplicas is 11, and autoscaling.maxReplicas is 10",
         ),

@@ -6,8 +6,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +25,18 @@ _SAMPLE = re.compile(r"^switchyard_queries_total\{(.*)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="(\w*)"')
 
 
-def run(*command: str | Path, timeout: float = 120, environ: Mapping[str, str] = MappingProxyType({})) -> str:
+def run(
+    *command: str | Path, timeout: float = 120, environ: Mapping[str, str] = MappingProxyType({}), stdin: str = ""
+) -> str:
     """Return the output of the command; a failure shows all of the output."""
     result = subprocess.run(
-        command, env={**os.environ, **environ}, capture_output=True, text=True, check=False, timeout=timeout
+        command,
+        env={**os.environ, **environ},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
     )
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
@@ -41,6 +48,16 @@ def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> N
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.5)
+
+
+def queries(metrics: str) -> Counter[Key]:
+    """Return the queries of the apps by alias and operation, from the text of /metrics."""
+    counted: Counter[Key] = Counter()
+    for labels, value in _SAMPLE.findall(metrics):
+        label = dict(_LABEL.findall(labels))
+        if label["app"] != "other":
+            counted[label["alias"], label["operation"]] += int(float(value))
+    return counted
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,13 @@ class Cluster:
         found = json.loads(self.kubectl("get", kind, "--selector", selector, "--output", "json"))["items"]
         return [item for item in found if "deletionTimestamp" not in item["metadata"]]
 
+    def restarts(self, component: str) -> dict[str, list[int]]:
+        """Return how often each container of each pod has restarted."""
+        return {
+            pod["metadata"]["name"]: [status["restartCount"] for status in pod["status"]["containerStatuses"]]
+            for pod in self.objects("pods", component)
+        }
+
     def service_pods(self) -> int:
         """Return the number of pods of the service, with pods that are being deleted."""
         selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=service"
@@ -122,35 +146,10 @@ class Cluster:
         except HTTPError as error:
             return error.code, json.loads(error.read() or "null")
 
-    @contextmanager
-    def hung(self, alias: str) -> Iterator[None]:
-        """Stop the server process of the alias with SIGSTOP in this block: it hangs, and its pod stays."""
-        self._signal("STOP", alias)
-        try:
-            yield
-        finally:
-            self._signal("CONT", alias)
-
-    def _signal(self, name: str, alias: str) -> None:
-        # From the node: the first process of a container takes no SIGSTOP from inside.
-        path = "{.status.containerStatuses[0].containerID}"
-        pod = f"{RELEASE}-db-{alias}-0"
-        container = self.kubectl("get", "pod", pod, "--output", f"jsonpath={path}").removeprefix("containerd://")
-        node = ("docker", "exec", f"{self.name}-control-plane")
-        tasks = run(*node, "ctr", "--namespace", "k8s.io", "tasks", "list").splitlines()
-        (process,) = (task.split()[1] for task in tasks if task.startswith(container))
-        run(*node, "kill", f"-{name}", process)
-
     def scraped(self) -> Counter[Key]:
         """Return the queries of the API's apps by alias and operation, from /metrics, without health checks."""
         with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as response:
-            text = response.read().decode()
-        counted: Counter[Key] = Counter()
-        for labels, value in _SAMPLE.findall(text):
-            label = dict(_LABEL.findall(labels))
-            if label["app"] != "other":
-                counted[label["alias"], label["operation"]] += int(float(value))
-        return counted
+            return queries(response.read().decode())
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.bench.isolation import during_fault
+from tests.e2e import faults
 from tests.e2e.cluster import RELEASE, Cluster, Key, Prometheus, eventually, run
 
 pytestmark = pytest.mark.cluster
@@ -171,7 +172,7 @@ def test_legacy__hung(cluster: Cluster) -> None:
 
     # Kubernetes would send no request to a pod that is not ready for 15 seconds.
     found = during_fault(
-        cluster.http_port, "legacy", partial(cluster.hung, "legacy"), during_seconds=30, token=cluster.token
+        cluster.http_port, "legacy", partial(faults.hanging, cluster, "legacy"), during_seconds=30, token=cluster.token
     )
 
     slower = {asked: round(found.slower_seconds(asked), 3) for asked in found.others}

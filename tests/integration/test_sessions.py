@@ -1,10 +1,12 @@
-"""The settings of a session on a real server: the limits and modes of drivers.py, as the server shows them."""
+"""The settings of a session on a real server: the limits and modes of a connection, as the server shows them."""
 
 import time
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connections
+from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
 from tests.support.servers import Servers
@@ -58,17 +60,19 @@ def test_session__mysql(real_databases: Servers) -> None:
 
 
 def test_session__mysql_replica(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:
-    """A session on a MySQL replica refuses writes itself, whatever the server allows."""
+    """A session on a MySQL replica refuses writes itself, whatever the server allows and the guard does not see."""
     environ = servers.environ()
     environ |= {"DATABASE_OLD_URL": environ["DATABASE_LEGACY_URL"], "DATABASE_OLD_REPLICA_OF": "legacy"}
+    given = topology(environ, data_dir=tmp_path)
 
     with (
         django_db_blocker.unblock(),
-        connected(topology(environ, data_dir=tmp_path).databases),
-        connections["old"].cursor() as cursor,
-        pytest.raises(OperationalError, match="READ ONLY"),
+        connected(given.databases),
+        override_settings(SWITCHYARD={**settings.SWITCHYARD, "REPLICAS": given.switchyard["REPLICAS"]}),
     ):
-        cursor.execute("DELETE FROM legacy_order")
+        connections["old"].ensure_connection()
+        with pytest.raises(OperationalError, match="READ ONLY"), connections["old"].wrap_database_errors:
+            connections["old"].connection.query("DELETE FROM legacy_order")
 
 
 def test_session__pool(servers: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def board(two_standbys: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: P
     with django_db_blocker.unblock(), switchboard(two_standbys, "replica") as board:
         environ = {key: value for key, value in two_standbys.environ().items() if "REPLICA2" not in key}
         given = topology({**environ, **board.environ()}, data_dir=tmp_path)
-        chosen = {**settings.SWITCHYARD, "OWNERS": given.owners, "REPLICAS": given.replicas}
+        chosen = {**settings.SWITCHYARD, "OWNERS": given.switchyard["OWNERS"], "REPLICAS": given.switchyard["REPLICAS"]}
         with connected(given.databases), override_settings(SWITCHYARD=chosen), activate(task_context()):
             User.objects.create(username="clock", last_name="0")
             for alias in BOTH:

@@ -42,7 +42,7 @@ def both_vendors(mysql_pair: Servers, django_db_blocker: DjangoDbBlocker, tmp_pa
     """The four servers and `legacyreplica`, empty, behind the aliases of this process; `legacy` takes writes."""
     mysql_pair.clean()
     given = topology(mysql_pair.environ(), data_dir=tmp_path)
-    routing = {"OWNERS": given.owners, "REPLICAS": given.replicas}
+    routing = {key: given.switchyard[key] for key in ("OWNERS", "REPLICAS")}
     with django_db_blocker.unblock(), connected(given.databases), override_settings(SWITCHYARD=routing):
         yield mysql_pair
 

@@ -41,7 +41,12 @@ def declared(
     `environ` adds DATABASE_* variables to those of the servers; `routing` changes keys of SWITCHYARD.
     """
     given = topology({**servers.environ(), **(environ or {})}, data_dir=data_dir)
-    chosen = {**settings.SWITCHYARD, "OWNERS": given.owners, "REPLICAS": given.replicas, **routing}
+    chosen = {
+        **settings.SWITCHYARD,
+        "OWNERS": given.switchyard["OWNERS"],
+        "REPLICAS": given.switchyard["REPLICAS"],
+        **routing,
+    }
     with connected(given.databases), override_settings(SWITCHYARD=chosen):
         yield
 

@@ -12,7 +12,7 @@ import yaml
 from django.core.management import find_commands
 
 import switchyard
-from config.databases import _VARIABLE
+from switchyard.environment.roles import VARIABLE
 from switchyard.telemetry.metrics import layout
 
 ROOT = Path(__file__).parents[2]
@@ -41,12 +41,16 @@ def sources(directory: str) -> Iterator[Path]:
 
 
 def read_variables(tree: ast.Module) -> Iterator[str]:
-    """Yield the variables that a module reads by `env.<reader>(os.environ, "NAME", ...)`."""
+    """Yield the variables that a module reads by `env.<reader>(os.environ, "NAME", ...)` or `(environ, ...)`."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(
                 func=ast.Attribute(value=ast.Name("env"), attr=reader),
-                args=[ast.Attribute(value=ast.Name("os"), attr="environ"), ast.Constant(str(name)), *_],
+                args=[
+                    ast.Attribute(value=ast.Name("os"), attr="environ") | ast.Name("environ"),
+                    ast.Constant(str(name)),
+                    *_,
+                ],
             ):
                 yield name
                 if reader in {"secret", "secrets"}:
@@ -67,10 +71,10 @@ def undocumented(named: set[str], tree: dict[str, Any], prefix: str = "") -> Ite
 
 def test_settings__environment_variables() -> None:
     """Every variable that the service reads is in docs/settings.md."""
-    about = re.search(r"<about>([A-Z_|]+)\)", _VARIABLE.pattern)
+    about = re.search(r"<about>([A-Z_|]+)\)", VARIABLE.pattern)
     assert about
     read = {f"DATABASE_<ALIAS>_{suffix}" for suffix in about[1].split("|")}
-    for module in sources("app/config"):
+    for module in (*sources("app/config"), *sources("app/switchyard/environment")):
         read.update(read_variables(ast.parse(module.read_text())))
 
     assert {"API_TOKEN_FILE", "DATABASE_<ALIAS>_URL", "METRICS_DIR"} <= read

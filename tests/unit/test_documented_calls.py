@@ -13,7 +13,7 @@ from switchyard.telemetry import snapshot
 
 DOCS = ROOT / "docs"
 PAGES = (DOCS / "own-project.md", DOCS / "own-tests.md")
-FOR_USERS = ("routing", "crossdb", "testing", "telemetry", "migrations")
+FOR_USERS = ("routing", "crossdb", "testing", "telemetry", "migrations", "environment")
 
 _CALL = re.compile(r"^\| `([\w.]+)(\([^`]*\))`", re.MULTILINE)
 _CODE = re.compile(r"`([^`]+)`")

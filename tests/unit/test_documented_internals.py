@@ -40,8 +40,12 @@ DOCUMENTED = {
 PUBLIC = {"_meta", "_state", "_replace", "_fields"}
 # Set on objects of other packages, as their documents say.
 SETTABLE = {"alters_data", "autocommit", "disabled", "epilog", "read_only", "streaming_content"}
-# Our own: marks on functions, attributes on Django's objects and on thread-locals, the end of an admin URL's name.
-OURS = {"makes_routed", "applies_rules", "records", "_switchyard_cursors", "_switchyard_read", "lease", "_changelist"}
+# Our own: marks on functions, attributes on Django's objects and on thread-locals, the ends of the names of an admin
+# URL and of a variable.
+OURS = {
+    *("makes_routed", "applies_rules", "records", "_switchyard_cursors", "_switchyard_read", "lease"),
+    *("_changelist", "_FILE"),
+}
 # Python's names for `connections[alias] = ...` and `del connections[alias]`, and the class of `instance._state`.
 NOT_WRITTEN = {"__setitem__", "__delitem__", "ModelState"}
 

@@ -45,6 +45,11 @@ class Call(NamedTuple):
         alias: str = self.options["database"]
         return alias
 
+    @property
+    def line(self) -> str:
+        """The command with its arguments, without options."""
+        return " ".join((self.name, *self.args))
+
 
 class Rule(NamedTuple):
     """`refuse` raises CommandError for a wrong alias; the command runs inside the block of `inside`."""
@@ -66,12 +71,12 @@ class RowsRouter:
 
 
 def _owner_of_labels(call: Call) -> None:
-    refuse_replica(call.name, call.alias)
-    refuse_other_owner(call.name, call.alias, with_models(call.args))
+    refuse_replica(call.line, call.alias)
+    refuse_other_owner(call.line, call.alias, with_models(call.args))
 
 
 def _rows_of_labels(call: Call) -> None:
-    refuse_other_owner(call.name, call.alias, with_models(label.partition(".")[0] for label in call.args))
+    refuse_other_owner(call.line, call.alias, with_models(label.partition(".")[0] for label in call.args))
 
 
 def _owner_of_users(call: Call) -> None:
@@ -80,7 +85,12 @@ def _owner_of_users(call: Call) -> None:
 
 
 def _rows_of_users(call: Call) -> None:
-    refuse_other_owner(call.name, call.alias, [settings.AUTH_USER_MODEL.partition(".")[0]])
+    refuse_other_owner(call.line, call.alias, [settings.AUTH_USER_MODEL.partition(".")[0]])
+
+
+def _rows_of_user(call: Call) -> None:
+    user = call.options["username"]  # without it Django takes the name of the user of the shell
+    _rows_of_users(call._replace(args=(user,) if user else ()))
 
 
 def _owner_of_content_types(call: Call) -> None:
@@ -116,7 +126,7 @@ def _managed_owner(call: Call) -> None:
 
 
 def _owner(call: Call) -> None:
-    refuse_replica(call.name, call.alias)
+    refuse_replica(call.line, call.alias)
 
 
 def _managed(call: Call) -> None:
@@ -170,7 +180,7 @@ RULES = {
     f"{_CORE}sqlmigrate": Rule(_owner_of_migration),
     f"{_CORE}sqlsequencereset": Rule(_owner_of_labels),
     f"{_CORE}testserver": Rule(_one_database),
-    f"{_CONTRIB}auth.management.commands.changepassword": Rule(_rows_of_users, _writes),
+    f"{_CONTRIB}auth.management.commands.changepassword": Rule(_rows_of_user, _writes),
     f"{_CONTRIB}auth.management.commands.createsuperuser": Rule(_owner_of_users, _writes),
     f"{_CONTRIB}contenttypes.management.commands.remove_stale_contenttypes": Rule(_owner_of_content_types, _writes),
 }

@@ -21,7 +21,7 @@ from tests.support.connected import connected
 from tests.support.hidden_writes import DRIVERS_WAYS, HIDDEN, LOOSENED, REFUSED, WAYS, attempt, written_table
 from tests.support.servers import Servers
 
-from config.database_url import database
+from switchyard.environment.database_url import database
 from switchyard.routing import RoutingError, allow_writes, read_only
 from switchyard.routing.errors import (
     AccessModeError,

@@ -7,8 +7,8 @@ import pytest
 from django.core import signing
 from django.test import Client
 
-from config import authentication, credentials, env
-from config.env import ConfigurationError
+from config import authentication, credentials
+from switchyard.environment import ConfigurationError, env
 
 KEY, TOKEN = "k" * 50, "t" * 32
 

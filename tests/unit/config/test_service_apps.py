@@ -5,15 +5,15 @@ from importlib.util import find_spec
 import pytest
 from tests.support import service_apps_contract
 
-from config.databases import _VARIABLE
 from config.service_apps import SERVICE_APPS, ServiceApp
+from switchyard.environment.roles import VARIABLE
 
 
 @pytest.mark.parametrize("app", SERVICE_APPS, ids=lambda app: app.label)
 def test_service_apps__a_row(app: ServiceApp) -> None:
     """The label is a package, variables can name the owner, and a row with samples has a module for them."""
     assert find_spec(app.label)
-    assert _VARIABLE.fullmatch(f"DATABASE_{app.owner.upper()}_URL")
+    assert VARIABLE.fullmatch(f"DATABASE_{app.owner.upper()}_URL")
     assert app.owner == app.owner.lower()
     assert bool(app.samples) == bool(find_spec(f"{app.label}.samples"))
 

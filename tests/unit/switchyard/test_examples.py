@@ -1,4 +1,4 @@
-"""The examples in the docstrings of `sql` and `positions` run as they stand, without a database."""
+"""The examples in the docstrings of `environment`, `sql` and `positions` run as they stand, without a database."""
 
 import doctest
 import pkgutil
@@ -7,12 +7,13 @@ from types import ModuleType
 
 import pytest
 
+import switchyard.environment
 import switchyard.positions
 import switchyard.sql
 
 MODULES = [
     import_module(found.name)
-    for package in (switchyard.sql, switchyard.positions)
+    for package in (switchyard.environment, switchyard.sql, switchyard.positions)
     for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
 ]
 
@@ -24,7 +25,7 @@ def test_module__examples(module: ModuleType) -> None:
 
 
 def test_modules__have_examples() -> None:
-    """Both packages have examples: the test above is not empty."""
+    """Each package has examples: the test above is not empty."""
     found = {module.__package__ for module in MODULES if doctest.testmod(module).attempted}
 
-    assert found == {"switchyard.sql", "switchyard.positions"}
+    assert found == {"switchyard.environment", "switchyard.sql", "switchyard.positions"}

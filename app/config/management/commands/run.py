@@ -18,9 +18,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from config import env
-from config.env import ConfigurationError
 from config.processes import ProcessError, Processes
+from switchyard.environment import ConfigurationError, env
 from switchyard.migrations import migrating, pending
 
 ADMIN = {"username": "admin", "password": "dev"}

@@ -20,6 +20,7 @@ from switchyard.migrations._per_alias import OwnedExecutor
 from switchyard.migrations._sqlite_directory import make_sqlite_directory
 from switchyard.routing import allow_writes
 from switchyard.routing.checks.ownership import check_routing
+from switchyard.routing.topology.direct import past_pooler
 
 
 class Command(migrate.Command):
@@ -48,7 +49,7 @@ class Command(migrate.Command):
         if not options["skip_checks"] and _has_errors():
             self.check(tags=["switchyard"])  # prints them and raises
         connection = connections[alias]
-        with without_time_limits(connection):
+        with past_pooler(connection), without_time_limits(connection):
             try:
                 make_sqlite_directory(connection)
                 wait_for_server(connection, seconds=options["wait"], report=self.stderr.write)

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from switchyard.migrations import migrating, pending
 from switchyard.migrations._sqlite_directory import make_sqlite_directory
+from switchyard.routing.topology.direct import past_pooler
 from switchyard.routing.topology.ownership import is_unmanaged, owners
 
 # The line that names an error, of a command or at the end of a traceback, such as `django.db.utils.DataError: ...`
@@ -63,7 +64,8 @@ class Command(BaseCommand):
         """Start `migrate` on the alias if a migration is pending. Return a function that waits for the result."""
         try:
             make_sqlite_directory(connections[alias])
-            before = pending(alias)
+            with past_pooler(connections[alias]):
+                before = pending(alias)
         except DatabaseError as error:
             result = Result(alias, error=str(error).strip().partition("\n")[0])
             return lambda: result
@@ -98,7 +100,8 @@ def _migrate(alias: str) -> tuple[subprocess.CompletedProcess[str], float]:
 def _pending_or(before: list[str], alias: str) -> list[str]:
     """Return the pending migrations; those of before if the alias no longer answers."""
     try:
-        return pending(alias)
+        with past_pooler(connections[alias]):
+            return pending(alias)
     except DatabaseError:
         return before
 

@@ -8,6 +8,7 @@ from django.db import DatabaseError, connections
 
 from switchyard.conf import conf
 from switchyard.migrations import migrating, pending
+from switchyard.routing.topology.direct import direct_settings
 from switchyard.routing.topology.ownership import replicas_of
 
 
@@ -29,7 +30,9 @@ class Command(BaseCommand):
         owners = [alias for alias in migrating() if alias not in conf.optional]
         replicas = [replica for owner in owners for replica in replicas_of(owner)]
         for alias in (*owners, *replicas):
-            connections[alias] = connections[alias].copy()  # a copy has no failover and no circuit: it asks this server
+            connection = connections[alias].copy()  # a copy has no failover and no circuit: it asks this server
+            connection.settings_dict = direct_settings(connection.settings_dict)
+            connections[alias] = connection
         self._wait(owners, deadline=None)
         late = self._wait(replicas, deadline=time.monotonic() + options["replica_timeout"])
         self.stdout.write(f"Not waiting any longer for {', '.join(late)}." if late else "Every database is migrated.")

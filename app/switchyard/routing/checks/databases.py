@@ -10,10 +10,13 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from switchyard.conf import conf
 from switchyard.positions import mariadb, mysql
 from switchyard.positions.registry import dialect_for
+from switchyard.routing.topology.direct import DIRECT, has_shared_session
 from switchyard.routing.topology.ownership import database_aliases, owners, replicas_of, replicated_by
 from switchyard.routing.topology.replication import supports_positions
 from switchyard.routing.topology.sqlite_files import sqlite_file
 
+# The limits of a session, and the values that the service gives them without a pooler.
+_LIMITS = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
 _DEFAULT_POOL_SIZE = 4  # of psycopg, for `pool: True`
 
 # The query for whether the server keeps positions, and the setting that makes it. PostgreSQL always keeps them.
@@ -24,12 +27,17 @@ _POSITION_SETTINGS: dict[Any, tuple[str, str]] = {
 
 
 def check_servers(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Return the mistakes in the settings of these aliases' servers: one query on each owner that has replicas.
+    """Return the mistakes in the settings of these aliases' servers.
 
-    The check has the tag `database`, so it runs only for the aliases of `check --database` and `migrate`.
+    One query on each owner that has replicas, and one on each alias behind a pooler. The check has the tag `database`,
+    so it runs only for the aliases of `check --database` and `migrate`.
     """
     owners = [alias for alias in databases or () if replicas_of(alias) and supports_positions(alias)]
-    return [message for alias in owners for message in _without_positions(alias)]
+    pooled = [alias for alias in databases or () if connections.settings[alias].get(DIRECT)]
+    return [
+        *(message for alias in owners for message in _without_positions(alias)),
+        *(message for alias in pooled for message in _without_limits(alias)),
+    ]
 
 
 def _without_positions(alias: str) -> Iterator[CheckMessage]:
@@ -45,6 +53,40 @@ def _without_positions(alias: str) -> Iterator[CheckMessage]:
                 hint=f"Set {remedy} on the server. Until then, a client that wrote on '{alias}' reads only there.",
                 id="switchyard.W005",
             )
+
+
+def _without_limits(alias: str) -> Iterator[CheckMessage]:
+    """Yield a warning if sessions through the pooler of PostgreSQL have no limit for statements, locks or idleness."""
+    if connections[alias].vendor != "postgresql":
+        return
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = '0' ORDER BY name", [list(_LIMITS)]
+        )
+        missing = [name for (name,) in cursor.fetchall()]
+    if missing:
+        user = connections.settings[alias]["USER"]
+        remedy = " ".join(f"ALTER ROLE {user} SET {name} = '{_LIMITS[name]}';" for name in missing)
+        yield Warning(
+            f"Sessions on '{alias}' come from a pooler, which refuses limits at their start, and the role '{user}' has "
+            f"none: {', '.join(missing)}. A statement may run, and a lock may be waited for, without an end.",
+            hint=f"Give the role its limits, for example: {remedy}",
+            id="switchyard.W010",
+        )
+
+
+def _unknown_way_past_a_pooler() -> Iterator[CheckMessage]:
+    for owner, replicas in conf.replicas.items():
+        for alias in (owner, *replicas):
+            settings = connections.settings[alias] if alias in connections else {}
+            if has_shared_session(settings) and not settings.get(DIRECT):
+                yield Warning(
+                    f"DATABASES['{alias}'] is behind a pooler (DISABLE_SERVER_SIDE_CURSORS), and the address of its "
+                    "server is not known: positions and locks of migrations go through the pooler, which may lead "
+                    "each transaction to another server.",
+                    hint=f"Set DATABASES['{alias}']['DIRECT'] = {{'HOST': ..., 'PORT': ...}} to the server's address.",
+                    id="switchyard.W007",
+                )
 
 
 def _atomic_requests() -> Iterator[CheckMessage]:
@@ -127,4 +169,11 @@ def _unreplicated_files() -> Iterator[CheckMessage]:
                 )
 
 
-CHECKS = (_atomic_requests, _persistent_pools, _small_pools, _wrong_max_lag, _unreplicated_files)
+CHECKS = (
+    _atomic_requests,
+    _persistent_pools,
+    _small_pools,
+    _wrong_max_lag,
+    _unreplicated_files,
+    _unknown_way_past_a_pooler,
+)

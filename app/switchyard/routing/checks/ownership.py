@@ -7,11 +7,11 @@ import django
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import import_string
 
 from switchyard.conf import POLICIES, PRIMARY_ONLY, conf
-from switchyard.routing.checks import databases, middleware, relations
+from switchyard.routing.checks import databases, middleware, relations, shape
 from switchyard.routing.policies import BY_LABEL, CHOICES
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter
 from switchyard.routing.topology.ownership import database_aliases
@@ -22,7 +22,9 @@ TESTED_DJANGO_VERSIONS = ((5, 2), (6, 0), (6, 1))
 
 def check_routing(**_kwargs: Any) -> list[CheckMessage]:
     """Return the messages of all checks that need no server. `SwitchyardConfig.ready()` registers it with Django."""
-    tables = (CHECKS, databases.CHECKS, relations.CHECKS, middleware.CHECKS)
+    if wrong := [*shape.wrong_types()]:
+        return wrong
+    tables = (shape.CHECKS, CHECKS, databases.CHECKS, relations.CHECKS, middleware.CHECKS)
     return [message for table in tables for check in table for message in check()]
 
 
@@ -89,11 +91,23 @@ def _owning_replicas() -> Iterator[CheckMessage]:
             )
 
 
-def _router_order() -> Iterator[CheckMessage]:
+def _routers() -> Iterator[CheckMessage]:
     routers = [
         import_string(router) if isinstance(router, str) else type(router) for router in settings.DATABASE_ROUTERS
     ]
     classes = [next((own for own in (PrimaryReplicaRouter, AppRouter) if issubclass(r, own)), None) for r in routers]
+    if AppRouter not in classes and set(conf.owners.values()) - {DEFAULT_DB_ALIAS}:
+        yield Error(
+            "DATABASE_ROUTERS has no AppRouter: Django reads and writes apps of other owners on 'default'.",
+            hint="Add 'switchyard.routing.AppRouter' as the last router.",
+            id="switchyard.E006",
+        )
+    if any(conf.replicas.values()) and PrimaryReplicaRouter not in classes:
+        yield Error(
+            "DATABASE_ROUTERS has no PrimaryReplicaRouter: no replica of SWITCHYARD['REPLICAS'] is read.",
+            hint="Put 'switchyard.routing.PrimaryReplicaRouter' first.",
+            id="switchyard.E006",
+        )
     if PrimaryReplicaRouter in classes and AppRouter in classes[: classes.index(PrimaryReplicaRouter)]:
         yield Error(
             "AppRouter stands before PrimaryReplicaRouter in DATABASE_ROUTERS and always answers: no replica is read.",
@@ -122,6 +136,16 @@ def _misnamed_owners() -> Iterator[CheckMessage]:
                 hint=f"Name an alias of DATABASES that is no replica, or take '{alias}' out of {key}.",
                 id="switchyard.E008",
             )
+
+
+def _unknown_apps() -> Iterator[CheckMessage]:
+    # from_environment() gives Django's own apps an owner, installed or not: they are those of PRIMARY_ONLY.
+    for label in sorted(conf.owners.keys() - {"*"} - PRIMARY_ONLY - set(apps.app_configs)):
+        yield Warning(
+            f"SWITCHYARD['OWNERS'] gives '{label}' an owner, which is the label of no installed app.",
+            hint=f"Write the label of the app, which may differ from its dotted path, or take '{label}' out of OWNERS.",
+            id="switchyard.W011",
+        )
 
 
 def _unknown_primary_only_apps() -> Iterator[CheckMessage]:
@@ -194,9 +218,10 @@ CHECKS = (
     _unknown_replicas,
     _replicas_of_replicas,
     _owning_replicas,
-    _router_order,
+    _routers,
     _shared_replicas,
     _misnamed_owners,
+    _unknown_apps,
     _unknown_primary_only_apps,
     _wrong_policies,
     _unmirrored_replicas,

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from switchyard.routing.session.context import current, writes_allowed
+from switchyard.routing.topology.direct import has_shared_session
 from switchyard.routing.topology.ownership import is_held_read_only, replicated_by
 from switchyard.routing.topology.replication import SHARES_CONNECTION_OF
 
@@ -115,21 +116,14 @@ def _set_postgresql(connection: Any) -> None:
     if not driver.autocommit:
         if driver.read_only is not read_only:
             driver.read_only = read_only  # for BEGIN, which psycopg sends before the next statement
-    elif not has_shared_session(connection) and _session_is_read_only(driver) is not read_only:
+    # A mode that is set behind a pooler would reach its other clients.
+    elif not has_shared_session(connection.settings_dict) and _session_is_read_only(driver) is not read_only:
         _set_session(connection, read_only)
 
 
 def _session_is_read_only(driver: Any) -> bool:
     # The server reports each change of this setting since PostgreSQL 14, so the driver knows it without a query.
     return bool(driver.pgconn.parameter_status(b"default_transaction_read_only") == b"on")
-
-
-def has_shared_session(connection: Any) -> bool:
-    """Return True behind a pooler of PostgreSQL that gives each transaction another session.
-
-    Django's setting for such a pooler says it. A mode that is set there would reach other clients of the pooler.
-    """
-    return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
 def _set_remembered(connection: Any) -> None:

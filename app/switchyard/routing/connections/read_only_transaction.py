@@ -12,10 +12,10 @@ from switchyard.routing.connection_state import has_open_transaction
 from switchyard.routing.connections.access_mode import (
     IDLE,
     SESSION_STATEMENTS,
-    has_shared_session,
     is_to_be_read_only,
     run_on_driver,
 )
+from switchyard.routing.topology.direct import has_shared_session
 from switchyard.routing.topology.ownership import replicated_by
 
 
@@ -92,7 +92,7 @@ def needs_transaction(connection: Any) -> bool:
     """
     return (
         connection.vendor == "postgresql"
-        and has_shared_session(connection)
+        and has_shared_session(connection.settings_dict)
         and replicated_by(connection.alias) is None
         and not _is_in_transaction(connection)
         and is_to_be_read_only(connection)

@@ -15,16 +15,21 @@ from switchyard.positions import VENDORS, dialect_for
 from switchyard.routing.monitor import sockets
 from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import current
+from switchyard.routing.topology.direct import has_shared_session
 from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.topology.replication import replication_set, shared_aliases
 
 
 def identify(alias: str, vendor: str, connection: Any) -> None:
-    """Ask a new driver connection to a replica which server it leads to: one query, once for each connection."""
+    """Ask a new driver connection to a replica which server it leads to: one query, once for each connection.
+
+    A pooler is not asked, because its next transaction may lead to another server.
+    """
     owner = replicated_by(alias)
     if (
         owner is None
         or vendor not in VENDORS
+        or has_shared_session(connections.settings[alias])
         or replication_set(owner).snapshot.lag_free
         or sockets.server_of(alias, connection)
     ):
@@ -40,13 +45,16 @@ def identify(alias: str, vendor: str, connection: Any) -> None:
 
 
 def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
-    """Return True if the server behind the connection may lack rows that this client wrote or read.
+    """Return True if the server behind the connection to a shared alias may lack rows that this client wrote or read.
 
-    Otherwise record the server as the last server of this client. No query.
+    Otherwise record the server as the last server of this client. No query. A pooler may lead each transaction to
+    another server of the alias, so nothing is known about the server behind its connections.
     """
     owner, context = replicated_by(connection.alias), current()
     if owner is None or connection.connection is None or context.preference == "replica":
         return False
+    if has_shared_session(connection.settings_dict):
+        return True
     server = sockets.server_of(connection.alias, connection.connection)
     replica = replication_set(owner).snapshot.by_server.get(server)
     required = context.consistency.required_position(owner)

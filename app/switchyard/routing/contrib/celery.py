@@ -34,10 +34,9 @@ def _add_token(*, headers: dict[str, Any], **_kwargs: Any) -> None:
 
 
 def _begin(*, task_id: str, task: Any, **_kwargs: Any) -> None:
-    # An eager task runs in the process that sends it, without a message.
-    token = token_for_task() if task.request.is_eager else task.request.get(MESSAGE_KEY)
-    _running[task_id] = task_block(token or "")
-    _running[task_id].__enter__()
+    if not task.request.is_eager:  # an eager task is a function call of its sender: each sees the writes of the other
+        _running[task_id] = task_block(task.request.get(MESSAGE_KEY) or "")
+        _running[task_id].__enter__()
 
 
 def _end(*, task_id: str, **_kwargs: Any) -> None:

@@ -6,6 +6,8 @@ backend; no other module imports it.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, Self
 
@@ -18,6 +20,7 @@ from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
 from django.utils.module_loading import import_string
 
 from switchyard.routing.contrib.background import MESSAGE_KEY, task_block, token_for_task
+from switchyard.routing.session.context import current, is_process_context
 from switchyard.routing.topology.ownership import is_primary_only, owner_of_app, replicas_of
 from switchyard.routing.topology.tables import has_owner
 
@@ -26,20 +29,32 @@ class KwargsWithToken(dict[str, Any]):
     """Keyword arguments that have their token already: `aenqueue()` of a backend may call its `enqueue()`."""
 
 
+_enqueuing: ContextVar[bool] = ContextVar("switchyard.enqueuing", default=False)
+
+
 class PositionTask(Task):  # type: ignore[type-arg]  # generic in its stubs only
-    """A task that runs in a routing context of its own, with the required positions of its token."""
+    """A task that a worker runs in a routing context of its own, with the required positions of its token.
+
+    A task that its caller runs is a function call: it sees the writes of the caller, and the caller sees its writes.
+    Outside requests and tasks, `call()` cannot be told from a worker's call; there use `task.func()`.
+    """
 
     __slots__ = ()
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task's function without the token, in the context of the token."""
-        with task_block(kwargs.pop(MESSAGE_KEY, "")):
+        """Run the task's function without the token."""
+        with _block(kwargs.pop(MESSAGE_KEY, "")):
             return super().call(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task's function as `call()` does, from async code."""
-        with task_block(kwargs.pop(MESSAGE_KEY, "")):
+        with _block(kwargs.pop(MESSAGE_KEY, "")):
             return await super().acall(*args, **kwargs)
+
+
+def _block(token: str) -> AbstractContextManager[object]:
+    is_called = not token and not is_process_context(current())
+    return nullcontext() if _enqueuing.get() or is_called else task_block(token)
 
 
 class PositionBackend(BaseTaskBackend):
@@ -103,12 +118,20 @@ class PositionBackend(BaseTaskBackend):
         super().validate_task(task)
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        """Enqueue the task with its token on the real backend."""
-        return super().enqueue(task, args, _with_token(kwargs))
+        """Enqueue the task with its token on the real backend, which may run it here and now."""
+        enqueuing = _enqueuing.set(True)
+        try:
+            return super().enqueue(task, args, _with_token(kwargs))
+        finally:
+            _enqueuing.reset(enqueuing)
 
     async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Enqueue the task with its token, which is made in a thread: it may query an owner for its position."""
-        return await super().aenqueue(task, args, await sync_to_async(_with_token)(kwargs))
+        enqueuing = _enqueuing.set(True)
+        try:
+            return await super().aenqueue(task, args, await sync_to_async(_with_token)(kwargs))
+        finally:
+            _enqueuing.reset(enqueuing)
 
 
 def _with_token(kwargs: dict[str, Any]) -> KwargsWithToken:

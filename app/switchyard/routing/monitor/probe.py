@@ -13,6 +13,7 @@ from django.db import connections
 from django.db.utils import load_backend
 
 from switchyard.positions import Dialect, ServerStatus, dialect_for
+from switchyard.routing.topology.direct import direct_settings
 from switchyard.routing.topology.replication import Sample
 
 PROBE_INTERVAL_SECONDS = 0.25  # from the start of a probe to the start of the next
@@ -36,7 +37,8 @@ class ServerProbe(threading.Thread):
     """A thread that probes the server of one alias, once in each interval, over one connection.
 
     `ask` returns the status by the cursor of a probe; by default it is the query of the vendor's dialect. `extra_check`
-    gets the same cursor, and returns a reason why the server must not be read, or an empty text.
+    gets the same cursor, and returns a reason why the server must not be read, or an empty text. A probe passes a
+    pooler by, except with `through_pooler`.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class ServerProbe(threading.Thread):
         *,
         ask: Callable[[Any], ServerStatus] | None = None,
         extra_check: Callable[[Any], str] = lambda _cursor: "",
+        through_pooler: bool = False,
     ) -> None:
         super().__init__(name=f"switchyard-probe-{alias}", daemon=True)
         self.alias = alias
+        self._through_pooler = through_pooler
         self.vendor = connections[alias].vendor
         self.last_sample: Sample | None = None  # the newest; None before the first
         self.error = ""  # of the last probe, or the reason of `extra_check`; empty without an error
@@ -91,7 +95,7 @@ class ServerProbe(threading.Thread):
         """Return False if the driver raised an error; then the connection is closed."""
         try:
             if self._connection is None:
-                self._connection = open_probe_connection(self.alias, self.vendor)
+                self._connection = open_probe_connection(self.alias, self.vendor, through_pooler=self._through_pooler)
                 self._dialect = dialect_for(self.vendor, self._connection)
             cursor = self._connection.cursor()
             status = (self._ask or self._dialect.status)(cursor)
@@ -149,13 +153,15 @@ def _django_backend(engine: type) -> Any:
     return next((cls for cls in reversed(engine.__mro__) if cls.__module__ in modules), None)
 
 
-def open_probe_connection(alias: str, vendor: str) -> Any:
+def open_probe_connection(alias: str, vendor: str, *, through_pooler: bool = False) -> Any:
     """Return a new driver connection with time-outs: outside pools, guards and counters, in autocommit mode.
 
     The project's engine gives the parameters, such as a password that is made for each connection. Django's own backend
     opens the connection: an engine of another package may count connections and cursors.
     """
     settings = connections.settings[alias]
+    if not through_pooler:
+        settings = direct_settings(settings)
     options = {**settings["OPTIONS"], **_DRIVER_TIMEOUTS[vendor]}
     options.pop("pool", None)
     wrapper = load_backend(settings["ENGINE"]).DatabaseWrapper({**settings, "OPTIONS": options}, alias)

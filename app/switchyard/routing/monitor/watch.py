@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from math import inf
 
+from django.db import connections
+
 from switchyard.conf import conf
 from switchyard.positions import Position
 from switchyard.routing.monitor import sockets
@@ -20,6 +22,7 @@ from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, PROBE_TIMEO
 from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
 from switchyard.routing.monitor.volatile_functions import VolatilityLoader
 from switchyard.routing.monitor.waits import waits_for
+from switchyard.routing.topology.direct import DIRECT
 from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample
 
@@ -40,6 +43,7 @@ class ReplicaWatch:
     def __init__(self, alias: str, owner: str) -> None:
         self.alias = alias
         self.probe = ServerProbe(alias, extra_check=ReplicaMigrations(owner))
+        self.pooler = pooler_probe(alias)
         self.discovery = ServerDiscovery(alias, self.probe, lambda: ReplicaMigrations(owner))
         self.reported_failure: tuple[float, str] | None = None  # time.monotonic() of a failed query, and the reason
 
@@ -49,7 +53,7 @@ class ReplicaWatch:
         """Return what is known about the probed server. `lag_now` stands still while the owner does not answer."""
         sample = probe.last_sample
         position = sample.status.position if sample else None
-        if probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS:
+        if probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS or self._pooler_is_down(now):
             return Replica(self.alias, "down", position)
         if probe.error:
             return Replica(self.alias, probe.error if probe.error == "unmigrated" else "down", position)
@@ -67,6 +71,20 @@ class ReplicaWatch:
         else:
             reason = "lagging" if lag_seconds > conf.max_lag_seconds_of(self.alias) else ""
         return Replica(self.alias, reason, position, lag_seconds, position.bytes_behind(written) if written else None)
+
+    def hangs(self, now: float) -> bool:
+        """Return True if the replica, or the pooler in front of it, does not answer."""
+        return any(probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS for probe in (self.probe, self.pooler) if probe)
+
+    def _pooler_is_down(self, now: float) -> bool:
+        return self.pooler is not None and (
+            bool(self.pooler.error) or self.pooler.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
+        )
+
+
+def pooler_probe(alias: str) -> ServerProbe | None:
+    """Return a probe of the pooler in front of the alias, whose server has another probe; None without a pooler."""
+    return ServerProbe(alias, ask=ping, through_pooler=True) if connections.settings[alias].get(DIRECT) else None
 
 
 def _other_server_reason(sample: Sample, position: Position, written: Position | None) -> str:
@@ -91,6 +109,7 @@ class OwnerWatch:
             if self.replicas
             else ServerProbe(group.owner, ask=ping)
         )
+        self._pooler = pooler_probe(group.owner)
         self._clock = clock
         self._history = History()
         self._newest: Position | None = None  # the furthest position of any server that answered as the owner
@@ -101,9 +120,10 @@ class OwnerWatch:
         self._lock = threading.Lock()
 
     def probes(self) -> Iterator[ServerProbe]:
-        """Yield the probe of the owner, then the probe of each replica."""
+        """Yield the probe of the owner, then the probe of each replica, then the probes of their poolers."""
         yield self.probe
         yield from (watch.probe for watch in self.replicas)
+        yield from filter(None, (self._pooler, *(watch.pooler for watch in self.replicas)))
 
     def evaluate(self) -> None:
         """Re-evaluate all servers and replace the published snapshot."""
@@ -161,8 +181,7 @@ class OwnerWatch:
         )
         old = {replica.alias: replica for replica in before.replicas}
         for watch, replica in zip(self.replicas, replicas, strict=True):
-            hangs = watch.probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
-            self._report_change(old[replica.alias], replica, hangs=hangs)
+            self._report_change(old[replica.alias], replica, hangs=watch.hangs(now))
             if replica.unfit_reason in _OTHER_SERVER:
                 watch.probe.reconnect()  # the address may lead to the right server again; this connection does not
         known = (*replicas, *by_server.values())
@@ -180,7 +199,8 @@ class OwnerWatch:
 
     def _silent_seconds(self, now: float) -> float:
         """Return the age of the running probe, or of the newest answer to a call: a busy server may answer calls."""
-        return min(self.probe.pending_seconds(now), now - self._call_answered_at)
+        pending_seconds = max(probe.pending_seconds(now) for probe in (self.probe, self._pooler) if probe)
+        return min(pending_seconds, now - self._call_answered_at)
 
     def _keep(self, sample: Sample) -> None:
         if (position := sample.status.position) is not None:
@@ -192,7 +212,8 @@ class OwnerWatch:
         if self._silent_seconds(now) > OWNER_TIMEOUT_SECONDS:
             return "down"
         # A server that is full refuses the connection of the probe, and answers the connections of the requests.
-        if self.probe.error and now - self._call_answered_at > PROBE_INTERVAL_SECONDS:
+        error = self.probe.error or (self._pooler and self._pooler.error)
+        if error and now - self._call_answered_at > PROBE_INTERVAL_SECONDS:
             return "down"
         if sample is None:
             return ""

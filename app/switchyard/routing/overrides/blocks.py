@@ -92,7 +92,8 @@ class allow_writes(Override):
     """Allow writes on an owner of SWITCHYARD["READ_ONLY"]; on other aliases it changes nothing. A block or a decorator.
 
     `alias` is the read-only owner. `reason` says why it is written; the log shows it at level DEBUG. Raises
-    `AllowWritesError`, a `RoutingError`, inside a request: use it in management commands and tasks.
+    `AllowWritesError`, a `RoutingError`, inside a request: use it in management commands and tasks. Raises
+    ConnectionDoesNotExist for an alias that is not in DATABASES.
 
         >>> with allow_writes("legacy", reason="nightly import"):
         ...     Customer.objects.update(name="Ada")
@@ -108,6 +109,7 @@ class allow_writes(Override):
         context = current()
         if context.in_request:
             raise record_violation(AllowWritesError(alias=self._alias, reason=self._reason))
+        _refuse_unknown(self._alias)
         logger.debug("Writes on '%s' are allowed: %s", self._alias, self._reason)
         push(context.derive(write_allowed=context.write_allowed | {self._alias}))
         set_open_connections(self._alias)
@@ -136,11 +138,15 @@ class only(Override):
         super().__init__()
 
     def __enter__(self) -> Self:
-        if self._alias not in connections:
-            raise ConnectionDoesNotExist(f"The connection '{self._alias}' doesn't exist.")
+        _refuse_unknown(self._alias)
         context = current()
         push(context.derive(only_aliases=context.only_aliases | {self._alias}))
         return self
+
+
+def _refuse_unknown(alias: str) -> None:
+    if alias not in connections:
+        raise ConnectionDoesNotExist(f"DATABASES has no alias '{alias}'. Name one of: {', '.join(connections)}.")
 
 
 def _plain(override: Override, function: Callable[..., Any]) -> Callable[..., Any]:

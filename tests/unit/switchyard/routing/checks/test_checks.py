@@ -96,6 +96,20 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E004", {"OWNERS": OWNERS, "REPLICAS": {**REPLICAS, "replica": ["legacy"]}}, [APP], "'replica' is", "List the"),
     ("E005", {"OWNERS": {**OWNERS, "legacy": "replica"}, "REPLICAS": REPLICAS}, [APP], "'replica', which", "Give"),
     ("E006", {"OWNERS": OWNERS, "REPLICAS": REPLICAS}, [APP, REPLICA], "no replica is read", "first"),
+    ("E006", {"OWNERS": {**OWNERS, "legacy": "legacy"}}, [], "has no AppRouter", "as the last router"),
+    ("E006", {"OWNERS": OWNERS, "REPLICAS": REPLICAS}, [APP], "has no PrimaryReplicaRouter", "first"),
+    ("E016", {"OWNERS": OWNERS, "READONLY": ["legacy"]}, [APP], "unknown key 'READONLY'", "Did you mean 'READ_ONLY'?"),
+    ("E016", {"OWNERS": OWNERS, "COLOUR": 1}, [APP], "unknown key 'COLOUR'", "Keys: MAX_LAG_SECONDS"),
+    ("E016", {"OWNERS": OWNERS, "READ_ONLY": "legacy"}, [APP], "['READ_ONLY'] is 'legacy'", "Write ['legacy']"),
+    ("E016", {"OWNERS": OWNERS, "READ_ONLY": [1]}, [APP], "['READ_ONLY'] is [1]", "Write a list of texts"),
+    (
+        "E016",
+        {"OWNERS": OWNERS, "REPLICAS": {"default": "replica"}},
+        [APP],
+        "['REPLICAS']['default'] is 'replica'",
+        "Write ['replica']",
+    ),
+    ("W011", {"OWNERS": {**OWNERS, "legcy": "legacy"}}, [APP], "gives 'legcy' an owner", "take 'legcy' out"),
     ("E007", {"OWNERS": OWNERS, "REPLICAS": {**REPLICAS, "legacy": ["replica"]}}, [APP], "default, legacy", "Leave"),
     ("E008", {"OWNERS": OWNERS, "READ_ONLY": ["lgacy"]}, [APP], "'READ_ONLY'] names 'lgacy'", "take 'lgacy' out"),
     (
@@ -255,6 +269,15 @@ WRONG_DATABASES: list[tuple[str | None, dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.parametrize("direct", [{}, {"HOST": "server"}])
+def test_check__a_pooler_without_a_way_past(direct: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica behind a pooler whose server has no known address is found."""
+    monkeypatch.setitem(connections.settings["replica"], "DISABLE_SERVER_SIDE_CURSORS", True)
+    monkeypatch.setitem(connections.settings["replica"], "DIRECT", direct)
+
+    assert [each.id for each in printed()] == ([] if direct else ["switchyard.W007"])
+
+
 @pytest.mark.parametrize(("check_id", "settings", "message", "hint"), WRONG_DATABASES)
 def test_check__databases(
     check_id: str | None, settings: dict[str, Any], message: str, hint: str, monkeypatch: pytest.MonkeyPatch
@@ -340,12 +363,13 @@ def test_check__an_untested_django(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_check__every_id() -> None:
-    """Each id of docs/checks.md is in a table here, has a test of its own (E015, W006, W008) or asks a server."""
+    """Each id of docs/checks.md is in a table here, has a test of its own (E015, W006, W007, W008) or asks a server."""
     tables = ([case[0] for case in table] for table in (WRONG, WRONG_MIDDLEWARE, WRONG_DATABASES))
     shown = {f"switchyard.{check_id}" for table in tables for check_id in table if check_id}
     named = set(re.findall(r"switchyard\.[EW]\d{3}", APP_DIRECTORY.parent.joinpath("docs/checks.md").read_text()))
 
-    assert named - shown == {"switchyard.E015", "switchyard.W005", "switchyard.W006", "switchyard.W008"}
+    apart = ("E015", "W005", "W006", "W007", "W008", "W010")
+    assert named - shown == {f"switchyard.{check_id}" for check_id in apart}
 
 
 def test_check__default_may_be_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +441,7 @@ def test_check_servers__tag() -> None:
     assert check_servers(databases=["default", "legacy"]) == []
 
 
-@pytest.mark.parametrize("routers", [[REPLICA, APP], [REPLICA], [APP], []])
+@pytest.mark.parametrize("routers", [[REPLICA, APP], [REPLICA]])
 def test_check__right_settings(routers: list[str]) -> None:
     """Right settings give no message."""
     with override_settings(SWITCHYARD={"OWNERS": OWNERS, "REPLICAS": REPLICAS}, DATABASE_ROUTERS=routers):

@@ -91,6 +91,15 @@ def test_identify__the_known_server(group: ReplicationSet, end: socket.socket) -
     assert "replica" not in aliases
 
 
+def test_identify__behind_a_pooler(group: ReplicationSet, end: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pooler is not asked, because its next transaction may lead to another server."""
+    monkeypatch.setitem(connections.settings["replica"], "DISABLE_SERVER_SIDE_CURSORS", True)
+    driver = identified(end, "b")
+
+    assert driver.queries == 0
+    assert "replica" not in aliases
+
+
 def test_identify__another_server(group: ReplicationSet, end: socket.socket) -> None:
     """The alias is shared before the first read, until the replication set is reset."""
     driver = identified(end, "b")
@@ -175,6 +184,15 @@ def test_may_be_stale__the_server_read_last(group: ReplicationSet, end: socket.s
 
     assert not stale(driver, consistency)
     assert consistency.last_server == {"default": "b"}
+
+
+def test_may_be_stale__behind_a_pooler(group: ReplicationSet, end: socket.socket) -> None:
+    """No server of a shared alias serves a read through a pooler: the next transaction may reach another server."""
+    connection = connections["replica"].copy()
+    connection.connection = identified(end, "a")
+    connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
+    with activate(request_context()):
+        assert server_identity.may_be_stale(connection)
 
 
 def test_may_be_stale__use_replica(group: ReplicationSet, end: socket.socket) -> None:

@@ -187,7 +187,7 @@ def test_owner__without_replicas_known_to_be_down(files: dict[str, Any], monkeyp
 
 
 def test_copy__of_an_owner_known_to_be_down(files: dict[str, Any]) -> None:
-    """A copy reads from its server all the same, as a command must that waits for the server; its writes are refused."""
+    """A copy reads from its server all the same, for commands that wait for the server; its writes are refused."""
     copied = connections["default"].copy()
     with published(unavailable_reason="down"), copied.cursor() as cursor:
         cursor.execute("SELECT name FROM place")

@@ -79,12 +79,11 @@ def test_connect__a_retry(app: Any, group: ReplicationSet) -> None:
 
 @pytest.mark.parametrize("required", [None, 600])
 def test_connect__an_eager_task(app: Any, group: ReplicationSet, required: int | None) -> None:
-    """An eager task has the required positions of its sender, and does not change the sender's."""
+    """An eager task has the required positions of its sender, and the sender has those of the task."""
     before = current()
     if required is not None:
         current().consistency.require("default", at(required))
-    required_before = dict(current().consistency.required)
 
     assert app.tasks["where"].apply().get() == ("default" if required else "replica")
     assert current() is before
-    assert current().consistency.required == required_before
+    assert current().consistency.required == {"default": at(900)}

@@ -97,23 +97,43 @@ def test_position_backend__a_worker(group: ReplicationSet, function: Any, requir
 
 @pytest.mark.parametrize("function", [where, where_async])
 def test_position_backend__an_immediate_task(group: ReplicationSet, function: Any) -> None:
-    """A task has the required positions of its caller, and does not change the caller's."""
+    """A task that runs while it is enqueued sees the caller's writes, and the caller sees its writes."""
     current().consistency.require("default", at(600))
     with override_settings(TASKS=settings(IMMEDIATE)):
         result = make_task(function).enqueue(name="ada")
 
     assert result.return_value == ["default", "ada"]
-    assert current().consistency.required == {"default": at(600)}
+    assert current().consistency.required == {"default": at(900)}
+
+
+@pytest.mark.parametrize("function", [where, where_async])
+def test_position_task__called(group: ReplicationSet, function: Any) -> None:
+    """A call of a task in a request or a task is a call of its function: each sees the writes of the other."""
+    current().consistency.require("default", at(600))
+    with override_settings(TASKS=settings(IMMEDIATE)):
+        answers = make_task(function).call("ada")
+        awaited = asyncio.run(make_task(where_async).acall("ada"))
+
+    assert answers == awaited == ["default", "ada"]
+    assert current().consistency.required == {"default": at(900)}
+
+
+def test_position_task__called_by_a_worker(group: ReplicationSet) -> None:
+    """A task without a token that a worker calls, outside of requests, leaves the worker no required position."""
+    with override_settings(TASKS=settings(QUEUE)), activate(context._PROCESS):
+        make_task(where).call()
+
+        assert current().consistency.required == {}
 
 
 def test_position_backend__a_failed_task(group: ReplicationSet) -> None:
-    """A failed task leaves no required position."""
+    """The caller of a failed task sees what the task wrote before it failed."""
     before = current()
     with override_settings(TASKS=settings(IMMEDIATE)):
         make_task(fails).enqueue()
 
     assert current() is before
-    assert current().consistency.required == {}
+    assert current().consistency.required == {"default": at(900)}
 
 
 def test_position_backend__aenqueue(group: ReplicationSet) -> None:
@@ -178,13 +198,13 @@ def test_position_backend__no_required_position(group: ReplicationSet) -> None:
 
 
 def test_position_task__on_another_backend(group: ReplicationSet) -> None:
-    """On a backend without tokens the task still runs in a context of its own."""
+    """On a backend without tokens an immediate task is a call of its function."""
     with override_settings(TASKS=settings(IMMEDIATE)):
         task = make_task(where)
     with override_settings(TASKS={"default": {"BACKEND": IMMEDIATE}}):
         assert task.enqueue().return_value == ["replica", ""]
 
-    assert current().consistency.required == {}
+    assert current().consistency.required == {"default": at(900)}
 
 
 def test_position_backend__a_task_for_another_backend(group: ReplicationSet) -> None:

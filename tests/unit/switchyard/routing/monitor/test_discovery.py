@@ -28,7 +28,7 @@ class Balancer:
         self.leads_to: list[str] = []
         self.opened: list[str] = []
 
-    def open(self, _alias: str, _vendor: str) -> "Connection":
+    def open(self, _alias: str, _vendor: str, **_options: bool) -> "Connection":
         server = self.leads_to.pop(0)
         self.leads_to.append(server)
         self.opened.append(server)

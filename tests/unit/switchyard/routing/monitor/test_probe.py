@@ -69,7 +69,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     """The connections that probes have opened."""
     made: list[Connection] = []
 
-    def own_connection(_alias: str, _vendor: str) -> Connection:
+    def own_connection(_alias: str, _vendor: str, **_options: bool) -> Connection:
         made.append(Connection())
         return made[-1]
 
@@ -200,7 +200,7 @@ def test_probe__a_server_that_closes_connections(opened: list[Connection], monke
     server_probe.probe()
     before = server_probe.last_sample
     opened[0].breaks = "cursor"
-    monkeypatch.setattr(probe, "open_probe_connection", lambda *_: Connection(breaks="cursor"))
+    monkeypatch.setattr(probe, "open_probe_connection", lambda *_, **_options: Connection(breaks="cursor"))
     server_probe.probe()
     server_probe.probe()
 

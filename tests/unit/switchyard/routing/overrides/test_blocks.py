@@ -307,12 +307,12 @@ def test_override__shares_the_consistency_state() -> None:
 
 def test_allow_writes__nested() -> None:
     """Each block adds its alias, and its end removes only the alias that it added."""
-    with allow_writes("a", reason="a test"):
-        with allow_writes("b", reason="a test"), allow_writes("a", reason="a test"):
-            assert (writes_allowed("a"), writes_allowed("b")) == (True, True)
-        assert (writes_allowed("a"), writes_allowed("b")) == (True, False)
+    with allow_writes("analytics", reason="a test"):
+        with allow_writes("legacy", reason="a test"), allow_writes("analytics", reason="a test"):
+            assert (writes_allowed("analytics"), writes_allowed("legacy")) == (True, True)
+        assert (writes_allowed("analytics"), writes_allowed("legacy")) == (True, False)
 
-    assert not writes_allowed("a")
+    assert not writes_allowed("analytics")
 
 
 def test_allow_writes__inside_a_request() -> None:
@@ -346,7 +346,14 @@ def test_allow_writes__in_a_task() -> None:
 
 def test_request__begins_and_ends_without_overrides() -> None:
     """A request does not inherit overrides; they are in force again after it."""
-    with use_primary(), allow_writes("a", reason="a test"):
+    with use_primary(), allow_writes("analytics", reason="a test"):
         with activate(context.request_context()):
-            assert (prefers(), writes_allowed("a")) == ("", False)
-        assert (prefers(), writes_allowed("a")) == ("primary", True)
+            assert (prefers(), writes_allowed("analytics")) == ("", False)
+        assert (prefers(), writes_allowed("analytics")) == ("primary", True)
+
+
+def test_allow_writes__unknown_alias() -> None:
+    """An alias that is not in DATABASES is refused, and the error names the aliases that are."""
+    block = allow_writes("no", reason="a test")
+    with pytest.raises(ConnectionDoesNotExist, match=r"no alias 'no'\. Name one of: default"), block:
+        pass

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from config.drivers import Database, Query, mysql, postgresql, sqlite
-from config.env import ConfigurationError
+from switchyard.environment.drivers import Database, Query, mysql, postgresql, sqlite
+from switchyard.environment.env import ConfigurationError
 
 _LEGIBLE = re.compile(r"(?:[^\x00-\x20\x7f%#]|%[0-9A-Fa-f]{2})+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from config.database_url import database, shown
-from config.env import ConfigurationError
+from switchyard.environment import ConfigurationError
+from switchyard.environment.database_url import database, shown
 
 VARIABLE = "DATABASE_DEFAULT_URL"
 DATA_DIR = Path("/data")
@@ -152,6 +152,10 @@ def test_shown__of_a_right_url() -> None:
         ("postgres://app@db/name?conn_health_checks=maybe", "URL?conn_health_checks='maybe' is neither true nor false"),
         ("postgres://app@db/name?pool_min_size=4", "URL?pool_min_size='4' is above pool_max_size"),
         ("postgres://app@db/name?pool_max_size=4&conn_max_age=60", "URL?conn_max_age='60' does not go with a pool"),
+        ("postgres://app@db/name?pooler=transaction", "URL?pooler is set without direct_host. Add direct_host"),
+        ("postgres://app@db/name?pooler=statement", "URL?pooler='statement' is unknown. Set it to one of: transaction"),
+        ("postgres://app@db/name?direct_host=server", "URL?direct_host='server' is set without a pooler"),
+        ("mysql://app@db/name?pooler=transaction", "has an unknown key 'pooler'"),
     ],
 )
 def test_database__refused(url: str, message: str) -> None:
@@ -216,6 +220,18 @@ def test_database__postgresql_pool() -> None:
     assert entry["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 5, "reconnect_timeout": 1}
 
 
+def test_database__postgresql_behind_a_pooler() -> None:
+    """Nothing is set at the start of a session; a connection to the server itself has the same limits as elsewhere."""
+    entry = read("postgres://app@pooler:6432/name?pooler=transaction&direct_host=server&pool_max_size=8")
+    plain = read("postgres://app@server/name?pool_max_size=8")["OPTIONS"]
+    pool = plain.pop("pool")
+    limits = plain.pop("options")
+
+    assert entry["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert entry["OPTIONS"] == {**plain, "pool": pool}
+    assert entry["DIRECT"] == {"HOST": "server", "PORT": "5432", "OPTIONS": {**plain, "options": limits}}
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "mysql"])
 def test_database__replica_that_does_not_answer(scheme: str) -> None:
     """The connect time-out of a replica is shorter: another server is read in its place."""
@@ -264,19 +280,12 @@ def test_database__mysql_tls() -> None:
     assert options["ssl"] == {"ca": "/tls/ca.crt"}
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("postgres://app@db/name", ("options", "-c default_transaction_read_only=on")),
-        ("mysql://app@db/name", ("init_command", "/*!80000 , transaction_read_only = 1 */ /*M! , tx_read_only = 1 */")),
-    ],
-)
-def test_database__read_only(url: str, expected: tuple[str, str]) -> None:
-    """The session of a replica refuses writes; the session of an owner does not."""
-    option, words = expected
+def test_database__postgresql_read_only() -> None:
+    """The session of a replica is read-only from its start; the session of an owner is not."""
+    words = "-c default_transaction_read_only=on"
 
-    assert read(url, read_only=True)["OPTIONS"][option].endswith(words)
-    assert words not in read(url)["OPTIONS"][option]
+    assert read("postgres://app@db/name", read_only=True)["OPTIONS"]["options"].endswith(words)
+    assert words not in read("postgres://app@db/name")["OPTIONS"]["options"]
 
 
 @given(name=WORD)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config import env
-from config.env import ConfigurationError
+from switchyard.environment import env
+from switchyard.environment.env import ConfigurationError
 
 type Database = dict[str, Any]
 
@@ -78,12 +78,14 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
         "timezone": "UTC",
     }
     if read_only:
+        # routing/connections/access_mode.py holds each session of a replica read-only. On PostgreSQL it sees that the
+        # session is read-only already, and sends no statement. On MySQL it sends one in any case.
         session["default_transaction_read_only"] = "on"
     # A read that waits longer for a replica's pool goes to the owner. Without reconnect_timeout the pool waits longer
     # and longer between two attempts, and reconnects late when the server is back.
     waits = {"timeout": 1 if read_only else connect_timeout, "reconnect_timeout": 1}
     lasting, pool = _pool(query, waits)
-    options = {
+    options: dict[str, Any] = {
         "application_name": query.text("application_name", "switchyard"),
         "connect_timeout": connect_timeout,
         "keepalives": 1,
@@ -94,9 +96,37 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         **query.chosen("sslmode", ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
         **query.present(sslrootcert="sslrootcert", sslcert="sslcert", sslkey="sslkey"),
-        **pool,
     }
-    return {**lasting, "OPTIONS": options}
+    if direct := _past_pooler(query):
+        # A pooler refuses time limits at the start of a session, so the role's own limits hold there.
+        through = {option: value for option, value in options.items() if option != "options"}
+        return {
+            **lasting,
+            "DISABLE_SERVER_SIDE_CURSORS": True,
+            "OPTIONS": {**through, **pool},
+            "DIRECT": {**direct, "OPTIONS": options},  # routing/topology/direct.py uses it
+        }
+    return {**lasting, "OPTIONS": {**options, **pool}}
+
+
+def _past_pooler(query: Query) -> Database:
+    """Return the address of the server behind a pooler; nothing where the URL names no pooler."""
+    pooler = query.chosen("pooler", ("transaction",))
+    host, port = query.text("direct_host", ""), query.number("direct_port", 5432, low=1, high=65_535)
+    if pooler and not host:
+        raise ConfigurationError(
+            f"{query.variable}?pooler",
+            "is set without direct_host",
+            "Add direct_host, and direct_port if it is not 5432: the address of the server behind the pooler",
+        )
+    if host and not pooler:
+        raise ConfigurationError(
+            f"{query.variable}?direct_host",
+            "is set without a pooler",
+            "Add pooler=transaction, or remove direct_host",
+            value=host,
+        )
+    return {"HOST": host, "PORT": str(port)} if pooler else {}
 
 
 def _pool(query: Query, waits: dict[str, int]) -> tuple[Database, dict[str, Any]]:
@@ -151,7 +181,6 @@ def mysql(query: Query, *, read_only: bool) -> Database:
             "SET SESSION sql_mode = 'TRADITIONAL,ONLY_FULL_GROUP_BY', time_zone = '+00:00',"
             f" lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
             f" /*!80000 , max_execution_time = {statement * 1000} */ /*M! , max_statement_time = {statement} */"
-            + (" /*!80000 , transaction_read_only = 1 */ /*M! , tx_read_only = 1 */" if read_only else "")
         ),
         **({"read_timeout": read} if read else {}),
         **query.chosen("ssl_mode", ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")),

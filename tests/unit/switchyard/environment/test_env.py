@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import env
-from config.env import ConfigurationError
+from switchyard.environment import ConfigurationError, env
 
 ANYTHING = st.text(st.characters(codec="utf-8"))
 

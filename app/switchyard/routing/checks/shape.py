@@ -1,0 +1,45 @@
+"""System checks of the keys of SWITCHYARD, and of values that must be lists (E016)."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+
+from switchyard.conf import KEYS
+
+_LISTS = ("READ_ONLY", "OPTIONAL", "UNMANAGED", "PRIMARY_ONLY", "READ_ONLY_FUNCTIONS")
+
+
+def _unknown_keys() -> Iterator[CheckMessage]:
+    for key in sorted(_given().keys() - KEYS):
+        close = get_close_matches(key.upper(), KEYS, n=1)
+        remedy = f"Did you mean '{close[0]}'? " if close else ""
+        yield Error(
+            f"SWITCHYARD has the unknown key '{key}', which has no effect.",
+            hint=f"{remedy}Keys: {', '.join(sorted(KEYS))}.",
+            id="switchyard.E016",
+        )
+
+
+def wrong_types() -> Iterator[CheckMessage]:
+    """Yield an error for each value that must be a list and is none, such as a text: its letters would be names."""
+    given = _given()
+    lists = {f"['{key}']": given.get(key, ()) for key in _LISTS}
+    lists |= {f"['REPLICAS']['{owner}']": aliases for owner, aliases in given.get("REPLICAS", {}).items()}
+    for key, value in lists.items():
+        if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(each, str) for each in value):
+            yield Error(
+                f"SWITCHYARD{key} is {value!r}, and not a list of texts.",
+                hint=f"Write [{value!r}]." if isinstance(value, str) else "Write a list of texts.",
+                id="switchyard.E016",
+            )
+
+
+def _given() -> Mapping[str, Any]:
+    given: Mapping[str, Any] = getattr(settings, "SWITCHYARD", {})
+    return given
+
+
+CHECKS = (_unknown_keys,)

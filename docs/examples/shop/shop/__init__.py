@@ -1,0 +1,1 @@
+"""A shop: the catalog on PostgreSQL, the visits on MySQL."""

@@ -1,0 +1,1 @@
+"""Visits of products, on the alias `visits`."""
