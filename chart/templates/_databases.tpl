@@ -3,7 +3,8 @@ The normal model of the databases, which all other templates read, whatever the 
   mode, engine, scheme                          how it is run, and its protocol
   replicaOf, maxLagSeconds, apps, required, migrates   its role
   host, port, name                              its address
-  directHost, directPort                        the address for migrations; differs from host and port behind a pooler
+  directHost, directPort                        the address of the server itself; differs from host and port behind a pooler
+  pooler                                        mode of the pooler at host and port; absent or empty if there is none
   users: app, migrator                          each with name, and secret and key of its password; a replica has no migrator
   tls: mode, ca                                 mode in the words of libpq; ca has kind (secret or configMap), name and key
   network: pods or cidrs, ports                 where its servers are, for network policies; no cidrs: anywhere

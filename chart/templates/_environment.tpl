@@ -3,8 +3,15 @@
 {{/* Variables of all aliases, for the user of the service. Argument: the normal model. */}}
 {{- define "switchyard.databaseEnv" -}}
 {{- range $alias, $db := . }}
-{{- include "switchyard.databaseUrl" (list $alias $db $db.users.app $db.host $db.port "") }}
+{{- include "switchyard.databaseUrl" (list $alias $db $db.users.app $db.host $db.port (include "switchyard.poolerQuery" $db)) }}
 {{- end }}
+{{- end -}}
+
+{{/* What a URL says of the pooler that it leads to. Argument: model of the alias. */}}
+{{- define "switchyard.poolerQuery" -}}
+{{- if .pooler -}}
+&pooler={{ .pooler }}&direct_host={{ .directHost }}&direct_port={{ .directPort }}
+{{- end -}}
 {{- end -}}
 
 {{/*

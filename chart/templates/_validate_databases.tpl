@@ -4,8 +4,8 @@ bundled:
   owner: ["*engine", apps, required, storage]
   replica: [maxLagSeconds, applyDelay, storage]
 external:
-  owner: ["*engine", "*host", port, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required]
-  replica: ["*host", port, name, user, secret, tls, cidrs, maxLagSeconds]
+  owner: ["*engine", "*host", port, pooler, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required]
+  replica: ["*host", port, pooler, directHost, directPort, name, user, secret, tls, cidrs, maxLagSeconds]
 cloudnativepg:
   owner: [engine, "*cluster", name, user, migrationUser, secret, migrationSecret, tls, apps, required]
   replica: [user, secret, tls, maxLagSeconds]
@@ -26,7 +26,7 @@ cloudnativepg:
 {{- include "switchyard.problems.replica" (dict "at" $at "alias" $alias "mode" $mode "replicaOf" . "owner" $owner "enabled" $enabled "all" $.Values.databases) -}}
 {{- end -}}
 {{- include "switchyard.problems.keys" (dict "at" $at "mode" $mode "values" $values) -}}
-{{- include "switchyard.problems.users" (dict "at" $at "mode" $mode "values" $values) -}}
+{{- include "switchyard.problems.users" (dict "at" $at "mode" $mode "engine" ($values.engine | default (default dict $owner).engine) "values" $values) -}}
 {{- range $app := $values.apps -}}
 {{- if hasKey $ownerOf $app }}
 - {{ printf "%s.apps names %q, which databases.%s.apps names too; remove it from one of them" $at $app (get $ownerOf $app) | toJson }}
@@ -106,7 +106,7 @@ cloudnativepg:
 {{- join ", " $modes -}}
 {{- end -}}
 
-{{/* Problems of users, TLS and engine. Arguments: at, mode, values. */}}
+{{/* Problems of users, TLS, pooler and engine. Arguments: at, mode, engine, values. */}}
 {{- define "switchyard.problems.users" -}}
 {{- $tls := default dict .values.tls -}}
 {{- $ca := default dict $tls.ca -}}
@@ -124,6 +124,12 @@ cloudnativepg:
 - {{ printf "%s.migrationSecret is set without its user; set %s.migrationUser" .at .at | toJson }}
 {{- else if and .values.migrationUser (not .values.migrationSecret) }}
 - {{ printf "%s.migrationUser is set without its password; set %s.migrationSecret.name" .at .at | toJson }}
+{{- end -}}
+{{- if and .values.pooler (not .values.directHost) (not .values.directPort) }}
+- {{ printf "%s.pooler is set without the server behind the pooler; set %s.directHost or %s.directPort" .at .at .at | toJson }}
+{{- end -}}
+{{- if and .values.pooler (eq (toString .engine) "mysql") }}
+- {{ printf "%s.pooler is for PostgreSQL, and %s runs mysql; remove it" .at .at | toJson }}
 {{- end -}}
 {{- if and (eq .mode "cloudnativepg") (ne "postgresql" (.values.engine | default "postgresql")) }}
 - {{ printf "%s.engine is %s, and CloudNativePG runs postgresql; set %s.engine=postgresql or %s.mode=external" .at .values.engine .at .at | toJson }}

@@ -112,6 +112,22 @@ def test_external__direct_address(render: Render, given: Object, address: str) -
     )
 
 
+@pytest.mark.parametrize("alias", ["default", "replica"])
+def test_external__pooler(render: Render, alias: str, tmp_path: Path) -> None:
+    """The service is told of a pooler and of the server behind it; migrations go past the pooler."""
+    pooled = {"host": "pooler", "port": 6432, "pooler": "transaction", "directHost": "server"}
+    databases = {"default": EXTERNAL, "replica": {"enabled": True, "host": "ro"}}
+    databases[alias] = databases[alias] | pooled
+    objects = render(only(**databases))
+
+    found = told(objects, tmp_path).databases
+    assert (found[alias]["HOST"], found[alias]["PORT"]) == ("pooler", "6432")
+    assert (found[alias]["DIRECT"]["HOST"], found[alias]["DIRECT"]["PORT"]) == ("server", "5432")
+    assert [each for each in found if "DIRECT" in found[each]] == [alias]
+    (container,) = job(objects, "default")["containers"]
+    assert "pooler" not in environment(container)["DATABASE_DEFAULT_URL"]
+
+
 def test_external__migration_user(render: Render) -> None:
     """A user of its own migrates; only its Job has that password, and no other."""
     migrator = {"migrationUser": "ddl", "migrationSecret": {"name": "team-ddl", "key": "pw"}}

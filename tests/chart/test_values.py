@@ -186,6 +186,14 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x", "host": "y", "user": "ro"}}},
             "databases.y.user is set without its password; set databases.y.secret.name",
         ),
+        (
+            {"databases": {"x": EXTERNAL | {"pooler": "transaction"}}},
+            "databases.x.pooler is set without the server behind the pooler; set databases.x.directHost",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"engine": "mysql", "pooler": "transaction", "directHost": "db"}}},
+            "databases.x.pooler is for PostgreSQL, and databases.x runs mysql; remove it",
+        ),
         ({"ingress": {"enabled": True}}, "ingress.enabled is true, and ingress.hosts is empty; set ingress.hosts"),
         ({"httpRoute": {"enabled": True}}, "no Gateway is named; set httpRoute.parentRefs"),
         (

@@ -6,6 +6,7 @@ host: {{ .values.host | default "" | quote }}
 port: {{ int64 $port }}
 directHost: {{ coalesce .values.directHost .values.host "" | quote }}
 directPort: {{ int64 $directPort }}
+pooler: {{ .values.pooler | default "" | quote }}
 name: {{ .values.name | default .owner.name | default "" | toJson }}
 {{ include "switchyard.givenUsers" (merge (dict "defaultUser" "app" "defaultSecret" "") .) }}
 {{ include "switchyard.givenTls" (merge (dict "defaultCa" "") .) }}
