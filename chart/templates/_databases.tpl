@@ -1,15 +1,36 @@
 {{/*
-The normal model of the databases, which all other templates read, for every mode. A map with the alias as key:
-  engine, scheme, host, port, name, tls         its address and protocol
+The normal model of the databases, which all other templates read, whatever the mode. A map with the alias as key:
+  mode, engine, scheme                          how it is run, and its protocol
   replicaOf, maxLagSeconds, apps, required, migrates   its role
-  secrets: app, migrator                        names of the Secrets with the `password` of each user
+  host, port, name                              its address
+  directHost, directPort                        the address of the server itself; differs from host and port behind a pooler
+  pooler                                        mode of the pooler at host and port; absent or empty if there is none
+  users: app, migrator                          each with name, and secret and key of its password; a replica has no migrator
+  tls: mode, ca                                 mode in the words of libpq; ca has kind (secret or configMap), name and key
+  network: pods or cidrs, ports                 where its servers are, for network policies; no cidrs: anywhere
   bundled                                       how the chart runs the server; absent if it does not
 */}}
 {{- define "switchyard.databases" -}}
 {{- include "switchyard.validate" . -}}
-{{- range $alias, $values := include "switchyard.enabled" . | fromYaml }}
-{{ quote $alias }}: {{- include (printf "switchyard.mode.%s" (default "bundled" $values.mode)) (dict "root" $ "alias" $alias "values" $values) | nindent 2 }}
-{{- end }}
+{{- include "switchyard.model" . -}}
+{{- end -}}
+
+{{/* The model without validation. Owners come first, because a replica inherits from its owner what its values leave out. */}}
+{{- define "switchyard.model" -}}
+{{- $model := dict -}}
+{{- $enabled := include "switchyard.enabled" . | fromYaml -}}
+{{- range $alias, $values := $enabled -}}
+{{- if not $values.replicaOf -}}
+{{- $_ := set $model $alias (include "switchyard.database" (dict "root" $ "alias" $alias "values" $values "owner" dict) | fromYaml) -}}
+{{- end -}}
+{{- end -}}
+{{- range $alias, $values := $enabled -}}
+{{- if $values.replicaOf -}}
+{{- $owner := get $model $values.replicaOf | default dict -}}
+{{- $_ := set $model $alias (include "switchyard.database" (dict "root" $ "alias" $alias "values" $values "owner" $owner) | fromYaml) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $model -}}
 {{- end -}}
 
 {{/* The values of the enabled aliases. */}}
@@ -21,37 +42,31 @@ The normal model of the databases, which all other templates read, for every mod
 {{- end }}
 {{- end -}}
 
-{{/* tls: a MySQL server generates a certificate that no client can verify; a PostgreSQL server has no certificate. */}}
-{{- define "switchyard.engines" -}}
-postgresql: {scheme: postgres, port: 5432, tls: sslmode=disable}
-mysql: {scheme: mysql, port: 3306, tls: ssl_mode=REQUIRED}
-{{- end -}}
-
-{{/* Mode `bundled`: the chart runs the server as a StatefulSet. */}}
-{{- define "switchyard.mode.bundled" -}}
-{{- $owner := default .alias .values.replicaOf -}}
-{{- $engine := dig $owner "engine" "" .root.Values.databases -}}
-{{- $settings := get .root.Values.bundled $engine -}}
-{{- $name := printf "%s-db-%s" (include "switchyard.fullname" .root) .alias -}}
-{{- $ownerName := printf "%s-db-%s" (include "switchyard.fullname" .root) $owner -}}
-{{- get (include "switchyard.engines" .root | fromYaml) $engine | toYaml }}
+{{/* The model of one alias. Arguments: root, alias, values, and owner: the model of a replica's owner. */}}
+{{- define "switchyard.database" -}}
+{{- $mode := .values.mode | default .owner.mode | default "bundled" -}}
+{{- $engine := .values.engine | default .owner.engine | default (eq $mode "cloudnativepg" | ternary "postgresql" "") -}}
+{{- $facts := get (include "switchyard.engines" . | fromYaml) $engine | default dict -}}
+mode: {{ $mode }}
 engine: {{ $engine }}
-host: {{ $name }}
-name: switchyard
+scheme: {{ $facts.scheme }}
 replicaOf: {{ .values.replicaOf | default "" | quote }}
 maxLagSeconds: {{ default 30 .values.maxLagSeconds | int64 }}
 apps: {{ toJson (default list .values.apps) }}
 required: {{ and (not .values.replicaOf) (dig "required" true .values) }}
 migrates: {{ not .values.replicaOf }}
-secrets:
-  app: {{ $ownerName }}-app
-  migrator: {{ $ownerName }}-migrator
-bundled:
-  name: {{ $name }}
-  ownerHost: {{ $ownerName }}
-  serverSecret: {{ $ownerName }}-server
-  image: {{ $settings.image }}
-  resources: {{ toJson $settings.resources }}
-  storage: {{ merge (dict) (default dict .values.storage) .root.Values.bundled.storage | toJson }}
-  applyDelay: {{ default 0 .values.applyDelay | int64 }}
+{{ include (printf "switchyard.mode.%s" $mode) (merge (dict "engine" $engine "defaultPort" $facts.port) .) }}
+{{- end -}}
+
+{{- define "switchyard.engines" -}}
+postgresql:
+  scheme: postgres
+  port: 5432
+  tls: {mode: sslmode, ca: sslrootcert}
+  tlsModes: {disable: disable, require: require, verify-ca: verify-ca, verify-full: verify-full}
+mysql:
+  scheme: mysql
+  port: 3306
+  tls: {mode: ssl_mode, ca: ssl_ca}
+  tlsModes: {disable: DISABLED, require: REQUIRED, verify-ca: VERIFY_CA, verify-full: VERIFY_IDENTITY}
 {{- end -}}

@@ -1,36 +1,52 @@
 {{/* Environment variables of the service's processes, and the files with their passwords. */}}
 
-{{/* Variables of all aliases, for the user `app`. Argument: the normal model. */}}
+{{/* Variables of all aliases, for the user of the service. Argument: the normal model. */}}
 {{- define "switchyard.databaseEnv" -}}
 {{- range $alias, $db := . }}
-{{- $prefix := printf "DATABASE_%s" (upper $alias) }}
-- name: {{ $prefix }}_URL
-  value: {{ printf "%s://app@%s:%v/%s?%s" $db.scheme $db.host $db.port $db.name $db.tls }}
-- name: {{ $prefix }}_PASSWORD_FILE
-  value: /run/secrets/switchyard/databases/{{ $alias }}
-{{- include "switchyard.databaseRole" (list $prefix $db) }}
+{{- include "switchyard.databaseUrl" (list $alias $db $db.users.app $db.host $db.port (include "switchyard.poolerQuery" $db)) }}
 {{- end }}
 {{- end -}}
 
+{{/* What a URL says of the pooler that it leads to. Argument: model of the alias. */}}
+{{- define "switchyard.poolerQuery" -}}
+{{- if .pooler -}}
+&pooler={{ .pooler }}&direct_host={{ .directHost }}&direct_port={{ .directPort }}
+{{- end -}}
+{{- end -}}
+
 {{/*
-Variables of one owner, for its user `migrator`, without a time limit for statements. The other owners are named without a
-password, so that every app is installed and the graph of migrations is complete. Arguments: root, databases, alias.
+Variables of one owner, for its user that migrates, at its direct address and without a time limit for statements. The other
+owners are named without a password, so that every app is installed and the graph of migrations is complete.
+Arguments: root, databases, alias.
 */}}
 {{- define "switchyard.migratorEnv" -}}
 {{- range $alias, $db := .databases }}
-{{- $prefix := printf "DATABASE_%s" (upper $alias) }}
 {{- if eq $alias $.alias }}
+{{- include "switchyard.databaseUrl" (list $alias $db $db.users.migrator $db.directHost $db.directPort "&statement_timeout=0") }}
+{{- else if not $db.replicaOf }}
+{{- $prefix := printf "DATABASE_%s" (upper $alias) }}
 - name: {{ $prefix }}_URL
-  value: {{ printf "%s://migrator@%s:%v/%s?%s&statement_timeout=0" $db.scheme $db.host $db.port $db.name $db.tls }}
+  value: {{ printf "%s://%s:%v/%s" $db.scheme $db.host $db.port (urlquery $db.name) }}
+{{- include "switchyard.databaseRole" (list $prefix $db) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The variables that describe an alias for one of its users. Argument: list of alias, model of the alias, user, host, port, more query. */}}
+{{- define "switchyard.databaseUrl" -}}
+{{- $alias := index . 0 -}}
+{{- $db := index . 1 -}}
+{{- $prefix := printf "DATABASE_%s" (upper $alias) -}}
+{{- $engine := get (include "switchyard.engines" . | fromYaml) $db.engine -}}
+{{- $query := printf "%s=%s" $engine.tls.mode (get $engine.tlsModes $db.tls.mode) -}}
+{{- if $db.tls.ca -}}
+{{- $query = printf "%s&%s=/run/secrets/switchyard/ca/%s.crt" $query $engine.tls.ca $alias -}}
+{{- end }}
+- name: {{ $prefix }}_URL
+  value: {{ printf "%s://%s@%s:%v/%s?%s%s" $db.scheme (urlquery (index . 2).name) (index . 3) (index . 4) (urlquery $db.name) $query (index . 5) }}
 - name: {{ $prefix }}_PASSWORD_FILE
   value: /run/secrets/switchyard/databases/{{ $alias }}
 {{- include "switchyard.databaseRole" (list $prefix $db) }}
-{{- else if not $db.replicaOf }}
-- name: {{ $prefix }}_URL
-  value: {{ printf "%s://%s:%v/%s" $db.scheme $db.host $db.port $db.name }}
-{{- include "switchyard.databaseRole" (list $prefix $db) }}
-{{- end }}
-{{- end }}
 {{- end -}}
 
 {{- define "switchyard.databaseRole" -}}
@@ -54,9 +70,6 @@ password, so that every app is installed and the graph of migrations is complete
 
 {{/* Variables from the values `env` and `extraEnv`. */}}
 {{- define "switchyard.extraEnv" -}}
-{{- with include "switchyard.problems.extraEnv" . | fromYamlArray -}}
-{{- fail (printf "\n%d problem(s) in the values:\n  - %s" (len .) (join "\n  - " .)) -}}
-{{- end -}}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -66,13 +79,25 @@ password, so that every app is installed and the graph of migrations is complete
 {{- end }}
 {{- end -}}
 
-{{/* Argument: a map from alias to the Secret with its password. */}}
-{{- define "switchyard.passwordSources" -}}
-{{- range $alias, $secret := . }}
+{{/*
+The files that the variables above name: the password of a user of each alias, and the certificate of the authority that signs
+for its server. Argument: list of the model, name of the user in it (app or migrator).
+*/}}
+{{- define "switchyard.databaseFiles" -}}
+{{- $user := index . 1 -}}
+{{- range $alias, $db := index . 0 }}
+{{- with get $db.users $user }}
 - secret:
-    name: {{ $secret }}
+    name: {{ .secret }}
     items:
-      - {key: password, path: databases/{{ $alias }}}
+      - {key: {{ quote .key }}, path: databases/{{ $alias }}}
+{{- end }}
+{{- with $db.tls.ca }}
+- {{ .kind }}:
+    name: {{ .name }}
+    items:
+      - {key: {{ quote .key }}, path: ca/{{ $alias }}.crt}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -80,9 +105,15 @@ password, so that every app is installed and the graph of migrations is complete
 {name: secrets, mountPath: /run/secrets/switchyard, readOnly: true}
 {{- end -}}
 
-{{/* Port-forwards and probes use localhost; pods use the Service's name in one of its forms. */}}
+{{/*
+Port-forwards and probes use localhost; pods use the Service's name in one of its forms; the Ingress and the HTTPRoute pass on
+their own host names. Django writes *.example.org as .example.org.
+*/}}
 {{- define "switchyard.allowedHosts" -}}
 {{- $name := include "switchyard.fullname" . -}}
-{{- $own := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
-{{- concat $own .Values.allowedHosts | join "," -}}
+{{- $hosts := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
+{{- $hosts = concat $hosts .Values.allowedHosts (.Values.ingress.enabled | ternary .Values.ingress.hosts list) (.Values.httpRoute.enabled | ternary .Values.httpRoute.hostnames list) -}}
+{{- range $index, $host := uniq $hosts -}}
+{{- if $index }},{{ end }}{{ trimPrefix "*" $host -}}
+{{- end -}}
 {{- end -}}

@@ -5,14 +5,18 @@ backoffLimit: {{ int64 $values.backoffLimit }}
 activeDeadlineSeconds: {{ int64 $values.activeDeadlineSeconds }}
 template:
   metadata:
-    labels: {{- include "switchyard.selectorLabels" (dict "root" .root "component" "migration" "alias" .alias) | nindent 6 }}
+    labels:
+      {{- include "switchyard.selectorLabels" (dict "root" .root "component" "migration" "alias" .alias) | nindent 6 }}
+      {{- include "switchyard.podLabels" .root | nindent 6 }}
     annotations:
+      {{- include "switchyard.podAnnotations" .root | nindent 6 }}
       switchyard/attempt: {{ int64 $values.attempt | quote }}
   spec:
     restartPolicy: Never
     serviceAccountName: {{ include "switchyard.fullname" .root }}
     automountServiceAccountToken: false
     enableServiceLinks: false
+    {{- include "switchyard.scheduling" .root | nindent 4 }}
     terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
     securityContext: {{- include "switchyard.podSecurity" .root.Values.image.user | nindent 6 }}
     containers:
@@ -31,11 +35,13 @@ template:
         volumeMounts:
           - {{ include "switchyard.secretsMount" . }}
           - {name: tmp, mountPath: /tmp}
+          {{- include "switchyard.extraVolumeMounts" .root | nindent 10 }}
     volumes:
       - name: secrets
         projected:
           defaultMode: 0440
-          sources: {{- include "switchyard.passwordSources" (dict .alias (get .databases .alias).secrets.migrator) | trim | nindent 12 }}
+          sources: {{- include "switchyard.databaseFiles" (list (pick .databases .alias) "migrator") | trim | nindent 12 }}
       - name: tmp
         emptyDir: {sizeLimit: 64Mi}
+      {{- include "switchyard.extraVolumes" .root | nindent 6 }}
 {{- end -}}

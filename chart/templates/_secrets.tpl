@@ -13,7 +13,7 @@ Generated values differ at each call, but checksums and Secrets must agree. The 
 {{- $secrets := dict $name (include "switchyard.serviceSecret" . | fromYaml) -}}
 {{- range $alias, $db := include "switchyard.databases" . | fromYaml -}}
 {{- if and $db.bundled (not $db.replicaOf) -}}
-{{- range $secret, $keys := dict $db.secrets.app (list "password") $db.secrets.migrator (list "password") $db.bundled.serverSecret (eq $db.engine "postgresql" | ternary (list "superuser" "replicator") (list "superuser")) -}}
+{{- range $secret, $keys := dict $db.users.app.secret (list "password") $db.users.migrator.secret (list "password") $db.bundled.serverSecret (eq $db.engine "postgresql" | ternary (list "superuser" "replicator") (list "superuser")) -}}
 {{- $existing := include "switchyard.existingSecret" (list $ $secret) | fromYaml -}}
 {{- $data := dict -}}
 {{- range $key := $keys -}}
@@ -63,12 +63,17 @@ it stays accepted.
 {{- dict "data" $data "annotations" (dig "metadata" "annotations" dict $secret) | toYaml -}}
 {{- end -}}
 
-{{/* The checksum of Secrets, for the annotations of pods that read them only when they start. Argument: list of root, names. */}}
+{{/*
+The checksum of those of the named Secrets that the chart makes, for the annotations of pods that read them only when they start.
+Argument: list of root, names.
+*/}}
 {{- define "switchyard.secretsChecksum" -}}
 {{- $secrets := include "switchyard.secrets" (index . 0) | fromYaml -}}
 {{- $data := dict -}}
 {{- range $name := index . 1 -}}
+{{- if hasKey $secrets $name -}}
 {{- $_ := set $data $name (get $secrets $name).data -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $data | sha256sum -}}
 {{- end -}}

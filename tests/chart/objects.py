@@ -20,7 +20,8 @@ def of_kind(objects: list[Object], kind: str, component: str | None = None) -> d
     return {
         found["metadata"]["name"]: found
         for found in objects
-        if found["kind"] == kind and component in {None, found["metadata"]["labels"]["app.kubernetes.io/component"]}
+        if found["kind"] == kind
+        and component in {None, found["metadata"].get("labels", {}).get("app.kubernetes.io/component")}
     }
 
 
@@ -43,9 +44,31 @@ def pod_annotations(objects: list[Object]) -> dict[str, Object]:
     }
 
 
+def pod_labels(objects: list[Object]) -> dict[str, Object]:
+    """Return the labels of each pod, by kind and name of the object that the pod is in."""
+    return {
+        f"{found['kind']}/{found['metadata']['name']}": (
+            found["metadata"] if found["kind"] == "Pod" else found["spec"]["template"]["metadata"]
+        )["labels"]
+        for found in objects
+        if found["kind"] == "Pod" or "template" in found.get("spec", {})
+    }
+
+
 def containers(spec: Object) -> list[Object]:
     """Return all containers of a pod's spec."""
     return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def projected_files(spec: Object) -> dict[str, Object]:
+    """Return the Secret or ConfigMap and the key behind each projected file of a pod, by path."""
+    return {
+        item["path"]: {kind: found["name"], "key": item["key"]}
+        for volume in spec["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        for kind, found in source.items()
+        for item in found.get("items", [])
+    }
 
 
 def environment(container: Object) -> dict[str, str]:

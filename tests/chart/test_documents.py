@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import yaml
-from tests.chart.objects import Render, of_kind
+from tests.chart.objects import Render, of_kind, service_environment
 from tests.support.documents import ROOT, blocks
 
 VALUES = [block.text for block in blocks((ROOT / "docs" / "chart.md").read_text()) if block.language == "yaml"]
@@ -15,19 +15,23 @@ INSTALL = re.findall(r"^helm upgrade --install (.+)$", (ROOT / "docs" / "cluster
 
 @pytest.mark.parametrize("values", VALUES)
 def test_chart_page__values(render: Render, values: str) -> None:
-    """Each recipe renders; a recipe for an alias makes the server of that alias."""
+    """Each recipe renders. The service is told of each alias but those it removes; a bundled one has a server."""
     given = yaml.safe_load(values)
+    databases = given.get("databases", {})
+    objects = render(given)
 
-    servers = of_kind(render(given), "StatefulSet")
-
-    assert {f"sy-switchyard-db-{alias}" for alias in given.get("databases", {})} <= servers.keys()
+    kept = {alias for alias, given in databases.items() if given.get("enabled", True)}
+    assert {f"DATABASE_{alias.upper()}_URL" for alias in kept} <= service_environment(objects).keys()
+    if not {given.get("mode") for given in databases.values()} - {None}:
+        assert {f"sy-switchyard-db-{alias}" for alias in kept} <= of_kind(objects, "StatefulSet").keys()
 
 
 def test_chart_page__recipes() -> None:
-    """The page has a recipe for a replica and a recipe for an owner: the test above is not empty."""
+    """The page has a recipe for a replica, for an owner and for each mode: the test above is not empty."""
     entries = [entry for values in VALUES for entry in yaml.safe_load(values).get("databases", {}).values()]
 
     assert {"replicaOf", "engine"} <= {key for entry in entries for key in entry}
+    assert {"external", "cloudnativepg"} <= {entry.get("mode") for entry in entries}
 
 
 @pytest.mark.parametrize("arguments", INSTALL)

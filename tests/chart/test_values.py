@@ -1,11 +1,36 @@
 """Values that make no sense are refused, with what to set instead."""
 
+import json
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
 import yaml
+from tests.chart.bad_values import Bad, Schema, named
+from tests.chart.conftest import HELMS
 from tests.chart.objects import CHART, RefusedError, Render
+from tests.chart.secret_store import SecretStore
+from tests.chart.values_table import PAGE, VALUES, page, rows
+
+OF_KUBERNETES = {
+    "/properties/global",
+    "/properties/affinity/properties/nodeAffinity",
+    "/properties/affinity/properties/podAffinity",
+    "/properties/affinity/properties/podAntiAffinity",
+    "/properties/autoscaling/properties/behavior/properties/scaleDown",
+    "/properties/autoscaling/properties/behavior/properties/scaleUp",
+    "/properties/extraObjects/items",
+    "/properties/extraVolumes/items",
+}
+EXTERNAL = {
+    "mode": "external",
+    "engine": "postgresql",
+    "host": "db",
+    "name": "shop",
+    "secret": {"name": "db"},
+    "tls": {"ca": {"secret": "ca"}},
+}
 
 
 @pytest.mark.parametrize(
@@ -13,6 +38,7 @@ from tests.chart.objects import CHART, RefusedError, Render
     [
         ({"imagee": {}}, "additional properties 'imagee' not allowed"),
         ({"image": {"tag": 1}}, "at '/image/tag': got number, want string"),
+        ({"networkPolicy": None}, "missing property 'networkPolicy'"),
         ({"replicaCount": "2"}, "at '/replicaCount': got string, want integer"),
         ({"migrations": {"attempt": 0}}, "at '/migrations/attempt': minimum: got 0, want 1"),
         ({"env": {"lower": "x"}}, "at '/env': additional properties 'lower' not allowed"),
@@ -23,7 +49,10 @@ from tests.chart.objects import CHART, RefusedError, Render
             {"databases": {"x": {"engine": "oracle"}}},
             "at '/databases/x/engine': value must be one of 'postgresql', 'mysql'",
         ),
-        ({"databases": {"x": {"mode": "external"}}}, "at '/databases/x/mode': value must be 'bundled'"),
+        (
+            {"databases": {"x": {"mode": "rds"}}},
+            "at '/databases/x/mode': value must be one of 'bundled', 'external', 'cloudnativepg'",
+        ),
         ({"databases": {"x": {"size": "1Gi"}}}, "at '/databases/x': additional properties 'size' not allowed"),
         ({"bundled": {"mysql": {"tag": "9"}}}, "at '/bundled/mysql': additional properties 'tag' not allowed"),
     ],
@@ -40,7 +69,10 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
     ("values", "said"),
     [
         ({"databases": {"default": {"enabled": False}}}, "databases.default is missing"),
-        ({"databases": {"x": {}}}, "databases.x has no engine; set databases.x.engine"),
+        (
+            {"databases": {"x": {}}},
+            "databases.x has no engine, which mode bundled needs; set databases.x.engine to postgresql or mysql",
+        ),
         (
             {"databases": {"x": {"replicaOf": "nowhere"}}},
             (
@@ -66,6 +98,136 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             'databases.y.apps names "a", which databases.x.apps names too',
         ),
         ({"env": {"DATABASE_DEFAULT_URL": "x"}}, "env.DATABASE_DEFAULT_URL is set by the chart itself"),
+        (
+            {"databases": {"x": {"mode": "external", "engine": "mysql", "name": "x", "secret": {"name": "x"}}}},
+            "databases.x has no host, which mode external needs; set databases.x.host",
+        ),
+        (
+            {"databases": {"x": {"mode": "external", "engine": "mysql", "host": "x", "name": "x"}}},
+            "databases.x has no secret, which mode external needs; set databases.x.secret.name",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"tls": {}}}},
+            "databases.x.tls has no certificate of the authority, which mode verify-full needs; set databases.x.tls.ca",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"tls": {"ca": {"secret": "a", "configMap": "b"}}}}},
+            "databases.x.tls.ca needs one place of the certificate",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"tls": {"mode": "require", "ca": {"secret": "a"}}}}},
+            "databases.x.tls.ca is not read with databases.x.tls.mode=require",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"migrationUser": "ddl"}}},
+            "databases.x.migrationUser is set without its password; set databases.x.migrationSecret.name",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"migrationSecret": {"name": "ddl"}}}},
+            "databases.x.migrationSecret is set without its user; set databases.x.migrationUser",
+        ),
+        (
+            {"databases": {"legacy": {"mode": "cloudnativepg", "cluster": "pg"}}},
+            "databases.legacy.engine is mysql, and CloudNativePG runs postgresql",
+        ),
+        (
+            {"databases": {"x": {"mode": "cloudnativepg"}}},
+            "databases.x has no cluster, which mode cloudnativepg needs; set databases.x.cluster",
+        ),
+        (
+            {"databases": {"x": {"engine": "mysql", "host": "db"}}},
+            "databases.x.host is not a key of mode bundled; remove it, or set databases.x.mode to one of: external",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"storage": {"size": "1Gi"}}}},
+            "databases.x.storage is not a key of mode external; remove it, or set databases.x.mode to one of: bundled",
+        ),
+        (
+            {"databases": {"x": {"replicaOf": "default", "migrationUser": "ddl"}}},
+            "databases.x.migrationUser is set on a replica; set it on databases.default, its owner",
+        ),
+        (
+            {"databases": {"x": {"replicaOf": "default", "mode": "cloudnativepg"}}},
+            "databases.x has mode cloudnativepg, and its owner default has mode bundled; set databases.x.mode",
+        ),
+        (
+            {"databases": {"analytics": {"enabled": False}, "x": {"replicaOf": "analytics"}}},
+            'databases.x.replicaOf names "analytics", which is not an enabled alias; set databases.x.enabled=false',
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": EXTERNAL | {"host": "DB.", "port": 5432}}},
+            "databases.y and databases.x are one database, db:5432/shop",
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x", "host": "db"}}},
+            "databases.y and databases.x are one database, db:5432/shop",
+        ),
+        (
+            {"databases": {alias: {"mode": "cloudnativepg", "cluster": "pg"} for alias in ("x", "y")}},
+            "databases.y and databases.x are one database, pg-rw:5432/app",
+        ),
+        (
+            {"databases": {"default": {"engine": None, "replicaOf": "analytics"}}},
+            "databases.default.replicaOf makes a replica",
+        ),
+        (
+            {"databases": {"x": {"replicaOf": "x"}}},
+            "databases.x.replicaOf names the alias itself; set it to one of: analytics, default",
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x", "mode": "bundled"}}},
+            "databases.y has mode bundled, and its owner x has mode external; set databases.y.mode to external\n",
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x"}}},
+            "databases.y has no host, which mode external needs; set databases.y.host, or databases.y.enabled=false",
+        ),
+        (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x", "host": "y", "user": "ro"}}},
+            "databases.y.user is set without its password; set databases.y.secret.name",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"pooler": "transaction"}}},
+            "databases.x.pooler is set without the server behind the pooler; set databases.x.directHost",
+        ),
+        (
+            {"databases": {"x": EXTERNAL | {"engine": "mysql", "pooler": "transaction", "directHost": "db"}}},
+            "databases.x.pooler is for PostgreSQL, and databases.x runs mysql; remove it",
+        ),
+        ({"ingress": {"enabled": True}}, "ingress.enabled is true, and ingress.hosts is empty; set ingress.hosts"),
+        ({"httpRoute": {"enabled": True}}, "no Gateway is named; set httpRoute.parentRefs"),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled would count each query twice",
+        ),
+        (
+            {"metrics": {"enabled": False, "podMonitor": {"enabled": True}}},
+            "metrics.enabled is false, so there is nothing to scrape; set metrics.serviceMonitor.enabled",
+        ),
+        (
+            {"autoscaling": {"enabled": True, "minReplicas": 11}},
+            "autoscaling.minReplicas is 11, and autoscaling.maxReplicas is 10",
+        ),
+        (
+            {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": None}},
+            "autoscaling has no target; set autoscaling.targetCPUUtilizationPercentage",
+        ),
+        (
+            {"podLabels": {"app.kubernetes.io/component": "web"}},
+            'podLabels has "app.kubernetes.io/component", a label of the chart itself; remove it',
+        ),
+        (
+            {"extraVolumes": [{"name": "tmp", "emptyDir": {}}]},
+            'extraVolumes names "tmp", which is the name of another volume',
+        ),
+        (
+            {"extraVolumeMounts": [{"name": "fonts", "mountPath": "/fonts"}]},
+            'extraVolumeMounts names "fonts", which is not a volume of extraVolumes; add it there',
+        ),
+        (
+            {"extraVolumes": [{"name": "x"}], "extraVolumeMounts": [{"name": "x", "mountPath": "/tmp/"}]},
+            'extraVolumeMounts mounts "x" at /tmp/, where the chart mounts a volume',
+        ),
     ],
 )
 def test_validation__of_aliases_that_do_not_fit(render: Render, values: dict[str, Any], said: str) -> None:
@@ -84,25 +246,112 @@ def test_validation__of_several_problems(render: Render) -> None:
     assert "3 problem(s) in the values" in str(refused.value)
 
 
-def leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
-    """Yield the path of each value that is no map of further ones."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value and not {"requests", "limits"} & value.keys():
-            yield from leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}"
+@pytest.mark.parametrize(
+    ("databases", "made"),
+    [
+        (
+            {"x": EXTERNAL | {"tls": {"mode": "require"}}},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}},
+        ),
+        (
+            {"x": {"mode": "cloudnativepg", "cluster": "pg"}},
+            "apiVersion: postgresql.cnpg.io/v1\nkind: Cluster\nmetadata: {name: pg}",
+        ),
+    ],
+)
+def test_validation__of_a_secret_that_the_release_makes(
+    render: Render, store: SecretStore, databases: dict[str, Any], made: Any
+) -> None:
+    """What an object of values will make need not be there before."""
+    with pytest.raises(RefusedError, match=r"databases\.x needs the Secret"):
+        render({"databases": databases}, store=store)
+
+    assert render({"databases": databases, "extraObjects": [made]}, store=store)
+
+
+@pytest.mark.parametrize("release", ["1st", "a.b"])
+def test_validation__of_the_release_name(render: Render, release: str) -> None:
+    """A release whose name cannot be that of a Service is refused."""
+    with pytest.raises(RefusedError, match=f'the release "{release}" cannot name a Service'):
+        render(release=release)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, 'databases.x needs the Secret "db" with the key "password", and the namespace rails has none; create it'),
+        (
+            {"secret": {"name": "team", "key": "pw"}},
+            'needs the key "pw" of the Secret "team", which has the keys: user',
+        ),
+        ({"tls": {"ca": {"configMap": "region"}}}, 'databases.x needs the ConfigMap "region" with the key "ca.crt"'),
+    ],
+)
+def test_validation__of_a_missing_secret(render: Render, store: SecretStore, given: dict[str, Any], said: str) -> None:
+    """In a cluster, a Secret, a ConfigMap or a key that is missing is refused by name."""
+    store.add("ca", **{"ca.crt": "certificate"})
+    store.add("team", user="web")
+    with pytest.raises(RefusedError) as refused:
+        render({"databases": {"x": EXTERNAL | given}}, store=store)
+
+    assert said in str(refused.value)
+
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+NAMES = {"^[A-Z][A-Z0-9_]*$": "LEGACY_WRITABLE", "^[a-z][a-z0-9]{0,14}$": "x"}
+BAD = list(Schema(SCHEMA, NAMES).bad_values())
+
+
+@pytest.mark.parametrize(
+    ("helm", "bad"), list(zip(cycle(HELMS), BAD, strict=False)), indirect=["helm"], ids=[named(bad) for bad in BAD]
+)
+def test_schema__of_each_key(render: Render, bad: Bad) -> None:
+    """Each value that breaks what the schema says is refused, by one Helm or the other; the message names its key."""
+    with pytest.raises(RefusedError) as refused:
+        render(bad.values)
+
+    assert bad.named in str(refused.value)
+
+
+def test_schema__bad_values_are_many() -> None:
+    """The test above tries at least sixty values."""
+    assert len(BAD) >= 60
+
+
+def objects_of(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each schema of an object with its place."""
+    if isinstance(schema, dict):
+        if "object" in schema.get("type", ""):
+            yield path, schema
+        for key, below in schema.items():
+            yield from objects_of(below, f"{path}/{key}")
+
+
+def test_schema__refuses_unknown_keys() -> None:
+    """Every object says which keys it has, but for objects that Kubernetes itself checks."""
+    open_objects = {path for path, found in objects_of(SCHEMA) if found.get("additionalProperties", True) is True}
+
+    assert open_objects == OF_KUBERNETES
 
 
 def test_documentation__of_values() -> None:
-    """docs/chart.md names every value, and every key of an alias."""
-    text = (CHART.parent / "docs" / "chart.md").read_text()
-    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    del values["databases"]
+    """The table in docs/chart.md is made from values.yaml: `python -m tests.chart.values_table` makes it again."""
+    assert PAGE.read_text() == page(PAGE.read_text(), VALUES.read_text())
 
-    missing = [path for path in leaves(values) if f"`{path}`" not in text]
-    missing += [
-        key for key in schema["definitions"]["database"]["properties"] if f"`databases.<alias>.{key}`" not in text
-    ]
 
-    assert not missing
+def test_documentation__of_each_value() -> None:
+    """Each value has a meaning, and each key of an alias in the schema is described."""
+    found = rows(VALUES.read_text())
+
+    assert [row.value for row in found if not row.meaning] == []
+    described = {
+        row.value.strip("`").rpartition(".")[2] for row in found if row.value.startswith("`databases.<alias>.")
+    }
+    assert described == SCHEMA["definitions"]["database"]["properties"].keys()
+
+
+def test_documentation__of_each_default() -> None:
+    """The schema has no key that values.yaml leaves out: the table is complete."""
+    values = yaml.safe_load(VALUES.read_text())
+
+    assert SCHEMA["properties"].keys() - {"global"} == values.keys()

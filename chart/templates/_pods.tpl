@@ -1,0 +1,69 @@
+{{/* What values say about pods. An empty value leaves its field out. */}}
+
+{{/*
+With an autoscaler, the number of pods that there are. Without the field, an upgrade that turns the autoscaler on would go down to
+one pod: Helm takes the number of `replicaCount` away, and Kubernetes sets 1.
+*/}}
+{{- define "switchyard.replicas" -}}
+{{- if not .Values.autoscaling.enabled -}}
+replicas: {{ int64 .Values.replicaCount }}
+{{- else -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (include "switchyard.fullname" .) -}}
+replicas: {{ int64 .spec.replicas }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where every pod of the release may run, and how its images are pulled. */}}
+{{- define "switchyard.scheduling" -}}
+{{- range $field := list "imagePullSecrets" "nodeSelector" "tolerations" "priorityClassName" }}
+{{- with get $.Values $field }}
+{{ $field }}: {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* How the pods of the service are spread. A constraint without a selector is about these pods. */}}
+{{- define "switchyard.spread" -}}
+{{- with .Values.affinity }}
+affinity: {{ toJson . }}
+{{- end }}
+{{- if .Values.topologySpreadConstraints }}
+{{- $selector := dict "matchLabels" (include "switchyard.selectorLabels" (dict "root" . "component" "service") | fromYaml) }}
+topologySpreadConstraints:
+  {{- range .Values.topologySpreadConstraints }}
+  - {{ hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" $selector) .) | toJson }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels and annotations of values, for pods that run the service's image. */}}
+{{- define "switchyard.podLabels" -}}
+{{- range $name, $value := .Values.podLabels }}
+{{ $name }}: {{ quote $value }}
+{{- end }}
+{{- end -}}
+
+{{- define "switchyard.podAnnotations" -}}
+{{- range $name, $value := .Values.podAnnotations }}
+{{ $name }}: {{ quote $value }}
+{{- end }}
+{{- end -}}
+
+{{- define "switchyard.extraVolumeMounts" -}}
+{{- range .Values.extraVolumeMounts }}
+- {{ toJson . }}
+{{- end }}
+{{- end -}}
+
+{{- define "switchyard.extraVolumes" -}}
+{{- range .Values.extraVolumes }}
+- {{ toJson . }}
+{{- end }}
+{{- end -}}
+
+{{/* An object of values: a map, or the text of one, both as templates. Argument: list of root, object. */}}
+{{- define "switchyard.extraObject" -}}
+{{- $object := index . 1 -}}
+{{- tpl (kindIs "string" $object | ternary $object (toYaml $object)) (index . 0) -}}
+{{- end -}}
