@@ -2,6 +2,7 @@
 The normal model of the databases, which all other templates read, whatever the mode. A map with the alias as key:
   mode, engine, scheme                          how it is run, and its protocol
   replicaOf, maxLagSeconds, apps, required, migrates   its role
+  clearMark                                     the migration whose mark its Job takes away
   host, port, name                              its address
   directHost, directPort                        the address of the server itself; differs from host and port behind a pooler
   pooler                                        mode of the pooler at host and port; absent or empty if there is none
@@ -54,6 +55,7 @@ replicaOf: {{ .values.replicaOf | default "" | quote }}
 maxLagSeconds: {{ default 30 .values.maxLagSeconds | int64 }}
 apps: {{ toJson (default list .values.apps) }}
 required: {{ and (not .values.replicaOf) (dig "required" true .values) }}
+clearMark: {{ .values.clearMark | default "" | quote }}
 migrates: {{ not .values.replicaOf }}
 {{ include (printf "switchyard.mode.%s" $mode) (merge (dict "engine" $engine "defaultPort" $facts.port) .) }}
 {{- end -}}

@@ -1,7 +1,13 @@
 {{/* The spec of an owner's migration Job. The Job's name contains its hash. Arguments: root, databases, alias. */}}
 {{- define "switchyard.migrationSpec" -}}
 {{- $values := .root.Values.migrations -}}
+{{- $clearMark := (get .databases .alias).clearMark -}}
 backoffLimit: {{ int64 $values.backoffLimit }}
+# docs/migrations.md has the exit codes of `migrate`.
+podFailurePolicy:
+  rules:
+    - {action: Ignore, onPodConditions: [{type: DisruptionTarget}]}
+    - {action: FailJob, onExitCodes: {containerName: migrate, operator: In, values: [2, 3]}}
 activeDeadlineSeconds: {{ int64 $values.activeDeadlineSeconds }}
 template:
   metadata:
@@ -23,7 +29,7 @@ template:
       - name: migrate
         image: {{ include "switchyard.image" .root }}
         imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-        command: {{ concat $values.command (list (printf "--database=%s" .alias) "--noinput" (printf "--wait=%d" (int64 $values.activeDeadlineSeconds))) | toJson }}
+        command: {{ concat $values.command (list (printf "--database=%s" .alias) "--noinput" (printf "--wait=%d" (int64 $values.activeDeadlineSeconds))) (empty $clearMark | ternary list (list (printf "--clear-mark=%s" $clearMark))) | toJson }}
         env:
           {{- include "switchyard.migratorEnv" . | trim | nindent 10 }}
           {{- include "switchyard.extraEnv" .root | trim | nindent 10 }}

@@ -1,13 +1,13 @@
 {{/* The keys of an alias by mode and role, besides enabled, mode and replicaOf: * marks a key that must be set. */}}
 {{- define "switchyard.keys" -}}
 bundled:
-  owner: ["*engine", apps, required, storage]
+  owner: ["*engine", apps, required, clearMark, storage]
   replica: [maxLagSeconds, applyDelay, storage]
 external:
-  owner: ["*engine", "*host", port, pooler, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required]
+  owner: ["*engine", "*host", port, pooler, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required, clearMark]
   replica: ["*host", port, pooler, directHost, directPort, name, user, secret, tls, cidrs, maxLagSeconds]
 cloudnativepg:
-  owner: [engine, "*cluster", name, user, migrationUser, secret, migrationSecret, tls, apps, required]
+  owner: [engine, "*cluster", name, user, migrationUser, secret, migrationSecret, tls, apps, required, clearMark]
   replica: [user, secret, tls, maxLagSeconds]
 {{- end -}}
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from tests.chart.objects import Object, Render, environment, of_kind
 
+from switchyard.migrations._exit_codes import DO_NOT_RETRY
+
 
 def jobs(objects: list[Object]) -> dict[str, Object]:
     """Return the migration Jobs by alias."""
@@ -92,3 +94,28 @@ def test_jobs__before_their_servers(render: Render) -> None:
         (container,) = job["spec"]["template"]["spec"]["containers"]
         assert "--wait=99" in container["command"]
         assert job["spec"]["activeDeadlineSeconds"] == 99
+
+
+def test_jobs__failures(render: Render) -> None:
+    """A disruption of the node counts for nothing, and an exit code that no retry mends fails the Job at once."""
+    for job in jobs(render()).values():
+        ignored, failed = job["spec"]["podFailurePolicy"]["rules"]
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert ignored == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+        assert failed["action"] == "FailJob"
+        assert failed["onExitCodes"] == {
+            "containerName": container["name"],
+            "operator": "In",
+            "values": [2, DO_NOT_RETRY],  # 2: the arguments are wrong
+        }
+
+
+def test_jobs__clear_mark(render: Render) -> None:
+    """Only the Job of the alias takes the mark away, and it is a new Job."""
+    before = jobs(render())
+    after = jobs(render({"databases": {"legacy": {"clearMark": "legacy.0002_email"}}}))
+    command = after["legacy"]["spec"]["template"]["spec"]["containers"][0]["command"]
+
+    assert "--clear-mark=legacy.0002_email" in command
+    assert after["default"] == before["default"]
+    assert after["legacy"]["metadata"]["name"] != before["legacy"]["metadata"]["name"]
