@@ -83,7 +83,7 @@ def read_by() -> str:
     return decisions[-1].alias
 
 
-def test_pooler__own_writes(pooled: Pooled) -> None:
+def test_case_27__own_writes(pooled: Pooled) -> None:
     """A client reads each of its writes while the replica behind its pooler is held back; others read the replica."""
     missed = 0
     with pooled.servers.held_back():
@@ -97,7 +97,7 @@ def test_pooler__own_writes(pooled: Pooled) -> None:
     assert missed == 0
 
 
-def test_pooler__transactions_and_locks(pooled: Pooled) -> None:
+def test_case_27__transactions_and_locks(pooled: Pooled) -> None:
     """Transactions, savepoints, locks, COPY and `iterator()` work through a pooler."""
     with transaction.atomic():
         User.objects.bulk_create(User(username=str(number)) for number in range(10))
@@ -110,7 +110,7 @@ def test_pooler__transactions_and_locks(pooled: Pooled) -> None:
     assert names == {str(number) for number in range(10)}
 
 
-def test_pooler__read_only(pooled: Pooled) -> None:
+def test_case_27__read_only(pooled: Pooled) -> None:
     """`read_only()` holds on the pooler of the replica, and a write there is refused."""
     with read_only(), recorded() as decisions:
         User.objects.exists()
@@ -121,7 +121,7 @@ def test_pooler__read_only(pooled: Pooled) -> None:
 
 
 @pytest.mark.parametrize("alias", ["default", "replica"])
-def test_pooler__limits(pooled: Pooled, alias: str) -> None:
+def test_case_27__limits(pooled: Pooled, alias: str) -> None:
     """The limits are the role's own, which the roles script sets as the service sets them without a pooler."""
     direct = dict(
         option.split("=")
@@ -161,7 +161,7 @@ def test_migrate__past_the_pooler(poolers: Pooled) -> None:
 
 
 @pytest.mark.parametrize("fault", ["stopped", "paused"])
-def test_pooler_of_a_replica__away(pooled: Pooled, fault: str) -> None:
+def test_case_27__a_replica_whose_pooler_is_away(pooled: Pooled, fault: str) -> None:
     """No read fails while the pooler of the replica is away, and the replica is read again afterwards."""
     User.objects.create(username="ada")
     pooled.servers.caught_up()
@@ -177,7 +177,7 @@ def test_pooler_of_a_replica__away(pooled: Pooled, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["stopped", "paused"])
-def test_pooler_of_an_owner__away(pooled: Pooled, fault: str) -> None:
+def test_case_27__an_owner_whose_pooler_is_away(pooled: Pooled, fault: str) -> None:
     """Writes are refused at once while the pooler of the owner is away, reads continue, and writes return."""
     group = replication_set("default")
     with getattr(pooled.owner, fault)():
