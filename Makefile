@@ -74,6 +74,10 @@ kind-down: ## remove the kind cluster
 build: $(UV) ## the package as a wheel, in dist/
 	@$(UV) build --quiet --wheel
 
+.PHONY: chart-package
+chart-package: ## the chart as a package, in dist/: needs helm
+	@helm package chart --destination dist
+
 .PHONY: clean
 clean: ## remove what was built; data under var/ stays
 	@rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
