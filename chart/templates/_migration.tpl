@@ -6,7 +6,7 @@ backoffLimit: {{ int64 $values.backoffLimit }}
 # docs/migrations.md has the exit codes of `migrate`.
 podFailurePolicy:
   rules:
-    - {action: Ignore, onPodConditions: [{type: DisruptionTarget}]}
+    - {action: Ignore, onPodConditions: [{type: DisruptionTarget, status: "True"}]}
     - {action: FailJob, onExitCodes: {containerName: migrate, operator: In, values: [2, 3]}}
 activeDeadlineSeconds: {{ int64 $values.activeDeadlineSeconds }}
 template:

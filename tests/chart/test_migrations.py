@@ -101,7 +101,7 @@ def test_jobs__failures(render: Render) -> None:
     for job in jobs(render()).values():
         ignored, failed = job["spec"]["podFailurePolicy"]["rules"]
         (container,) = job["spec"]["template"]["spec"]["containers"]
-        assert ignored == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+        assert ignored == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
         assert failed["action"] == "FailJob"
         assert failed["onExitCodes"] == {
             "containerName": container["name"],
