@@ -21,6 +21,7 @@ DATABASES = {
     f"{RELEASE}-db-analytics:5432",
     f"{RELEASE}-db-legacy:3306",
 }
+SECOND = "second"  # `kubectl apply` would merge its objects into those that Helm has made, as Helm does not
 HTTP, METRICS = f"{RELEASE}:8000", f"{RELEASE}-metrics:9464"
 STRANGER = """
 import socket, sys
@@ -34,11 +35,22 @@ for address in sys.argv[1:]:
 """
 
 
+@pytest.fixture
+def account(cluster: Cluster) -> Iterator[None]:
+    """The ServiceAccount of a second release: the API server refuses a pod without it, in a dry run, too."""
+    cluster.kubectl("create", "serviceaccount", f"{SECOND}-switchyard")
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "serviceaccount", f"{SECOND}-switchyard")
+
+
+@pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("values", SETS, ids=lambda path: path.stem)
 def test_values__dry_run(cluster: Cluster, values: Path, tmp_path: Path) -> None:
-    """The API server accepts an upgrade to each set of values, every object whose kind it knows."""
+    """The API server accepts a release of each set of values, every object whose kind it knows."""
     known = cluster.kubectl("api-resources", "--no-headers", "--output", "wide")
-    rendered = cluster.helm("template", RELEASE, str(cluster.source / "chart"), "--values", str(values))
+    rendered = cluster.helm("template", SECOND, str(cluster.source / "chart"), "--values", str(values))
     objects = [found for found in yaml.safe_load_all(rendered) if found and f" {found['apiVersion']} " in known]
     file = tmp_path / "objects.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
