@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.migrations._exit_codes import MYSQL_UNREACHABLE
 from switchyard.migrations._stopping import pause
+from switchyard.routing.topology.direct import other_settings
 
 _MAX_PAUSE_SECONDS = 5.0
 
@@ -45,19 +46,15 @@ def _is_unreachable(vendor: str, error: OperationalError) -> bool:
 def without_time_limits(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Remove the time limit of statements on this connection. The time limit of lock waits stays.
 
-    The drivers read the limits when they connect, so an open connection is closed before and after the block.
+    An open connection is closed before and after the block.
     """
-    limited = connection.settings_dict
     if connection.vendor not in _UNLIMITED:
         yield
         return
-    connection.close()
-    connection.settings_dict = {**limited, "OPTIONS": _UNLIMITED[connection.vendor](limited["OPTIONS"])}
-    try:
+    limited = connection.settings_dict
+    unlimited = {**limited, "OPTIONS": _UNLIMITED[connection.vendor](limited["OPTIONS"])}
+    with other_settings(connection, unlimited):
         yield
-    finally:
-        connection.close()
-        connection.settings_dict = limited
 
 
 def _without_statement_timeout(options: dict[str, Any]) -> dict[str, Any]:

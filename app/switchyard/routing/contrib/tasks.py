@@ -6,7 +6,7 @@ backend; no other module imports it.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, Self
@@ -55,6 +55,16 @@ class PositionTask(Task):  # type: ignore[type-arg]  # generic in its stubs only
 def _block(token: str) -> AbstractContextManager[object]:
     is_called = not token and not is_process_context(current())
     return nullcontext() if _enqueuing.get() or is_called else task_block(token)
+
+
+@contextmanager
+def _enqueues() -> Iterator[None]:
+    """Note in this block that a task which runs is run by the program that enqueues it."""
+    before = _enqueuing.set(True)
+    try:
+        yield
+    finally:
+        _enqueuing.reset(before)
 
 
 class PositionBackend(BaseTaskBackend):
@@ -119,19 +129,13 @@ class PositionBackend(BaseTaskBackend):
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Enqueue the task with its token on the real backend, which may run it here and now."""
-        enqueuing = _enqueuing.set(True)
-        try:
+        with _enqueues():
             return super().enqueue(task, args, _with_token(kwargs))
-        finally:
-            _enqueuing.reset(enqueuing)
 
     async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Enqueue the task with its token, which is made in a thread: it may query an owner for its position."""
-        enqueuing = _enqueuing.set(True)
-        try:
+        with _enqueues():
             return await super().aenqueue(task, args, await sync_to_async(_with_token)(kwargs))
-        finally:
-            _enqueuing.reset(enqueuing)
 
 
 def _with_token(kwargs: dict[str, Any]) -> KwargsWithToken:

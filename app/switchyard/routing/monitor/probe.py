@@ -115,6 +115,10 @@ class ServerProbe(threading.Thread):
         began_at = self._began_at  # read once: the thread changes it
         return 0.0 if began_at is None else now - max(began_at, self._forgiven_at)
 
+    def hangs(self, now: float) -> bool:
+        """Return True if the running probe has taken too long at `now`, a `time.monotonic()`."""
+        return self.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
+
     def forgive(self, now: float) -> None:
         """Count the age of the running probe from `now` on: this process stood still, and may have its answer."""
         self._forgiven_at = now

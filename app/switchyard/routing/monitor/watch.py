@@ -18,7 +18,7 @@ from switchyard.routing.monitor import sockets
 from switchyard.routing.monitor.discovery import ServerDiscovery
 from switchyard.routing.monitor.lag import History
 from switchyard.routing.monitor.pools import reset_pool
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, PROBE_TIMEOUT_SECONDS, ServerProbe, ping
+from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe, ping
 from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
 from switchyard.routing.monitor.volatile_functions import VolatilityLoader
 from switchyard.routing.monitor.waits import waits_for
@@ -53,7 +53,7 @@ class ReplicaWatch:
         """Return what is known about the probed server. `lag_now` stands still while the owner does not answer."""
         sample = probe.last_sample
         position = sample.status.position if sample else None
-        if probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS or self._pooler_is_down(now):
+        if probe.hangs(now) or (self.pooler and (self.pooler.error or self.pooler.hangs(now))):
             return Replica(self.alias, "down", position)
         if probe.error:
             return Replica(self.alias, probe.error if probe.error == "unmigrated" else "down", position)
@@ -74,12 +74,7 @@ class ReplicaWatch:
 
     def hangs(self, now: float) -> bool:
         """Return True if the replica, or the pooler in front of it, does not answer."""
-        return any(probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS for probe in (self.probe, self.pooler) if probe)
-
-    def _pooler_is_down(self, now: float) -> bool:
-        return self.pooler is not None and (
-            bool(self.pooler.error) or self.pooler.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
-        )
+        return any(probe.hangs(now) for probe in (self.probe, self.pooler) if probe)
 
 
 def pooler_probe(alias: str) -> ServerProbe | None:
@@ -233,7 +228,7 @@ class OwnerWatch:
         for watch in self.replicas:
             for server, probe in watch.discovery.probes():
                 known = self.group.snapshot.by_server.get(server)
-                hangs = probe is not watch.probe and probe.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
+                hangs = probe is not watch.probe and probe.hangs(now)
                 if hangs and known is not None and known.fit:
                     sockets.shutdown(watch.alias, server)
 

@@ -28,14 +28,21 @@ def direct_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 @contextmanager
 def past_pooler(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Let the connection lead to the server itself in this block. It is closed before and after the block."""
-    through = connection.settings_dict
-    if not through.get(DIRECT):
+    if not connection.settings_dict.get(DIRECT):
         yield
         return
+    with other_settings(connection, direct_settings(connection.settings_dict)):
+        yield
+
+
+@contextmanager
+def other_settings(connection: BaseDatabaseWrapper, settings: dict[str, Any]) -> Iterator[None]:
+    """Give the connection these settings in this block. The drivers read them when they connect, so it is closed."""
+    before = connection.settings_dict
     connection.close()
-    connection.settings_dict = direct_settings(through)
+    connection.settings_dict = settings
     try:
         yield
     finally:
         connection.close()
-        connection.settings_dict = through
+        connection.settings_dict = before
