@@ -25,11 +25,17 @@ replicas: {{ int64 .spec.replicas }}
 
 {{/* How the pods of the service are spread. A constraint without a selector is about these pods. */}}
 {{- define "switchyard.spread" -}}
-{{- with .Values.affinity }}
-affinity: {{ toJson . }}
-{{- end }}
+{{- $selector := dict "matchLabels" (include "switchyard.selectorLabels" (dict "root" . "component" "service") | fromYaml) -}}
+affinity:
+  {{- with .Values.affinity }}
+  {{- toYaml . | nindent 2 }}
+  {{- else }}
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm: {topologyKey: kubernetes.io/hostname, labelSelector: {{ toJson $selector }}}
+  {{- end }}
 {{- if .Values.topologySpreadConstraints }}
-{{- $selector := dict "matchLabels" (include "switchyard.selectorLabels" (dict "root" . "component" "service") | fromYaml) }}
 topologySpreadConstraints:
   {{- range .Values.topologySpreadConstraints }}
   - {{ hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" $selector) .) | toJson }}

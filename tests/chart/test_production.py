@@ -57,7 +57,7 @@ def test_pods__scheduling(render: Render, field: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["imagePullSecrets", "nodeSelector", "tolerations", "priorityClassName", "affinity", "topologySpreadConstraints"],
+    ["imagePullSecrets", "nodeSelector", "tolerations", "priorityClassName", "topologySpreadConstraints"],
 )
 def test_pods__without_scheduling(render: Render, field: str) -> None:
     """Without a value the field is left out."""
@@ -71,6 +71,20 @@ def test_affinity__of_the_service(render: Render) -> None:
     specs = dict(pod_specs(render({"affinity": affinity})))
 
     assert specs.pop(SERVICE)["affinity"] == affinity
+    assert not [name for name, spec in specs.items() if "affinity" in spec]
+
+
+def test_affinity__without_a_value(render: Render) -> None:
+    """A pod of the service prefers a node without another one, and starts beside it where there is no such node."""
+    specs = dict(pod_specs(render()))
+
+    (rules,) = specs.pop(SERVICE)["affinity"].values()
+    assert rules.keys() == {"preferredDuringSchedulingIgnoredDuringExecution"}
+    ((preferred,),) = rules.values()
+    assert preferred["podAffinityTerm"] == {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": SELECTOR},
+    }
     assert not [name for name, spec in specs.items() if "affinity" in spec]
 
 

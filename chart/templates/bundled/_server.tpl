@@ -5,6 +5,15 @@ name: {{ .db.bundled.name }}
 labels: {{- include "switchyard.labels" (dict "root" .root "component" "database" "alias" .alias) | nindent 2 }}
 {{- end -}}
 
+{{/* The checks of kube-score and checkov that do not hold for a server. The others have their reasons here or beside the field. */}}
+{{- define "switchyard.serverExceptions" -}}
+# The images run as user 999. No client needs the name of the one pod, so its Service keeps an address instead of being headless.
+kube-score/ignore: container-security-context-user-group-id,statefulset-has-servicename
+checkov.io/skip1: CKV_K8S_8=A restart by a liveness probe repairs nothing that the server does not repair itself, and interrupts a recovery.
+checkov.io/skip2: CKV_K8S_35=The entrypoints of the images and the roles scripts read the passwords from the environment.
+checkov.io/skip3: CKV_K8S_40=The files of the official images belong to user 999.
+{{- end -}}
+
 {{/*
 A server reads its scripts and its Secrets only when it starts, so a changed checksum restarts it.
 Arguments: root, alias, scripts, secrets.
