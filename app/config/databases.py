@@ -7,7 +7,7 @@ from typing import Any
 
 from config import absences
 from config.service_apps import SERVICE_APPS, ServiceApp
-from switchyard.environment import env, from_environment
+from switchyard.environment import ConfigurationError, env, from_environment
 
 REPLICA_OF = {"replica": "default"}
 
@@ -27,6 +27,8 @@ def topology(environ: env.Environ, *, data_dir: Path, apps: Sequence[ServiceApp]
 
     Raises ConfigurationError for the first variable that cannot be used.
     """
+    if "LEGACY_MANAGED" in environ:  # Ignored, it would let migrations change tables that others make.
+        raise ConfigurationError("LEGACY_MANAGED", "has another name now", "Set DATABASE_LEGACY_MANAGED instead")
     databases, switchyard = from_environment(
         owners={app.label: app.owner for app in apps},
         replica_of=REPLICA_OF,

@@ -75,13 +75,11 @@ TEMPLATES = [
 
 DATABASES = _topology.databases
 DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
-LEGACY_MANAGED = env.flag(os.environ, "LEGACY_MANAGED", default=True)
 LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
 WEB_THREADS = env.number(os.environ, "WEB_THREADS", 8, low=1, high=256)
 SWITCHYARD = {
     **_topology.switchyard,
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
-    "UNMANAGED": [] if LEGACY_MANAGED or "legacy" not in DATABASES else ["legacy"],
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
 }

@@ -1,4 +1,4 @@
-"""Tables of an older application. With LEGACY_MANAGED=false no migration makes or changes them."""
+"""Tables of an older application. With DATABASE_LEGACY_MANAGED=false no migration makes or changes them."""
 
 from django.db import models
 

@@ -6,7 +6,7 @@ The normal model of the databases, which all other templates read, whatever the 
   host, port, name                              its address
   directHost, directPort                        the address of the server itself; differs from host and port behind a pooler
   pooler                                        mode of the pooler at host and port; absent or empty if there is none
-  users: app, migrator                          each with name, and secret and key of its password; a replica has no migrator
+  users: app, migrator                          each with name, and secret and key of its password; no migrator where none is needed
   tls: mode, ca                                 mode in the words of libpq; ca has kind (secret or configMap), name and key
   network: pods or cidrs, ports                 where its servers are, for network policies; no cidrs: anywhere
   bundled                                       how the chart runs the server; absent if it does not
@@ -56,7 +56,7 @@ maxLagSeconds: {{ default 30 .values.maxLagSeconds | int64 }}
 apps: {{ toJson (default list .values.apps) }}
 required: {{ and (not .values.replicaOf) (dig "required" true .values) }}
 clearMark: {{ .values.clearMark | default "" | quote }}
-migrates: {{ not .values.replicaOf }}
+migrates: {{ and (not .values.replicaOf) (dig "managed" true .values) }}
 {{ include (printf "switchyard.mode.%s" $mode) (merge (dict "engine" $engine "defaultPort" $facts.port) .) }}
 {{- end -}}
 

@@ -66,6 +66,10 @@ Arguments: root, databases, alias.
 - name: {{ $prefix }}_REQUIRED
   value: "false"
 {{- end }}
+{{- if not (or $db.migrates $db.replicaOf) }}
+- name: {{ $prefix }}_MANAGED
+  value: "false"
+{{- end }}
 {{- end -}}
 
 {{/* Variables from the values `env` and `extraEnv`. */}}

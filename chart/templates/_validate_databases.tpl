@@ -1,13 +1,13 @@
 {{/* The keys of an alias by mode and role, besides enabled, mode and replicaOf: * marks a key that must be set. */}}
 {{- define "switchyard.keys" -}}
 bundled:
-  owner: ["*engine", apps, required, clearMark, storage]
+  owner: ["*engine", apps, required, managed, clearMark, storage]
   replica: [maxLagSeconds, applyDelay, storage]
 external:
-  owner: ["*engine", "*host", port, pooler, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required, clearMark]
+  owner: ["*engine", "*host", port, pooler, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required, managed, clearMark]
   replica: ["*host", port, pooler, directHost, directPort, name, user, secret, tls, cidrs, maxLagSeconds]
 cloudnativepg:
-  owner: [engine, "*cluster", name, user, migrationUser, secret, migrationSecret, tls, apps, required, clearMark]
+  owner: [engine, "*cluster", name, user, migrationUser, secret, migrationSecret, tls, apps, required, managed, clearMark]
   replica: [user, secret, tls, maxLagSeconds]
 {{- end -}}
 
@@ -26,6 +26,7 @@ cloudnativepg:
 {{- include "switchyard.problems.replica" (dict "at" $at "alias" $alias "mode" $mode "replicaOf" . "owner" $owner "enabled" $enabled "all" $.Values.databases) -}}
 {{- end -}}
 {{- include "switchyard.problems.keys" (dict "at" $at "mode" $mode "values" $values) -}}
+{{- include "switchyard.problems.unmanaged" (dict "at" $at "values" $values) -}}
 {{- include "switchyard.problems.users" (dict "at" $at "mode" $mode "engine" ($values.engine | default (default dict $owner).engine) "values" $values) -}}
 {{- range $app := $values.apps -}}
 {{- if hasKey $ownerOf $app }}
@@ -55,6 +56,17 @@ cloudnativepg:
 - {{ printf "%s has mode %s, and its owner %s has mode %s; set %s.mode to %s" .at .mode .replicaOf (.owner.mode | default "bundled") .at (list (.owner.mode | default "bundled") "external" | uniq | join " or ") | toJson }}
 {{- else if and (eq .mode "bundled") (ne (toString .owner.engine) "postgresql") }}
 - {{ printf "%s.replicaOf names %q, which runs on %s; a bundled replica must be a PostgreSQL standby; remove %s or set %s.mode=external" .at .replicaOf (toString .owner.engine) .at .at | toJson }}
+{{- end -}}
+{{- end -}}
+
+{{/* Keys about migrations on an owner that migrates nothing. Arguments: at, values. */}}
+{{- define "switchyard.problems.unmanaged" -}}
+{{- if not (dig "managed" true .values) -}}
+{{- range $key := list "clearMark" "migrationUser" "migrationSecret" -}}
+{{- if get $.values $key }}
+- {{ printf "%s.%s is set, and %s.managed is false, so that no migration runs there; remove one of the two" $.at $key $.at | toJson }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.chart.objects import Object, Render, environment, of_kind
+from tests.chart.objects import Object, RefusedError, Render, environment, of_kind, service_environment
 
 from switchyard.migrations._exit_codes import DO_NOT_RETRY
 
@@ -119,3 +119,43 @@ def test_jobs__clear_mark(render: Render) -> None:
     assert "--clear-mark=legacy.0002_email" in command
     assert after["default"] == before["default"]
     assert after["legacy"]["metadata"]["name"] != before["legacy"]["metadata"]["name"]
+
+
+def test_jobs__of_an_unmanaged_owner(render: Render) -> None:
+    """There is none, nor a network policy for one, and whoever runs the code is told why."""
+    objects = render({"databases": {"legacy": {"managed": False}}})
+
+    assert jobs(objects).keys() == {"default", "analytics"}
+    assert not [name for name in of_kind(objects, "NetworkPolicy") if name.endswith("-migrate-legacy")]
+    told = [environment(job["spec"]["template"]["spec"]["containers"][0]) for job in jobs(objects).values()]
+    for environ in (service_environment(objects), *told):
+        assert {name: value for name, value in environ.items() if name.endswith("_MANAGED")} == {
+            "DATABASE_LEGACY_MANAGED": "false"
+        }
+
+
+def test_gate__of_an_unmanaged_owner(render: Render) -> None:
+    """The init container has the same variables as the service, so it does not wait for the owner."""
+    (deployment,) = of_kind(render({"databases": {"legacy": {"managed": False}}}), "Deployment").values()
+    (gate,) = deployment["spec"]["template"]["spec"]["initContainers"]
+
+    assert environment(gate)["DATABASE_LEGACY_MANAGED"] == "false"
+
+
+def test_jobs__of_an_unmanaged_owner_elsewhere(render: Render) -> None:
+    """There is none, and a user that migrates is refused."""
+    legacy = {
+        "engine": "mysql",
+        "mode": "external",
+        "host": "old.example.org",
+        "name": "shop",
+        "secret": {"name": "old-shop"},
+        "tls": {"mode": "require"},
+        "managed": False,
+    }
+
+    assert "legacy" not in jobs(render({"databases": {"legacy": legacy}}))
+    with pytest.raises(RefusedError) as refused:
+        render({"databases": {"legacy": {**legacy, "migrationUser": "ddl", "migrationSecret": {"name": "ddl"}}}})
+    for key in ("migrationUser", "migrationSecret"):
+        assert f"databases.legacy.{key} is set, and databases.legacy.managed is false" in str(refused.value)

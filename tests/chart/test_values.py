@@ -88,6 +88,14 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             {"databases": {"x": {"replicaOf": "legacy"}}},
             'names "legacy", which runs on mysql; a bundled replica must be a PostgreSQL standby',
         ),
+        (
+            {"databases": {"x": {"replicaOf": "default", "managed": False}}},
+            "databases.x.managed is set on a replica; set it on databases.default, its owner",
+        ),
+        (
+            {"databases": {"legacy": {"managed": False, "clearMark": "legacy.0001_initial"}}},
+            "databases.legacy.clearMark is set, and databases.legacy.managed is false, so that no migration runs there",
+        ),
         ({"databases": {"x": {"replicaOf": "default", "apps": ["a"]}}}, "databases.x.apps is set on a replica"),
         (
             {"databases": {"legacy": {"maxLagSeconds": 5}}},

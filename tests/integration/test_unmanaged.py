@@ -80,7 +80,7 @@ def environ(servers: Servers, request: pytest.FixtureRequest) -> Iterator[dict[s
 
 def test_unmanaged__nothing_runs_or_waits(environ: dict[str, str]) -> None:
     """Declared as unmanaged, the owner is skipped by `migrate_all`, not waited for, ready, and read."""
-    environ = {**environ, "LEGACY_MANAGED": "false"}
+    environ = {**environ, "DATABASE_LEGACY_MANAGED": "false"}
 
     migrated = manage("migrate_all", "--json", **environ)
     begun = time.monotonic()

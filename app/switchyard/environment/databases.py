@@ -42,7 +42,8 @@ def from_environment(
     opens the file of its owner read-only. A relative SQLite path in a URL is relative to `data_dir`, which must exist
     when a database is opened. With one such variable, `default` must have a URL.
 
-    SWITCHYARD has the keys OWNERS, REPLICAS, OPTIONAL, MAX_LAG_SECONDS and METRICS_DIR; add others as you need them.
+    SWITCHYARD has the keys OWNERS, REPLICAS, OPTIONAL, UNMANAGED, MAX_LAG_SECONDS and METRICS_DIR; add others as you
+    need them.
     With `absent_owners`, an owner may have no URL: OWNERS then leaves out its apps, which must not be installed.
 
     Raises ConfigurationError, which ends the start with one line, for the first variable that cannot be used, and for
@@ -89,6 +90,7 @@ def from_environment(
     present = {app: owner for app, owner in owners.items() if owner in described}
     switchyard = _switchyard(environ, present, replica_of)
     switchyard["OPTIONAL"] = roles.optional_owners(environ, described, replica_of)
+    switchyard["UNMANAGED"] = roles.unmanaged_owners(environ, described, replica_of)
     switchyard["MAX_LAG_SECONDS"] = roles.max_lag_seconds(environ, described, replica_of)
     return databases, switchyard
 
@@ -101,6 +103,7 @@ def _switchyard(environ: Environ, owners: Mapping[str, str], replica_of: Mapping
         "OWNERS": dict(owners),
         "REPLICAS": replicas,
         "OPTIONAL": frozenset(),
+        "UNMANAGED": frozenset(),
         "MAX_LAG_SECONDS": {},
         "METRICS_DIR": env.text(environ, "METRICS_DIR", "") or None,
     }

@@ -1,4 +1,4 @@
-"""The variables of an alias beside its URL: which aliases exist, what each one replicates, owns and requires.
+"""The variables of an alias beside its URL: which aliases exist, what each one replicates and owns, and who needs it.
 
 Every function raises ConfigurationError for the first variable that cannot be used.
 """
@@ -12,7 +12,8 @@ from switchyard.environment.env import ConfigurationError, Environ
 
 _ALIAS = re.compile(r"[a-z][a-z0-9]{0,14}")
 VARIABLE = re.compile(
-    r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED|MAX_LAG_SECONDS)"
+    r"DATABASE_(?P<alias>[A-Z][A-Z0-9]{0,14})"
+    r"_(?P<about>URL|PASSWORD_FILE|REPLICA_OF|APPS|REQUIRED|MANAGED|MAX_LAG_SECONDS)"
 )
 _SERVICE_LINK = re.compile(r"DATABASE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)|PORT)(?:_\w+)?")  # Kubernetes sets these itself
 
@@ -42,7 +43,7 @@ def aliases_with_url(environ: Environ) -> list[str]:
             raise ConfigurationError(
                 variable,
                 "is no variable of this service",
-                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS, REQUIRED or MAX_LAG_SECONDS,"
+                "Use DATABASE_<ALIAS>_ and URL, PASSWORD_FILE, REPLICA_OF, APPS, REQUIRED, MANAGED or MAX_LAG_SECONDS,"
                 " ALIAS being a letter and up to 14 letters and digits",
             )
     for alias, about in aliases.items():
@@ -113,6 +114,19 @@ def optional_owners(environ: Environ, described: Iterable[str], replica_of: Mapp
                 variable_of(alias, "REQUIRED"), "is true for a replica, which is never required", "Remove it"
             )
     return frozenset(alias for alias in required if not required[alias] and alias not in replica_of)
+
+
+def unmanaged_owners(environ: Environ, described: Iterable[str], replica_of: Mapping[str, str]) -> frozenset[str]:
+    """Return the owners whose tables others make."""
+    managed = {alias: env.flag(environ, variable_of(alias, "MANAGED"), default=True) for alias in described}
+    for alias in replica_of:
+        if not managed[alias]:
+            raise ConfigurationError(
+                variable_of(alias, "MANAGED"),
+                "is false for a replica, whose tables are those of its owner",
+                f"Set {variable_of(replica_of[alias], 'MANAGED')} instead",
+            )
+    return frozenset(alias for alias in managed if not managed[alias])
 
 
 def max_lag_seconds(environ: Environ, described: Iterable[str], replica_of: Mapping[str, str]) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 {{/*
 The users. Without values, a replica has the user of its owner, and an owner migrates
-as the user of the service. Arguments: those of a mode, defaultUser, defaultSecret.
+as the user of the service. An owner whose tables others make has no user that migrates.
+Arguments: those of a mode, defaultUser, defaultSecret.
 */}}
 {{- define "switchyard.givenUsers" -}}
 {{- $inherited := dig "users" "app" dict .owner -}}
@@ -12,7 +13,7 @@ as the user of the service. Arguments: those of a mode, defaultUser, defaultSecr
 {{- $_ := set $app "secret" ($secret.name | default $inherited.secret | default .defaultSecret) -}}
 {{- $_ := set $app "key" ($secret.key | default (empty $secret.name | ternary $inherited.key "") | default "password") -}}
 {{- $users := dict "app" $app -}}
-{{- if not .values.replicaOf -}}
+{{- if and (not .values.replicaOf) (dig "managed" true .values) -}}
 {{- $own := default dict .values.migrationSecret -}}
 {{- $migrator := dict "name" (default "" .values.migrationUser) "secret" (default "" $own.name) "key" (default "password" $own.key) -}}
 {{- $_ := set $users "migrator" (empty $own.name | ternary $app $migrator) -}}

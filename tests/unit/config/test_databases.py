@@ -96,3 +96,10 @@ def test_topology__refused() -> None:
         ConfigurationError, match=r"^DATABASE_LEGACY_APPS='shop' names an unknown app\. Known apps: acc"
     ):
         read(ALL | {"DATABASE_LEGACY_APPS": "shop"})
+
+
+@pytest.mark.parametrize("value", ["false", "true", ""])
+def test_topology__legacy_managed(value: str) -> None:
+    """The variable that DATABASE_LEGACY_MANAGED replaced is refused: ignored, it would let migrations run."""
+    with pytest.raises(ConfigurationError, match=r"^LEGACY_MANAGED has another name now\. Set DATABASE_LEGACY_MANAGED"):
+        read(ALL | {"LEGACY_MANAGED": value})

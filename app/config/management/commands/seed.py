@@ -23,8 +23,8 @@ application with their orders.
 
 The same --seed makes the same rows on every machine. The command makes the rows of each app in one transaction. It
 makes none where that seed's rows exist already, so it may run again; for more rows choose another --seed. It leaves out
-an app that is not installed, and tables that this project does not manage (LEGACY_MANAGED=false). It also writes to
-read-only databases: READ_ONLY is a rule for requests.
+an app that is not installed, and tables that others make (DATABASE_LEGACY_MANAGED=false). It also writes to read-only
+databases: READ_ONLY is a rule for requests.
 
   manage.py seed                                    a small set, in a second or two
   manage.py seed --users 100000 --events 2000000    enough to measure with

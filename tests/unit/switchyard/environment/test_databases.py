@@ -140,6 +140,14 @@ def test_from_environment__not_required() -> None:
     assert found.switchyard["OPTIONAL"] == {"legacy"}
 
 
+def test_from_environment__not_managed() -> None:
+    """An owner with MANAGED=false is unmanaged; its replica has the same tables and is not listed."""
+    found = read(ALL | {"DATABASE_LEGACY_MANAGED": "false", "DATABASE_DEFAULT_MANAGED": "true"})
+
+    assert found.switchyard["UNMANAGED"] == {"legacy"}
+    assert read(ALL).switchyard["UNMANAGED"] == read({}).switchyard["UNMANAGED"] == frozenset()
+
+
 def test_from_environment__max_lag() -> None:
     """Only the replicas with a MAX_LAG variable are listed; the others have the default."""
     found = read(ALL | {"DATABASE_REPLICA_MAX_LAG_SECONDS": "5", "DATABASE_LEGACY_MAX_LAG_SECONDS": ""})
@@ -285,6 +293,10 @@ def test_from_environment__kubernetes_service_links() -> None:
         ),
         (ALL | {"DATABASE_REPLICA_REQUIRED": "true"}, "DATABASE_REPLICA_REQUIRED is true for a replica"),
         (
+            ALL | {"DATABASE_REPLICA_MANAGED": "false"},
+            "DATABASE_REPLICA_MANAGED is false for a replica, whose tables are those of its owner. Set DATABASE",
+        ),
+        (
             ALL | {"DATABASE_REPLICA_REPLICA_OF": "nosuch"},
             "DATABASE_REPLICA_REPLICA_OF='nosuch' names no alias that has",
         ),
@@ -331,7 +343,7 @@ def test_from_environment__refused(environ: dict[str, str], message: str) -> Non
     assert len(str(refused.value).splitlines()) == 1
 
 
-ABOUT = st.sampled_from(["URL", "REPLICA_OF", "APPS", "REQUIRED", "MAX_LAG_SECONDS"])
+ABOUT = st.sampled_from(["URL", "REPLICA_OF", "APPS", "REQUIRED", "MANAGED", "MAX_LAG_SECONDS"])
 VALUES = st.one_of(
     st.sampled_from(
         ["", "default", "replica", "analytics", "true", "false", "legacy,reporting", "reporting", "5", *ALL.values()]
@@ -378,6 +390,7 @@ def test_from_environment__any_environment(given_urls: set[str], environ: dict[s
     assert replicas <= found.databases.keys()
     assert set(found.switchyard["OWNERS"].values()) <= owners
     assert found.switchyard["OPTIONAL"] <= owners
+    assert found.switchyard["UNMANAGED"] <= owners
     assert found.switchyard["MAX_LAG_SECONDS"].keys() <= replicas
     assert DJANGO.keys() <= found.switchyard["OWNERS"].keys() <= OWNERS.keys()
     assert {alias for alias, entry in found.databases.items() if "TEST" in entry} == replicas

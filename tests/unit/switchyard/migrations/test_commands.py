@@ -132,21 +132,28 @@ def test_migrate__without_the_right_to_make_the_directory(tmp_path: Path) -> Non
     assert process.stderr.endswith(f"Its directory '{tmp_path}/file/data' cannot be made (Not a directory).\n")
 
 
+URLS = {f"DATABASE_{alias.upper()}_URL": f"sqlite:///{alias}.sqlite3" for alias in ("default", "analytics", "legacy")}
+
+
 @pytest.fixture(scope="module")
 def not_managed(tmp_path_factory: pytest.TempPathFactory, first_run: FirstRun) -> dict[str, str]:
-    """Run `migrate_all` with LEGACY_MANAGED=false, and return the environment of its databases."""
-    environ = {"DATA_DIR": str(tmp_path_factory.mktemp("data")), "LEGACY_MANAGED": "false"}
+    """Run `migrate_all` with an unmanaged `legacy`, and return the environment of its databases."""
+    environ = {
+        "DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        **URLS,
+        "DATABASE_LEGACY_MANAGED": "false",
+    }
     copy(first_run[0] / "default.sqlite3", environ["DATA_DIR"])
     manage("migrate_all", **environ)
     return environ
 
 
 def test_migrate_all__legacy_not_managed(not_managed: dict[str, str]) -> None:
-    """With LEGACY_MANAGED=false the alias of the older application does not migrate, and the result says so."""
+    """With DATABASE_LEGACY_MANAGED=false the alias does not migrate, and the result says so."""
     process = manage("migrate_all", "--json", **not_managed)
 
     managed = {result["alias"]: result["managed"] for result in json.loads(process.stdout)}
-    assert managed == {alias: alias != "legacy" for alias in settings.DATABASES if alias != "replica"}
+    assert managed == {alias: alias != "legacy" for alias in ("default", "analytics", "legacy")}
 
 
 def test_migrate__legacy_not_managed(not_managed: dict[str, str]) -> None:
@@ -178,7 +185,9 @@ def test_readyz__legacy_not_managed(not_managed: dict[str, str]) -> None:
 @pytest.mark.parametrize("managed", ["true", "false"])
 def test_makemigrations__legacy_managed_or_not(tmp_path: Path, managed: str) -> None:
     """The migrations fit the models in both cases."""
-    process = manage("makemigrations", "--check", "--dry-run", DATA_DIR=str(tmp_path), LEGACY_MANAGED=managed)
+    environ = {**URLS, "DATA_DIR": str(tmp_path), "DATABASE_LEGACY_MANAGED": managed}
+
+    process = manage("makemigrations", "--check", "--dry-run", **environ)
 
     assert (process.returncode, process.stdout) == (0, "No changes detected\n"), process.stderr
 
