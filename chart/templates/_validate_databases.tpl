@@ -7,8 +7,8 @@ external:
   owner: ["*engine", "*host", port, pooler, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required, managed, clearMark]
   replica: ["*host", port, pooler, directHost, directPort, name, user, secret, tls, cidrs, maxLagSeconds]
 cloudnativepg:
-  owner: [engine, "*cluster", name, user, migrationUser, secret, migrationSecret, tls, apps, required, managed, clearMark]
-  replica: [user, secret, tls, maxLagSeconds]
+  owner: [engine, "*cluster", poolerName, name, user, migrationUser, secret, migrationSecret, tls, apps, required, managed, clearMark]
+  replica: [poolerName, user, secret, tls, maxLagSeconds]
 {{- end -}}
 
 {{/* Problems of each alias by itself, and of a replica with its owner. */}}

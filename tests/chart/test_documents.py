@@ -1,14 +1,17 @@
-"""The recipes of docs/chart.md and docs/cluster.md render: their values are taken and their arguments are Helm's."""
+"""The recipes of docs/chart.md, docs/cluster.md and docs/examples render: their values and arguments are Helm's."""
 
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 from tests.chart.objects import Render, of_kind, service_environment
+from tests.chart.test_databases import told
 from tests.support.documents import ROOT, blocks
 
+EXAMPLE = ROOT / "docs" / "examples" / "cloudnativepg"
 VALUES = [block.text for block in blocks((ROOT / "docs" / "chart.md").read_text()) if block.language == "yaml"]
 INSTALL = re.findall(r"^helm upgrade --install (.+)$", (ROOT / "docs" / "cluster.md").read_text(), re.MULTILINE)
 
@@ -47,3 +50,28 @@ def test_cluster_page__install(helm: str, arguments: str) -> None:
 def test_cluster_page__commands() -> None:
     """The page installs the chart by hand: the test above is not empty."""
     assert len(INSTALL) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "hosts"),
+    [
+        (("values.yaml",), {"default": "accounts-rw", "replica": "accounts-ro"}),
+        (("values.yaml", "values-poolers.yaml"), {"default": "accounts-pooler-rw", "replica": "accounts-pooler-ro"}),
+    ],
+)
+def test_cloudnativepg_example(render: Render, files: tuple[str, ...], hosts: dict[str, str], tmp_path: Path) -> None:
+    """The values lead to the Services of the Cluster and of the poolers beside them, whose certificate names both."""
+    objects = [each for path in EXAMPLE.glob("[cp]*.yaml") for each in yaml.safe_load_all(path.read_text())]
+    values = [yaml.safe_load((EXAMPLE / file).read_text())["databases"] for file in files]
+    merged = {
+        alias: {key: value for each in values for key, value in each.get(alias, {}).items()} for alias in values[0]
+    }
+
+    found = told(render({"databases": merged}), tmp_path).databases
+    (cluster,) = [each for each in objects if each["kind"] == "Cluster"]
+    poolers = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "Pooler"}
+
+    assert {alias: database["HOST"] for alias, database in found.items()} == hosts
+    assert set(hosts.values()) in ({"accounts-rw", "accounts-ro"}, poolers.keys())
+    assert set(cluster["spec"]["certificates"]["serverAltDNSNames"]) == poolers.keys()
+    assert {spec["pgbouncer"]["poolMode"] for spec in poolers.values()} == {"transaction"}

@@ -217,6 +217,25 @@ def test_cloudnativepg__with_users_of_its_own(render: Render) -> None:
     }
 
 
+@pytest.mark.parametrize(("alias", "service"), [("default", "pg-rw"), ("replica", "pg-ro")])
+def test_cloudnativepg__pooler(render: Render, alias: str, service: str, tmp_path: Path) -> None:
+    """The service connects to the `Pooler`, and is told of the cluster's service behind it; migrations go past it."""
+    databases: Object = {"default": {"mode": "cloudnativepg", "cluster": "pg"}, "replica": {"enabled": True}}
+    databases[alias]["poolerName"] = "pg-pooler"
+    objects = render(only(**databases))
+
+    found = told(objects, tmp_path).databases
+    assert (found[alias]["HOST"], found[alias]["PORT"]) == ("pg-pooler", "5432")
+    assert (found[alias]["DIRECT"]["HOST"], found[alias]["DIRECT"]["PORT"]) == (service, "5432")
+    assert [each for each in found if "DIRECT" in found[each]] == [alias]
+    assert found[alias]["OPTIONS"]["sslmode"] == "verify-full"
+    (container,) = job(objects, "default")["containers"]
+    assert environment(container)["DATABASE_DEFAULT_URL"].startswith(
+        "postgres://app@pg-rw:5432/app?sslmode=verify-full"
+    )
+    assert "pooler" not in environment(container)["DATABASE_DEFAULT_URL"]
+
+
 def test_modes__side_by_side(render: Render, tmp_path: Path) -> None:
     """Each alias has its own mode."""
     objects = render(

@@ -143,6 +143,10 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             "databases.x has no cluster, which mode cloudnativepg needs; set databases.x.cluster",
         ),
         (
+            {"databases": {"x": EXTERNAL | {"poolerName": "pooler"}}},
+            "databases.x.poolerName is not a key of mode external; remove it, or set databases.x.mode to one of: cloud",
+        ),
+        (
             {"databases": {"x": {"engine": "mysql", "host": "db"}}},
             "databases.x.host is not a key of mode bundled; remove it, or set databases.x.mode to one of: external",
         ),
