@@ -6,7 +6,9 @@
 # catches up later. The script clones again only if the primary answers and is another system, or if the primary no longer
 # keeps the WAL that the clone needs. It asks for that before each start, and every CHECK_SECONDS while the server runs.
 #
-# Reads PRIMARY_HOST, PRIMARY_PORT (default 5432), REPLICATOR_PASSWORD, REPLICATION_SLOT, APPLY_DELAY (default 0), CHECK_SECONDS
+# The standby verifies the certificate of the primary with the authority in /tls/primary.crt.
+#
+# Reads PRIMARY_HOST, PRIMARY_PORT (default 5432), PRIMARY_SSLMODE (default verify-full), REPLICATOR_PASSWORD, REPLICATION_SLOT, APPLY_DELAY (default 0), CHECK_SECONDS
 # (default 10) and PGDATA. Passes its arguments to postgres. The volume holds the parent of PGDATA, because a mount point cannot
 # be renamed.
 set -euo pipefail
@@ -26,7 +28,7 @@ if [[ -v REPLICATOR_PASSWORD ]]; then
   exec env --unset=REPLICATOR_PASSWORD "$0" "$@" # the environment of a process keeps a variable that the shell unsets
 fi
 primary="host=$PRIMARY_HOST port=${PRIMARY_PORT:-5432} user=replicator passfile=$passfile connect_timeout=5"
-primary+=" application_name=$REPLICATION_SLOT"
+primary+=" application_name=$REPLICATION_SLOT sslmode=${PRIMARY_SSLMODE:-verify-full} sslrootcert=/tls/primary.crt"
 
 ask_primary() { psql --no-psqlrc --no-password --no-align --tuples-only --quiet --dbname="$primary dbname=postgres" "$@"; }
 

@@ -2,16 +2,21 @@
 The Secrets of the chart: generated once and then found again, so an upgrade changes none. An uninstall keeps them, as it keeps
 the volumes. A map with the name as key:
   component, alias   its labels
+  annotations        its annotations
+  type               Opaque if absent
   data               its values in clear
-  rotations          of the service's Secret: the number in the values for which each key was generated
 
 Generated values differ at each call, but checksums and Secrets must agree. The first call of a rendering keeps its result.
+The values pass between templates as JSON, because toYaml removes the last line end of a text.
 */}}
 {{- define "switchyard.secrets" -}}
 {{- if not (hasKey .Values "renderedSecrets") -}}
 {{- $name := include "switchyard.fullname" . -}}
 {{- $secrets := dict $name (include "switchyard.serviceSecret" . | fromYaml) -}}
 {{- range $alias, $db := include "switchyard.databases" . | fromYaml -}}
+{{- if $db.bundled -}}
+{{- $_ := set $secrets $db.bundled.certificate (include "switchyard.certificate" (dict "root" $ "alias" $alias "name" $db.bundled.name "secret" $db.bundled.certificate) | fromYaml) -}}
+{{- end -}}
 {{- if and $db.bundled (not $db.replicaOf) -}}
 {{- range $secret, $keys := dict $db.users.app.secret (list "password") $db.users.migrator.secret (list "password") $db.bundled.serverSecret (eq $db.engine "postgresql" | ternary (list "superuser" "replicator") (list "superuser")) -}}
 {{- $existing := include "switchyard.existingSecret" (list $ $secret) | fromYaml -}}
@@ -23,7 +28,7 @@ Generated values differ at each call, but checksums and Secrets must agree. The 
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set .Values "renderedSecrets" (toYaml $secrets) -}}
+{{- $_ := set .Values "renderedSecrets" (toJson $secrets) -}}
 {{- end -}}
 {{- .Values.renderedSecrets -}}
 {{- end -}}
@@ -35,7 +40,7 @@ it stays accepted.
 {{- define "switchyard.serviceSecret" -}}
 {{- $existing := include "switchyard.existingSecret" (list . (include "switchyard.fullname" .)) | fromYaml -}}
 {{- $data := dict -}}
-{{- $rotations := dict -}}
+{{- $annotations := dict -}}
 {{- range $key, $rule := dict "secret-key" (dict "number" .Values.rotation.secretKey "shortest" 50) "api-token" (dict "number" .Values.rotation.apiToken "shortest" 32) -}}
 {{- $number := int64 $rule.number | toString -}}
 {{- $value := get $existing.data $key -}}
@@ -47,9 +52,34 @@ it stays accepted.
 {{- $_ := set $data $key (randAlphaNum 64) -}}
 {{- $_ := set $data $fallbacks $value -}}
 {{- end -}}
-{{- $_ := set $rotations $key $rule.number -}}
+{{- $_ := set $annotations (printf "switchyard/%s-rotation" $key) $number -}}
 {{- end -}}
-{{- dict "component" "service" "data" $data "rotations" $rotations | toYaml -}}
+{{- dict "component" "service" "data" $data "annotations" $annotations | toJson -}}
+{{- end -}}
+
+{{/*
+The certificate of a bundled server for the names of its Service, and for the loopback of a port-forward. Each server has an
+authority of its own, whose key nothing keeps: nobody can sign a second certificate, and an alias that is added later needs no
+other. Arguments: root, alias, name, secret.
+*/}}
+{{- define "switchyard.certificate" -}}
+{{- $existing := include "switchyard.existingSecret" (list .root .secret) | fromYaml -}}
+{{- $data := pick $existing.data "ca.crt" "tls.crt" "tls.key" -}}
+{{- $annotations := pick $existing.annotations "switchyard/valid-until" -}}
+{{- if lt (len $data) 3 -}}
+{{- $authority := genCAWithKey (printf "%s-ca" .name) 3650 (genPrivateKey "ecdsa") -}}
+{{- $names := include "switchyard.serverNames" . | fromYamlArray -}}
+{{- $signed := genSignedCertWithKey .name (list "127.0.0.1") $names 3650 $authority (genPrivateKey "ecdsa") -}}
+{{- $data = dict "ca.crt" $authority.Cert "tls.crt" $signed.Cert "tls.key" $signed.Key -}}
+{{- $annotations = dict "switchyard/valid-until" (dateInZone "2006-01-02" (now | dateModify "87600h") "UTC") -}}
+{{- end -}}
+{{- dict "component" "database" "alias" .alias "type" "kubernetes.io/tls" "data" $data "annotations" $annotations | toJson -}}
+{{- end -}}
+
+{{/* Arguments: root, name of the Service. */}}
+{{- define "switchyard.serverNames" -}}
+{{- $name := printf "%s.%s" .name .root.Release.Namespace -}}
+{{- list .name $name (printf "%s.svc" $name) (printf "%s.svc.cluster.local" $name) "localhost" | toYaml -}}
 {{- end -}}
 
 {{/* The annotations of a Secret in the cluster, and its values in clear; both are empty if there is none. Argument: list of root, name. */}}
@@ -60,7 +90,7 @@ it stays accepted.
 {{- range $key, $value := $secret.data -}}
 {{- $_ := set $data $key (b64dec $value) -}}
 {{- end -}}
-{{- dict "data" $data "annotations" (dig "metadata" "annotations" dict $secret) | toYaml -}}
+{{- dict "data" $data "annotations" (dig "metadata" "annotations" dict $secret) | toJson -}}
 {{- end -}}
 
 {{/*

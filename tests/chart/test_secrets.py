@@ -91,6 +91,8 @@ def test_upgrade__of_a_short_key(render: Render, store: SecretStore, installed: 
         ("sy-switchyard-db-legacy-app", "password", {"Deployment/sy-switchyard", "legacy"}),
         ("sy-switchyard-db-analytics-migrator", "password", {"analytics"}),
         ("sy-switchyard-db-default-server", "replicator", {"default", "replica"}),
+        ("sy-switchyard-db-default-tls", "tls.crt", {"Deployment/sy-switchyard", "default", "replica"}),
+        ("sy-switchyard-db-replica-tls", "tls.crt", {"Deployment/sy-switchyard", "replica"}),
     ],
 )
 def test_upgrade__after_a_change_by_hand(  # noqa: PLR0917 - fixtures and parameters
@@ -133,12 +135,12 @@ def test_mounts__of_the_counters(render: Render) -> None:
 
 
 def test_servers__without_trust_over_tcp(render: Render) -> None:
-    """No PostgreSQL server lets a TCP client in without a password, that of the pod's own loopback included."""
+    """No PostgreSQL server lets a TCP client in without TLS and a password, the pod's own loopback included."""
     objects = render()
     scripts = of_kind(objects, "ConfigMap")["sy-switchyard-scripts"]["data"]
     rules = [line.split() for line in scripts["pg_hba.conf"].splitlines() if not line.startswith("#")]
 
-    assert {rule[-1] for rule in rules if rule[0] != "local"} == {"scram-sha-256"}
+    assert {(rule[0], rule[-1]) for rule in rules if rule[0] != "local"} == {("hostssl", "scram-sha-256")}
     for name, found in of_kind(objects, "StatefulSet").items():
         (server,) = found["spec"]["template"]["spec"]["containers"]
         if "postgres" in server["image"]:

@@ -2,8 +2,9 @@
 
 `default` is a PostgreSQL primary, `replica` its streaming standby, `analytics` another PostgreSQL, `legacy` a MySQL.
 They run as in the chart: official images, uid 999, a read-only root and the scripts of `chart/files`. To be faster they
-do not flush writes to disk. Replicas on MySQL and MariaDB are in `replicas.py`, faults in `faults.py`, and the fixtures
-for tests in `tests/integration/conftest.py`.
+do not flush writes to disk, and they have no TLS. Servers exactly as the chart renders them are in `rendered.py`,
+replicas on MySQL and MariaDB in `replicas.py`, faults in `faults.py`, and the fixtures for tests in
+`tests/integration/conftest.py`.
 """
 
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ from tests.support.waiting import until
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "chart" / "files"
 _ROLES = _SCRIPTS / "postgres-roles.sh"
+_HBA = {Path(__file__).with_name("pg_hba.conf"): "/etc/pg_hba.conf"}
 _FROM_FILE = {Path(__file__).with_name("postgres-from-file.sh"): "/usr/local/bin/postgres"}
 _POSTGRES_ARGS = (
     *("-c", "fsync=off", "-c", "shared_preload_libraries=pg_stat_statements", "-c", "max_slot_wal_keep_size=64MB"),
-    *("-c", "wal_keep_size=0", "-c", "max_connections=100", "-c", "hba_file=/scripts/pg_hba.conf"),
+    *("-c", "wal_keep_size=0", "-c", "max_connections=100", "-c", "hba_file=/etc/pg_hba.conf"),
 )
 MYSQL_ARGS = (
     *("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=ON", "--mysqlx=OFF"),
@@ -101,6 +103,7 @@ class Servers(Containers):
         scripts = {
             _SCRIPTS: "/scripts",
             _ROLES: "/docker-entrypoint-initdb.d/",
+            **_HBA,
         }
         command = ["/scripts/postgres.sh", "postgres", *_POSTGRES_ARGS]
         self.run(alias, POSTGRESQL, command, environment=environment, scripts=scripts, volume=volume)
@@ -119,9 +122,10 @@ class Servers(Containers):
             "REPLICATOR_PASSWORD": PASSWORDS["replicator"],
             "APPLY_DELAY": apply_delay,
             "CHECK_SECONDS": "1",
+            "PRIMARY_SSLMODE": "disable",
         }
         command = ["/scripts/standby.sh", *_POSTGRES_ARGS]
-        scripts = {_SCRIPTS: "/scripts", **_FROM_FILE}
+        scripts = {_SCRIPTS: "/scripts", **_FROM_FILE, **_HBA}
         self.run(alias, POSTGRESQL, command, environment=environment, scripts=scripts, replica_of=of)
 
     def start_mysql(self, alias: str, *, volume: str | None = None, **environ: str) -> None:

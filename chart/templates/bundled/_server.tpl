@@ -38,6 +38,27 @@ configMap:
     {{- end }}
 {{- end -}}
 
+{{/*
+The server's certificate and key, and for a replica the authority of its owner. PostgreSQL takes a key of root that its group may
+read, and the volume belongs to root and to the group of `fsGroup`. Argument: model of the alias.
+*/}}
+{{- define "switchyard.tlsVolume" -}}
+projected:
+  defaultMode: 0440
+  sources:
+    - secret:
+        name: {{ .bundled.certificate }}
+        items:
+          - {key: tls.crt, path: tls.crt}
+          - {key: tls.key, path: tls.key}
+    {{- if .replicaOf }}
+    - secret:
+        name: {{ .bundled.ownerCertificate }}
+        items:
+          - {key: ca.crt, path: primary.crt}
+    {{- end }}
+{{- end -}}
+
 {{/* A variable with the value of one key of a Secret. Argument: list of variable, Secret, key. */}}
 {{- define "switchyard.secretEnv" -}}
 - name: {{ index . 0 }}

@@ -1,7 +1,4 @@
-{{/*
-Mode `bundled`: the chart runs the server as a StatefulSet.
-tls: a MySQL server generates a certificate that no client can verify; a PostgreSQL server has no certificate.
-*/}}
+{{/* Mode `bundled`: the chart runs the server as a StatefulSet. Each server has a certificate and an authority of its own. */}}
 {{- define "switchyard.mode.bundled" -}}
 {{- $settings := get .root.Values.bundled .engine | default dict -}}
 {{- $fullname := include "switchyard.fullname" .root -}}
@@ -18,7 +15,8 @@ users:
   migrator: {name: migrator, secret: {{ $ownerName }}-migrator, key: password}
   {{- end }}
 tls:
-  mode: {{ eq .engine "mysql" | ternary "require" "disable" }}
+  mode: verify-full
+  ca: {kind: secret, name: {{ $name }}-tls, key: ca.crt}
 network:
   pods: {{- include "switchyard.selectorLabels" (dict "root" .root "component" "database" "alias" .alias) | nindent 4 }}
   ports: [{{ .defaultPort }}]
@@ -26,8 +24,11 @@ bundled:
   name: {{ $name }}
   ownerHost: {{ $ownerName }}
   serverSecret: {{ $ownerName }}-server
+  certificate: {{ $name }}-tls
+  # A standby verifies its owner.
+  ownerCertificate: {{ $ownerName }}-tls
   # The Secrets that the server itself reads.
-  secrets: [{{ $ownerName }}-server{{ if not .values.replicaOf }}, {{ $ownerName }}-migrator, {{ $ownerName }}-app{{ end }}]
+  secrets: [{{ $ownerName }}-server, {{ $name }}-tls, {{ $ownerName }}-tls{{ if not .values.replicaOf }}, {{ $ownerName }}-migrator, {{ $ownerName }}-app{{ end }}]
   image: {{ $settings.image }}
   resources: {{ toJson $settings.resources }}
   storage: {{ merge (dict) (default dict .values.storage) .root.Values.bundled.storage | toJson }}
