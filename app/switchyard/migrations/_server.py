@@ -29,7 +29,8 @@ def wait_for_server(connection: BaseDatabaseWrapper, *, seconds: float, report: 
         except OperationalError as error:
             if not _is_unreachable(connection.vendor, error) or time.monotonic() + wait_seconds > deadline:
                 raise
-        report(f"Waiting for the server of '{connection.alias}'.")
+            reason = " ".join(str(error).split())  # libpq shows each address in lines of their own
+        report(f"Waiting for the server of '{connection.alias}': {reason}")
         pause(wait_seconds)
         wait_seconds = min(2 * wait_seconds, _MAX_PAUSE_SECONDS)
 

@@ -61,7 +61,7 @@ def _reason(alias: str) -> str:
     try:
         names = pending(alias)
     except DatabaseError as error:
-        return f"cannot be read ({type(error).__name__})"
+        return f"cannot be read: {' '.join(str(error).split())}"
     finally:
         connections[alias].close()  # the next connection may lead to another server
     return f"{len(names)} to migrate, first {names[0]}" if names else ""
