@@ -18,13 +18,11 @@ The values pass between templates as JSON, because toYaml removes the last line 
 {{- $_ := set $secrets $db.bundled.certificate (include "switchyard.certificate" (dict "root" $ "alias" $alias "name" $db.bundled.name "secret" $db.bundled.certificate) | fromYaml) -}}
 {{- end -}}
 {{- if and $db.bundled (not $db.replicaOf) -}}
-{{- range $secret, $keys := dict $db.users.app.secret (list "password") $db.users.migrator.secret (list "password") $db.bundled.serverSecret (eq $db.engine "postgresql" | ternary (list "superuser" "replicator") (list "superuser")) -}}
-{{- $existing := include "switchyard.existingSecret" (list $ $secret) | fromYaml -}}
-{{- $data := dict -}}
-{{- range $key := $keys -}}
-{{- $_ := set $data $key (get $existing.data $key | default (randAlphaNum 48)) -}}
-{{- end -}}
-{{- $_ := set $secrets $secret (dict "component" "database" "alias" $alias "data" $data) -}}
+{{- range $at := $db.bundled.passwords -}}
+{{- $existing := include "switchyard.existingSecret" (list $ $at.secret) | fromYaml -}}
+{{- $secret := get $secrets $at.secret | default (dict "component" "database" "alias" $alias "data" dict) -}}
+{{- $_ := set $secret.data $at.key (get $existing.data $at.key | default (randAlphaNum 48)) -}}
+{{- $_ := set $secrets $at.secret $secret -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

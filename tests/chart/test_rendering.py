@@ -113,7 +113,7 @@ def test_template__of_secrets(render: Render) -> None:
     """Secrets outlive an uninstall, as the volumes do that they open."""
     secrets = of_kind(render(), "Secret")
 
-    assert len(secrets) == 14
+    assert len(secrets) == 20
     for secret in secrets.values():
         assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 

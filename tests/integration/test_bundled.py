@@ -67,15 +67,15 @@ def bundled(request: pytest.FixtureRequest) -> Iterator[Bundled]:
         pytest.skip(f"real servers: {error}")
 
 
-@pytest.mark.parametrize("user", ["app", "migrator"])
+@pytest.mark.parametrize("user", ["app", "migrator", "readonly", "monitor"])
 def test_start__with_a_changed_password(bundled: Bundled, user: str) -> None:
     """A restart with another password in the Secret changes the user's password, and no other user's."""
     bundled.start(**{f"{user.upper()}_PASSWORD": CHANGED})
 
     assert bundled.lets_in(user, CHANGED)
     assert not bundled.lets_in(user, PASSWORDS[user])
-    other = {"app": "migrator", "migrator": "app"}[user]
-    assert bundled.lets_in(other, PASSWORDS[other])
+    for other in {"app", "migrator", "readonly", "monitor"} - {user}:
+        assert bundled.lets_in(other, PASSWORDS[other])
 
 
 def test_start__with_a_changed_password_of_the_administrator(bundled: Bundled) -> None:

@@ -17,7 +17,13 @@ from tests.support.engine import LABEL
 from tests.support.vendors import NOT_YET, Switch, Vendor
 from tests.support.waiting import until
 
-PASSWORDS = {"migrator": "migrator's p:w", "app": "app-p@ss", "replicator": r"re'pli:ca\tor"}
+PASSWORDS = {
+    "migrator": "migrator's p:w",
+    "app": "app-p@ss",
+    "readonly": 'read "only"',
+    "monitor": "moni$tor",
+    "replicator": r"re'pli:ca\tor",
+}
 
 
 @dataclass

@@ -133,8 +133,7 @@ class Servers(Containers):
         environment = {
             "MYSQL_ROOT_PASSWORD": ROOT_PASSWORD,
             "MYSQL_DATABASE": "switchyard",
-            "MIGRATOR_PASSWORD": PASSWORDS["migrator"],
-            "APP_PASSWORD": PASSWORDS["app"],
+            **{f"{role.upper()}_PASSWORD": PASSWORDS[role] for role in ("migrator", "app", "readonly", "monitor")},
             **environ,
         }
         command = ["/scripts/mysql.sh", "mysqld", "--server-id=1", *MYSQL_ARGS]

@@ -66,6 +66,14 @@ projected:
     secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}}
 {{- end -}}
 
+{{/* The variables with the passwords that a server reads. Argument: list of the model of the alias, variable of the superuser's. */}}
+{{- define "switchyard.passwordsEnv" -}}
+{{- $superuser := index . 1 -}}
+{{- range $role, $at := (index . 0).bundled.passwords }}
+{{ include "switchyard.secretEnv" (list (eq $role "superuser" | ternary $superuser (printf "%s_PASSWORD" (upper $role))) $at.secret $at.key) }}
+{{- end }}
+{{- end -}}
+
 {{- define "switchyard.dataClaim" -}}
 metadata:
   name: data

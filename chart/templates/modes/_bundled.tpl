@@ -4,6 +4,7 @@
 {{- $fullname := include "switchyard.fullname" .root -}}
 {{- $name := printf "%s-db-%s" $fullname .alias -}}
 {{- $ownerName := printf "%s-db-%s" $fullname (default .alias .values.replicaOf) -}}
+{{- $passwords := include "switchyard.bundledPasswords" (dict "engine" .engine "replicaOf" .values.replicaOf "ownerName" $ownerName) | fromYaml -}}
 host: {{ $name }}
 port: {{ .defaultPort }}
 directHost: {{ $name }}
@@ -23,14 +24,40 @@ network:
 bundled:
   name: {{ $name }}
   ownerHost: {{ $ownerName }}
-  serverSecret: {{ $ownerName }}-server
+  passwords: {{ toJson $passwords }}
   certificate: {{ $name }}-tls
   # A standby verifies its owner.
   ownerCertificate: {{ $ownerName }}-tls
   # The Secrets that the server itself reads.
-  secrets: [{{ $ownerName }}-server, {{ $name }}-tls, {{ $ownerName }}-tls{{ if not .values.replicaOf }}, {{ $ownerName }}-migrator, {{ $ownerName }}-app{{ end }}]
+  secrets: {{ list (printf "%s-tls" $name) (printf "%s-tls" $ownerName) | concat (include "switchyard.secretsOf" $passwords | fromYamlArray) | uniq | toJson }}
   image: {{ $settings.image }}
   resources: {{ toJson $settings.resources }}
   storage: {{ merge (dict) (default dict .values.storage) .root.Values.bundled.storage | toJson }}
   applyDelay: {{ default 0 .values.applyDelay | int64 }}
+{{- end -}}
+
+{{/*
+The passwords that a server reads: a map with the role as key, each with secret and key. A standby has the roles of its owner.
+Arguments: engine, replicaOf, ownerName.
+*/}}
+{{- define "switchyard.bundledPasswords" -}}
+{{- $roles := list "superuser" "migrator" "app" "readonly" "monitor" -}}
+{{- if .replicaOf -}}
+{{- $roles = list "replicator" -}}
+{{- else if eq .engine "postgresql" -}}
+{{- $roles = append $roles "replicator" -}}
+{{- end -}}
+{{- range $role := $roles }}
+{{- if has $role (list "superuser" "replicator") }}
+{{ $role }}: {secret: {{ $.ownerName }}-server, key: {{ $role }}}
+{{- else }}
+{{ $role }}: {secret: {{ $.ownerName }}-{{ $role }}, key: password}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "switchyard.secretsOf" -}}
+{{- range . }}
+- {{ .secret }}
+{{- end }}
 {{- end -}}
