@@ -18,10 +18,11 @@ The values pass between templates as JSON, because toYaml removes the last line 
 {{- $_ := set $secrets $db.bundled.certificate (include "switchyard.certificate" (dict "root" $ "alias" $alias "name" $db.bundled.name "secret" $db.bundled.certificate) | fromYaml) -}}
 {{- end -}}
 {{- if and $db.bundled (not $db.replicaOf) -}}
-{{- range $at := $db.bundled.passwords -}}
+{{- range $role, $at := $db.bundled.passwords -}}
 {{- $existing := include "switchyard.existingSecret" (list $ $at.secret) | fromYaml -}}
 {{- $secret := get $secrets $at.secret | default (dict "component" "database" "alias" $alias "data" dict) -}}
-{{- $_ := set $secret.data $at.key (get $existing.data $at.key | default (randAlphaNum 48)) -}}
+{{- $length := eq $role "replicator" | ternary 32 48 -}}{{/* MySQL takes at most 32 characters for replication */}}
+{{- $_ := set $secret.data $at.key (get $existing.data $at.key | default (randAlphaNum $length)) -}}
 {{- $_ := set $secrets $at.secret $secret -}}
 {{- end -}}
 {{- end -}}

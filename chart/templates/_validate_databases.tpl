@@ -54,8 +54,6 @@ cloudnativepg:
 - {{ printf "%s.replicaOf names %q, which is a replica itself; set it to %q" .at .replicaOf .owner.replicaOf | toJson }}
 {{- else if and (ne .mode "external") (ne .mode (.owner.mode | default "bundled")) }}
 - {{ printf "%s has mode %s, and its owner %s has mode %s; set %s.mode to %s" .at .mode .replicaOf (.owner.mode | default "bundled") .at (list (.owner.mode | default "bundled") "external" | uniq | join " or ") | toJson }}
-{{- else if and (eq .mode "bundled") (ne (toString .owner.engine) "postgresql") }}
-- {{ printf "%s.replicaOf names %q, which runs on %s; a bundled replica must be a PostgreSQL standby; remove %s or set %s.mode=external" .at .replicaOf (toString .owner.engine) .at .at | toJson }}
 {{- end -}}
 {{- end -}}
 

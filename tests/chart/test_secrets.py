@@ -93,6 +93,7 @@ def test_upgrade__of_a_short_key(render: Render, store: SecretStore, installed: 
         ("sy-switchyard-db-default-server", "replicator", {"default", "replica"}),
         ("sy-switchyard-db-default-tls", "tls.crt", {"Deployment/sy-switchyard", "default", "replica"}),
         ("sy-switchyard-db-replica-tls", "tls.crt", {"Deployment/sy-switchyard", "replica"}),
+        ("sy-switchyard-db-legacy-server", "replicator", {"legacy"}),
     ],
 )
 def test_upgrade__after_a_change_by_hand(  # noqa: PLR0917 - fixtures and parameters

@@ -85,10 +85,6 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             'databases.x.replicaOf names "replica", which is a replica itself; set it to "default"',
         ),
         (
-            {"databases": {"x": {"replicaOf": "legacy"}}},
-            'names "legacy", which runs on mysql; a bundled replica must be a PostgreSQL standby',
-        ),
-        (
             {"databases": {"x": {"replicaOf": "default", "managed": False}}},
             "databases.x.managed is set on a replica; set it on databases.default, its owner",
         ),

@@ -126,11 +126,13 @@ def test_loopback__without_a_password(bundled: Bundled) -> None:
 
 
 def test_replicator__with_a_changed_password(bundled: Bundled) -> None:
-    """A standby's user for replication gets in with the new password of the Secret."""
-    if bundled.vendor is MYSQL:
-        pytest.skip("the chart has no replica on MySQL")
+    """A replica's user for replication gets in with the new password of the Secret."""
     bundled.start(REPLICATOR_PASSWORD=CHANGED)
 
+    if bundled.vendor is MYSQL:
+        assert bundled.lets_in("replicator", CHANGED)
+        assert not bundled.lets_in("replicator", PASSWORDS["replicator"])
+        return
     port = bundled.servers.by_alias["bundled"].port
     address = f"host=127.0.0.1 port={port} user=replicator replication=true"
     psycopg.connect(address, password=CHANGED).close()

@@ -17,8 +17,8 @@ from switchyard.environment import from_environment
 
 pytestmark = pytest.mark.docker
 
-VALUES = {"databases": {"analytics": {"enabled": False}}}
-ALIASES = ("default", "replica", "legacy")
+VALUES = {"databases": {"analytics": {"enabled": False}, "copy": {"replicaOf": "legacy"}}}
+ALIASES = ("default", "replica", "legacy", "copy")
 VERSION = {
     "postgresql": "SELECT version FROM pg_stat_ssl WHERE ssl AND pid = pg_backend_pid()",
     "mysql": "SELECT variable_value FROM performance_schema.session_status WHERE variable_name = 'Ssl_version'",
@@ -27,7 +27,7 @@ VERSION = {
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[RenderedServers]:
-    """The servers of `default`, `replica` and `legacy`, ready by the probes of the chart."""
+    """The two owners and a replica of each, ready by the probes of the chart."""
     try:
         with rendered_servers(VALUES) as started:
             for alias in ALIASES:
@@ -122,6 +122,16 @@ def test_standby__of_a_primary(servers: RenderedServers) -> None:
     (connection,) = query(servers, "replica", "SHOW primary_conninfo").splitlines()
     assert "host=sy-switchyard-db-default " in connection
     assert "sslmode=verify-full sslrootcert=/tls/primary.crt" in connection
+
+
+def test_mysql_replica__of_a_source(servers: RenderedServers) -> None:
+    """The replica follows over TLS, and verifies the source by the name of its Service."""
+    configured = "SELECT host, ssl_allowed, ssl_verify_server_certificate, ssl_ca_file, service_state FROM"
+    tables = "replication_connection_configuration JOIN replication_connection_status USING (channel_name)"
+    command = ("mysql", "--defaults-file=/tmp/status.cnf", "--batch", "--skip-column-names", "performance_schema")
+    _, output = servers.run("copy", *command, f"--execute={configured} {tables}")
+
+    assert output.split() == ["sy-switchyard-db-legacy", "YES", "YES", "/tls/primary.crt", "ON"]
 
 
 def test_standby__with_a_wrong_authority(servers: RenderedServers) -> None:

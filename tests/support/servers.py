@@ -133,11 +133,28 @@ class Servers(Containers):
         environment = {
             "MYSQL_ROOT_PASSWORD": ROOT_PASSWORD,
             "MYSQL_DATABASE": "switchyard",
-            **{f"{role.upper()}_PASSWORD": PASSWORDS[role] for role in ("migrator", "app", "readonly", "monitor")},
+            **{f"{user.upper()}_PASSWORD": password for user, password in PASSWORDS.items()},
             **environ,
         }
-        command = ["/scripts/mysql.sh", "mysqld", "--server-id=1", *MYSQL_ARGS]
+        command = ["/scripts/mysql.sh", "mysqld", "--plugin-load-add=mysql_clone.so", *MYSQL_ARGS]
         self.run(alias, MYSQL, command, environment=environment, scripts={_SCRIPTS: "/scripts"}, volume=volume)
+
+    def start_mysql_clone(self, alias: str, *, of: str, volume: str | None = None, **environ: str) -> None:
+        """Start a replica of the MySQL owner `of`, as the chart does. Other arguments as `start_postgres`.
+
+        It asks every second whether its clone is still good, and answers after `answers(alias)`.
+        """
+        environment = {
+            "SOURCE_HOST": of,
+            "REPLICATOR_PASSWORD": PASSWORDS["replicator"],
+            "MAX_LAG_SECONDS": "2",
+            "APPLY_DELAY": "0",
+            "CHECK_SECONDS": "1",
+            **environ,
+        }
+        command = ["/scripts/mysql-replica.sh", "--datadir=/var/lib/mysql/data", *MYSQL_ARGS]
+        scripts = {_SCRIPTS: "/scripts"}
+        self.run(alias, MYSQL, command, environment=environment, scripts=scripts, replica_of=of, volume=volume)
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 {{- $fullname := include "switchyard.fullname" .root -}}
 {{- $name := printf "%s-db-%s" $fullname .alias -}}
 {{- $ownerName := printf "%s-db-%s" $fullname (default .alias .values.replicaOf) -}}
-{{- $passwords := include "switchyard.bundledPasswords" (dict "engine" .engine "replicaOf" .values.replicaOf "ownerName" $ownerName) | fromYaml -}}
+{{- $passwords := include "switchyard.bundledPasswords" (dict "replicaOf" .values.replicaOf "ownerName" $ownerName) | fromYaml -}}
 host: {{ $name }}
 port: {{ .defaultPort }}
 directHost: {{ $name }}
@@ -26,7 +26,7 @@ bundled:
   ownerHost: {{ $ownerName }}
   passwords: {{ toJson $passwords }}
   certificate: {{ $name }}-tls
-  # A standby verifies its owner.
+  # A replica verifies its owner.
   ownerCertificate: {{ $ownerName }}-tls
   # The Secrets that the server itself reads.
   secrets: {{ list (printf "%s-tls" $name) (printf "%s-tls" $ownerName) | concat (include "switchyard.secretsOf" $passwords | fromYamlArray) | uniq | toJson }}
@@ -37,17 +37,11 @@ bundled:
 {{- end -}}
 
 {{/*
-The passwords that a server reads: a map with the role as key, each with secret and key. A standby has the roles of its owner.
-Arguments: engine, replicaOf, ownerName.
+The passwords that a server reads: a map with the role as key, each with secret and key. A replica needs
+only that of the user as which it follows its owner. Arguments: replicaOf, ownerName.
 */}}
 {{- define "switchyard.bundledPasswords" -}}
-{{- $roles := list "superuser" "migrator" "app" "readonly" "monitor" -}}
-{{- if .replicaOf -}}
-{{- $roles = list "replicator" -}}
-{{- else if eq .engine "postgresql" -}}
-{{- $roles = append $roles "replicator" -}}
-{{- end -}}
-{{- range $role := $roles }}
+{{- range $role := empty .replicaOf | ternary (list "superuser" "migrator" "app" "readonly" "monitor" "replicator") (list "replicator") }}
 {{- if has $role (list "superuser" "replicator") }}
 {{ $role }}: {secret: {{ $.ownerName }}-server, key: {{ $role }}}
 {{- else }}
