@@ -26,10 +26,14 @@ def helm(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def render(helm: str, tmp_path: Path) -> Render:
-    """Return a function that renders the chart with the values it is given, on top of the chart's own."""
+    """Return a function that renders the chart with values on top of its own, and with arguments of Helm."""
 
     def rendered(
-        values: Object | None = None, *, release: str = "sy", chart: Path = CHART, store: SecretStore | None = None
+        values: Object | None = None,
+        *arguments: str,
+        release: str = "sy",
+        chart: Path = CHART,
+        store: SecretStore | None = None,
     ) -> list[Object]:
         file = tmp_path / "values.yaml"
         file.write_text(json.dumps(values or {}))
@@ -37,7 +41,7 @@ def render(helm: str, tmp_path: Path) -> Render:
             ["--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", store.address] if store else []
         )
         result = subprocess.run(
-            [helm, "template", release, str(chart), "--namespace", "rails", "--values", str(file), *server],
+            [helm, "template", release, str(chart), "--namespace", "rails", "--values", str(file), *server, *arguments],
             env={**os.environ, "KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)},
             capture_output=True,
             text=True,

@@ -29,6 +29,11 @@ def mentions(objects: list[Object], alias: str) -> set[str]:
     return {found["metadata"]["name"] for found in objects if found["kind"] != "ConfigMap" and alias in str(found)}
 
 
+def servers(objects: list[Object]) -> set[str]:
+    """Return the aliases of the bundled servers."""
+    return {found["metadata"]["labels"]["switchyard/alias"] for found in of_kind(objects, "StatefulSet").values()}
+
+
 def test_databases__of_the_default_values(render: Render, tmp_path: Path) -> None:
     """The service is told of four aliases, one of them a replica, each with its user's password."""
     found = told(render(), tmp_path)
@@ -40,21 +45,47 @@ def test_databases__of_the_default_values(render: Render, tmp_path: Path) -> Non
         assert (database["USER"], database["PASSWORD"], database["NAME"]) == ("app", "secret", "switchyard")
 
 
+ALIASES = {"default", "replica", "analytics", "legacy"}
+
+
 @pytest.mark.parametrize("gone", [{"enabled": False}, None])
-def test_databases__without_legacy(render: Render, gone: Object | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("alias", sorted(ALIASES - {"default"}))
+def test_databases__without_an_alias(render: Render, alias: str, gone: Object | None, tmp_path: Path) -> None:
     """An alias that is disabled, or null, is nowhere."""
-    objects = render({"databases": {"legacy": gone}})
+    objects = render({"databases": {alias: gone}})
 
-    assert mentions(objects, "legacy") == set()
-    assert told(objects, tmp_path).databases.keys() == {"default", "replica", "analytics"}
+    assert servers(objects) == ALIASES - {alias}
+    assert told(objects, tmp_path).databases.keys() == ALIASES - {alias}
+    if alias != "replica":  # a word of other values, too
+        assert mentions(objects, alias) == set()
 
 
-def test_databases__without_replica(render: Render, tmp_path: Path) -> None:
-    """Without a standby the service is told of none."""
-    objects = render({"databases": {"replica": {"enabled": False}}})
+@pytest.mark.parametrize("alias", sorted(ALIASES - {"default"}))
+def test_databases__set_to_null(render: Render, alias: str, tmp_path: Path) -> None:
+    """On the command line, too, `null` removes an alias."""
+    objects = render({}, "--set", f"databases.{alias}=null")
 
+    assert servers(objects) == ALIASES - {alias}
+    assert told(objects, tmp_path).databases.keys() == ALIASES - {alias}
+
+
+def test_databases__with_default_alone(render: Render, tmp_path: Path) -> None:
+    """Nothing but `default` is needed."""
+    objects = render({"databases": {alias: {"enabled": False} for alias in ALIASES - {"default"}}})
+
+    assert servers(objects) == {"default"}
     assert told(objects, tmp_path).switchyard["REPLICAS"] == {}
-    assert len(of_kind(objects, "StatefulSet")) == 3
+
+
+@pytest.mark.parametrize("owner", ["default", "analytics", "legacy", "more"])
+def test_databases__with_many_replicas(render: Render, owner: str, tmp_path: Path) -> None:
+    """Any owner, an added one included, has as many replicas as values name."""
+    replicas = [f"copy{number}" for number in range(5)]
+    objects = render({"databases": {"more": {"engine": "mysql"}} | {alias: {"replicaOf": owner} for alias in replicas}})
+
+    assert servers(objects) == {*ALIASES, "more", *replicas}
+    assert set(replicas) <= set(told(objects, tmp_path).switchyard["REPLICAS"][owner])
+    assert len(of_kind(objects, "Job")) == 4
 
 
 def test_databases__with_a_second_replica(render: Render, tmp_path: Path) -> None:
@@ -124,16 +155,30 @@ def test_gate__of_the_service(render: Render) -> None:
     assert gate["env"] == service["env"]
 
 
-def test_chart__as_a_dependency(render: Render, tmp_path: Path) -> None:
-    """A parent chart sets values below the chart's name, and globals beside it."""
-    parent = tmp_path / "parent"
-    parent.mkdir()
-    (parent / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "parent", "version": "1.0.0"}))
-    shutil.copytree(CHART, parent / "charts" / "switchyard")
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    """A chart that depends on this one."""
+    directory = tmp_path / "parent"
+    directory.mkdir()
+    (directory / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "parent", "version": "1.0.0"}))
+    shutil.copytree(CHART, directory / "charts" / "switchyard")
+    return directory
 
-    objects = render(
-        {"global": {"team": "rails"}, "switchyard": {"databases": {"legacy": {"enabled": False}}}}, chart=parent
-    )
 
-    assert mentions(objects, "legacy") == set()
-    assert len(of_kind(objects, "StatefulSet")) == 3
+@pytest.mark.parametrize("alias", sorted(ALIASES - {"default"}))
+def test_chart__as_a_dependency(render: Render, parent: Path, alias: str, tmp_path: Path) -> None:
+    """A parent chart sets values below the chart's name, and globals beside it; its values remove an alias."""
+    values = {"global": {"team": "rails"}, "switchyard": {"databases": {alias: {"enabled": False}}}}
+    objects = render(values, chart=parent)
+
+    assert servers(objects) == ALIASES - {alias}
+    assert told(objects, tmp_path).databases.keys() == ALIASES - {alias}
+
+
+def test_chart__as_a_dependency_with_more(render: Render, parent: Path, tmp_path: Path) -> None:
+    """A parent chart adds owners and replicas."""
+    more = {"more": {"engine": "mysql"}, "copy": {"replicaOf": "more"}, "far": {"replicaOf": "default"}}
+    objects = render({"switchyard": {"databases": more}}, chart=parent)
+
+    assert servers(objects) == {*ALIASES, *more}
+    assert told(objects, tmp_path).switchyard["REPLICAS"] == {"default": ["far", "replica"], "more": ["copy"]}

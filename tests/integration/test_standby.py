@@ -219,6 +219,42 @@ def test_standby__another_system(pair: Servers) -> None:
     assert not reads(pair, "old")
 
 
+def test_standby__another_system_while_it_runs(pair: Servers) -> None:
+    """A standby whose primary is created again while it runs replaces its clone, without a restart of its container."""
+    started_at = pair.containers["replica"].attrs["State"]["StartedAt"]
+    write(pair, "older")
+    pair.caught_up()
+    pair.remove("default")
+    pair.start_postgres("default")
+    pair.answers("default")
+    pair.ask("default", "CREATE TABLE written (what text)")
+    write(pair, "newer")
+    until(lambda: said(pair).count(COMPLETE) == 2, "the second clone is complete", seconds=120)
+    pair.answers("replica")
+    pair.caught_up()
+    pair.containers["replica"].reload()
+
+    assert reads(pair, "newer")
+    assert not reads(pair, "older")
+    assert pair.containers["replica"].attrs["State"]["StartedAt"] == started_at
+
+
+def test_standby__volume_deleted(pair: Servers) -> None:
+    """A standby without its volume clones again, over the slot that its primary still has."""
+    write(pair, "before")
+    pair.remove("replica")
+    assert pair.ask("default", "SELECT slot_name FROM pg_replication_slots") == [("replica",)]
+    write(pair, "without a standby")
+    pair.start_standby("replica", of="default")
+    pair.answers("replica")
+    pair.caught_up()
+
+    assert reads(pair, "before")
+    assert reads(pair, "without a standby")
+    assert said(pair).count(COMPLETE) == 1
+    assert pair.ask("default", SLOT_STATUS) == [("reserved",)]
+
+
 def test_standby__killed_while_cloning(primary: Servers) -> None:
     """An incomplete clone is not used: the next start begins a new clone and completes it."""
     primary.ask("default", BULK)  # a slot starts at the last checkpoint, and the WAL exceeds the kept size
