@@ -41,6 +41,11 @@ test-chart: $(UV) ## the chart, linted and rendered: needs helm
 	@helm lint --strict chart
 	@.venv/bin/python -m pytest -q -n auto tests/chart
 
+.PHONY: soak
+soak: $(UV) ## upgrades, rollbacks and kills under load, for 90 minutes, in a kind cluster of its own: writes build/soak.json
+	@$(SYNC) --extra service --group dev
+	@.venv/bin/python -m tests.soak
+
 BENCHES := routing requests staleness failures isolation memory edge
 PEERS := build/bench/peers/multidb
 
