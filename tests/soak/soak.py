@@ -65,10 +65,9 @@ def soak(cluster: Cluster, plan: list[Planned], *, seed: int, seconds: float) ->
         time.sleep(QUIET_SECONDS)
         for number, event in enumerate(plan, start=1):
             if time.time() > found.began_at + seconds:
-                found.left_out.append(event.kind.name)
-                continue
-            deployed = [next(images) for _ in event.migrations]
-            happened = _happen(release, event, deployed, random)
+                found.left_out = [each.kind.name for each in plan[number - 1 :]]
+                break
+            happened = _happen(release, event, [next(images) for _ in event.migrations], random)
             found.events.append(happened)
             healed = f"healthy {happened.healed_at - happened.acted_at:.0f} s later"
             what = f"{number}/{len(plan)} {event.kind.name} {event.alias}".strip()
@@ -87,8 +86,6 @@ def _happen(release: Release, event: Planned, images: list[Image], random: Rando
     except (AssertionError, subprocess.TimeoutExpired) as failure:
         error = str(failure)
     healed_at = time.time()
-    if error:
-        release.wait_until_healthy()
     time.sleep(SETTLE_SECONDS)
     return Happened(event.kind, event.alias, began_at, moment.acted_at, healed_at, time.time(), error)
 
@@ -97,10 +94,9 @@ def _happen(release: Release, event: Planned, images: list[Image], random: Rando
 def load(release: Release, image: str, prefix: str) -> Iterator[list[Answer]]:
     """Run the clients in a pod during this block; afterwards the list has their answers."""
     answers: list[Answer] = []
-    kubectl = release.cluster.kubectl
+    kubectl, config = release.cluster.kubectl, ("--kubeconfig", release.cluster.kubeconfig, "--namespace", NAMESPACE)
     kubectl("delete", "pod,configmap", LOAD, "--ignore-not-found", "--grace-period=1")
     for manifest in _manifests(image, prefix):
-        config = ("--kubeconfig", release.cluster.kubeconfig, "--namespace", NAMESPACE)
         run("kubectl", *config, "apply", "--filename=-", stdin=json.dumps(manifest))
     kubectl("wait", "--for=condition=Ready", f"pod/{LOAD}", "--timeout=60s")
     try:
@@ -108,7 +104,7 @@ def load(release: Release, image: str, prefix: str) -> Iterator[list[Answer]]:
         kubectl("exec", LOAD, "--", "touch", f"{RECORD}.stop")
         wait_until(lambda: "ended" in kubectl("exec", LOAD, "--", "ls", "/record"), "the clients have ended")
     finally:
-        answers += parsed(kubectl("exec", LOAD, "--", "cat", RECORD))
+        answers += parsed(run("kubectl", *config, "exec", LOAD, "--", "cat", RECORD, timeout=600))
         kubectl("delete", "pod,configmap", LOAD, "--grace-period=1")
 
 
