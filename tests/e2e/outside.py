@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import docker
 from docker.models.containers import Container
-from tests.support.engine import LABEL
+from tests.support.engine import LABEL, engine_with
 
 _NETWORK = "kind"  # the network of Docker that kind makes for its nodes
 _USER = 999  # of the servers in their images; PostgreSQL refuses a key that others can read
@@ -55,8 +54,11 @@ class OutsideServer:
 def outside_server(
     host: str, image: str, *, files: Mapping[str, str], command: Sequence[str] = (), **environment: str
 ) -> Iterator[OutsideServer]:
-    """Run a server beside the node. `files` are its files by path. The container is removed after the block."""
-    engine = docker.from_env()
+    """Run a server beside the node, and remove it after the block. `files` are its files by path.
+
+    Raises UnavailableError if the image is missing and cannot be pulled.
+    """
+    engine = engine_with(image)
     container = engine.containers.create(
         image, list(command), environment=environment, network=_NETWORK, labels={LABEL: str(os.getpid())}
     )

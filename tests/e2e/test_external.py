@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker.errors import ImageNotFound
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.outside import OutsideServer, outside_server
 from tests.e2e.second import SecondRelease
 from tests.support.authority import Authority
+from tests.support.engine import UnavailableError
 from tests.support.poolers import IMAGE as POOLER_IMAGE
 
 pytestmark = pytest.mark.cluster
@@ -221,13 +221,13 @@ def test_pooler__before_a_server_outside(outside: Outside) -> None:
     """Behind PgBouncer in transaction mode requests are served, and the Job goes to the server itself."""
     files = outside.authority.files("pooler") | {
         "etc/pgbouncer/pgbouncer.ini": POOLER.format(address=outside.postgres.address),
-        "etc/pgbouncer/users.txt": f'"web" "{WEB}"\n',
+        "etc/pgbouncer/users.txt": f'"web" "{WEB}"\n',  # without the user of the Job, which cannot come this way
     }
     with ExitStack() as stack:
         try:
             pooler = stack.enter_context(outside_server("pooler", POOLER_IMAGE, files=files))
-        except ImageNotFound:
-            pytest.skip(f"the image {POOLER_IMAGE} is not on this machine")
+        except UnavailableError as error:
+            pytest.skip(str(error))
         outside.release.apply(*pooler.service(6432))
         outside.deploy(
             default={

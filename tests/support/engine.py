@@ -22,7 +22,7 @@ class UnavailableError(Exception):
 @contextmanager
 def network(*images: str) -> Iterator[Network]:
     """Yield a new network on an engine that has the images, and remove it after the block. Raises UnavailableError."""
-    engine = _engine(images)
+    engine = engine_with(*images)
     made = engine.networks.create(f"switchyard-it-{secrets.token_hex(3)}", labels={LABEL: str(os.getpid())})
     try:
         yield made
@@ -43,7 +43,7 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _engine(images: tuple[str, ...]) -> docker.DockerClient:
+def engine_with(*images: str) -> docker.DockerClient:
     """Pull the images and remove the leftovers of dead runs; return the engine. Raises UnavailableError."""
     try:
         engine = docker.from_env()
