@@ -23,7 +23,7 @@ def server(objects: list[Object], alias: str) -> Object:
 
 
 def test_replicas__of_mysql(render: Render, tmp_path: Path) -> None:
-    """Each replica is a line of values: a server that follows its owner, and no Job and no Secret of its own."""
+    """Each replica is a line of values: a server that follows its owner, no Job, and of Secrets only its certificate."""
     objects = render({"databases": REPLICAS})
 
     for alias, delay, lag in (("copy", "0", "30"), ("late", "5", "10")):
@@ -34,9 +34,8 @@ def test_replicas__of_mysql(render: Render, tmp_path: Path) -> None:
         assert (environ["SOURCE_HOST"], environ["SOURCE_PORT"]) == ("sy-switchyard-db-legacy", "3306")
         assert (environ["APPLY_DELAY"], environ["MAX_LAG_SECONDS"]) == (delay, lag)
     assert told(objects, tmp_path).switchyard["REPLICAS"] == {"default": ["replica"], "legacy": ["copy", "late"]}
-    assert not [
-        name for kind in ("Job", "Secret") for name in of_kind(objects, kind) if "copy" in name or "late" in name
-    ]
+    made = {name for kind in ("Job", "Secret") for name in of_kind(objects, kind) if "copy" in name or "late" in name}
+    assert made == {"sy-switchyard-db-copy-tls", "sy-switchyard-db-late-tls"}
 
 
 def test_replicas__options_of_mysql(render: Render) -> None:
