@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 EVALUATION_INTERVAL_SECONDS = 0.1
 # An evaluation that is so late shows that this process stood still: the answers to its probes may lie there unread.
 _STANDSTILL_SECONDS = 0.4
+_ANSWER_POLL_SECONDS = 0.02
 
 
 class ReplicationMonitor:
@@ -72,6 +73,14 @@ class ReplicationMonitor:
         for watch in self._watches:
             yield from watch.probes()
 
+    def wait_for_answers(self, seconds: float) -> None:
+        """Wait until every probe has an answer or an error, `seconds` at most, and publish them."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not all(probe.last_sample or probe.error for probe in self.probes()):
+            time.sleep(_ANSWER_POLL_SECONDS)
+        for watch in self._watches:
+            watch.evaluate()
+
     def watches(self, alias: str) -> bool:
         """Return True if this process notices when the server of the alias is down."""
         return any(probe.alias == alias for probe in self.probes())
@@ -120,7 +129,7 @@ def _has_server(owner: str) -> bool:
 
 _monitor = ReplicationMonitor()
 start, stop, running, probes = _monitor.start, _monitor.stop, _monitor.running, _monitor.probes
-reconnect, watches = _monitor.reconnect, _monitor.watches
+reconnect, watches, wait_for_answers = _monitor.reconnect, _monitor.watches, _monitor.wait_for_answers
 
 
 def ensure_running() -> None:
