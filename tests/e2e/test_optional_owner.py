@@ -1,6 +1,7 @@
-"""A legacy server that is not there when the release is installed, and comes later: with each Helm on the PATH.
+"""An optional owner whose server is not there when the release is installed, and comes later: with each Helm.
 
-The releases are installed at the same time, so that they wait for their deadlines together.
+The releases are installed at the same time, so that their Jobs wait for their deadlines together. The order of the
+tests matters.
 """
 
 import datetime as dt
@@ -8,156 +9,103 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.cluster import RELEASE, Cluster, eventually, run
+from tests.e2e.cluster import Cluster, eventually, run
+from tests.e2e.outside import OutsideServer, outside_server
+from tests.e2e.second import SecondRelease
 
 pytestmark = pytest.mark.cluster
 
 HELMS = [helm for helm in ("helm", "helm3") if shutil.which(helm)] or ["helm"]
 DEADLINE_SECONDS = 60
-SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}  # two more releases in a node of two cores
-VALUES = {
-    "databases": {
-        "replica": {"enabled": False},
-        "analytics": {"enabled": False},
-        "legacy": {
-            "mode": "external",
-            "host": "late",
-            "name": "shop",
-            "secret": {"name": "late"},
-            "tls": {"mode": "require"},
-            "required": False,
-        },
-    },
-    "migrations": {"activeDeadlineSeconds": DEADLINE_SECONDS},
-    "replicaCount": 1,
-    "workers": 1,
-    "resources": SMALL,
-    "bundled": {"postgresql": {"resources": SMALL}},
-    "metrics": {"enabled": False},
-    "tests": {"enabled": False},
-}
-SERVER = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "late", "labels": {"app": "late"}},
-    "spec": {
-        "terminationGracePeriodSeconds": 1,
-        "containers": [
-            {
-                "name": "server",
-                "image": "mysql:9.7",
-                "env": [
-                    {"name": "MYSQL_DATABASE", "value": "shop"},
-                    {"name": "MYSQL_USER", "value": "app"},
-                    *(
-                        {"name": name, "valueFrom": {"secretKeyRef": {"name": "late", "key": "password"}}}
-                        for name in ("MYSQL_PASSWORD", "MYSQL_ROOT_PASSWORD")
-                    ),
-                ],
-            }
-        ],
-    },
-}
-# Without it the host `late` has no address: the server is there, and nobody finds it.
-ADDRESS = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "late"},
-    "spec": {"selector": {"app": "late"}, "ports": [{"port": 3306}]},
-}
-READYZ = (
-    "from urllib.request import Request, urlopen;"
-    "print(urlopen(Request('http://localhost:8000/readyz', headers={'Host': 'localhost'})).read().decode())"
-)
+SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}  # two releases more in a node of two cores
 
 
 @dataclass(frozen=True)
-class Optional:
-    """A release without its legacy server, in the namespace of its Helm."""
+class Late(SecondRelease):
+    """A release of one Helm, whose legacy owner is the server `late`."""
 
-    cluster: Cluster
-    helm: str
+    program: str = "helm"
 
-    @property
-    def namespace(self) -> str:
-        """The namespace of the release."""
-        return f"optional-{self.helm}"
+    def helm(self, *arguments: str) -> str:
+        """Return the output of this Helm."""
+        return run(self.program, "--kubeconfig", self.cluster.kubeconfig, "--namespace", self.name, *arguments)
 
-    def run(self, command: str, *arguments: str, stdin: str = "") -> str:
-        """Return the output of kubectl or Helm."""
-        config = ("--kubeconfig", str(self.cluster.kubeconfig), "--namespace", self.namespace)
-        return run(command, *config, *arguments, stdin=stdin)
-
-    def apply(self, *manifests: Mapping[str, Any]) -> None:
-        """Make these objects."""
-        for manifest in manifests:
-            self.run("kubectl", "apply", "--filename=-", stdin=json.dumps(manifest))
-
-    def job(self) -> dict[str, Any]:
-        """Return the migration Job of the legacy owner."""
-        selector = "app.kubernetes.io/component=migration,switchyard/alias=legacy"
-        (job,) = json.loads(self.run("kubectl", "get", "jobs", "--selector", selector, "--output", "json"))["items"]
-        found: dict[str, Any] = job
-        return found
+    def values(self, image: str) -> Mapping[str, Any]:
+        """Return the values, with the smallest requests."""
+        legacy = {"mode": "external", "host": "late", "name": self.program, "secret": {"name": "late"}}
+        return {
+            "image": {"tag": image.partition(":")[2]},
+            "databases": {
+                "replica": {"enabled": False},
+                "analytics": {"enabled": False},
+                "legacy": {**legacy, "tls": {"mode": "require"}, "required": False},
+            },
+            "migrations": {"activeDeadlineSeconds": DEADLINE_SECONDS},
+            "replicaCount": 1,
+            "workers": 1,
+            "resources": SMALL,
+            "bundled": {"postgresql": {"resources": SMALL}},
+            "metrics": {"enabled": False},
+        }
 
     def condition(self, name: str) -> dict[str, str] | None:
-        """Return the condition of the Job with this name, once it is true."""
-        for each in self.job()["status"].get("conditions", []):
-            if each["type"] == name and each["status"] == "True":
-                return dict(each)
-        return None
-
-    def readyz(self) -> Any:
-        """Return what /readyz says."""
-        inside = ("exec", f"deployment/{RELEASE}", "--container", "service", "--")
-        return json.loads(self.run("kubectl", *inside, "python", "-c", READYZ))
+        """Return the condition of the legacy owner's Job with this name, once it is true."""
+        found: list[dict[str, str]] = self.jobs()["legacy"]["status"].get("conditions", [])
+        return next((each for each in found if each["type"] == name and each["status"] == "True"), None)
 
 
 @pytest.fixture(scope="module")
-def releases(cluster: Cluster) -> Iterator[Mapping[str, Optional]]:
-    """A release for each Helm."""
+def server() -> Iterator[OutsideServer]:
+    """The server, beside the cluster, with a database for each release."""
+    users = "CREATE USER app@'%' IDENTIFIED BY 'p-w';" + "".join(
+        f"CREATE DATABASE {helm}; GRANT ALL ON {helm}.* TO app@'%';" for helm in HELMS
+    )
+    files = {"docker-entrypoint-initdb.d/users.sql": users}
+    with outside_server("late", "mysql:9.7", files=files, MYSQL_ROOT_PASSWORD="superuser") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def releases(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Late]]:
+    """The releases. Nobody finds their legacy server, because the name `late` has no address."""
     (deployment,) = cluster.objects("deployments")
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-    found = {helm: Optional(cluster, helm) for helm in HELMS}
-    try:
+    found = {helm: Late(cluster, f"late-{helm}", program=helm) for helm in HELMS}
+    file: Path = tmp_path_factory.mktemp("late") / "values.json"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"password": "p-w"}}
+    with ExitStack() as stack:
         for release in found.values():
-            release.apply(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": release.namespace}},
-                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"password": "p-w"}},
-                SERVER,
-            )
-            values = {**VALUES, "image": {"tag": image.partition(":")[2]}}
-            arguments = ("install", RELEASE, str(cluster.source / "chart"), "--values=-")
-            release.run(release.helm, *arguments, stdin=json.dumps(values))
+            stack.enter_context(release.namespace())
+            release.apply(secret)
+            file.write_text(json.dumps(release.values(image)))
+            release.helm("install", release.name, str(cluster.source / "chart"), "--values", str(file))
         yield found
-    finally:
-        for release in found.values():
-            command = ("kubectl", "--kubeconfig", cluster.kubeconfig, "delete", "namespace", release.namespace)
-            run(*command, "--ignore-not-found", timeout=300)
 
 
 @pytest.fixture(params=HELMS)
-def optional(request: pytest.FixtureRequest, releases: Mapping[str, Optional]) -> Optional:
+def release(request: pytest.FixtureRequest, releases: Mapping[str, Late]) -> Late:
     """The release of one Helm."""
     return releases[request.param]
 
 
-def test_service__without_legacy(optional: Optional) -> None:
+def test_service__without_legacy(release: Late) -> None:
     """The service becomes ready without its optional owner, and says that it is degraded."""
-    optional.run("kubectl", "rollout", "status", f"deployment/{RELEASE}", "--timeout=110s")
+    release.kubectl("rollout", "status", f"deployment/{release.fullname}", "--timeout=180s", timeout=190)
 
-    assert optional.readyz() == {"status": "degraded", "aliases": {"default": "up", "legacy": "down"}}
+    assert release.call("GET", "/readyz") == {"status": "degraded", "aliases": {"default": "up", "legacy": "down"}}
 
 
-def test_job__without_legacy(optional: Optional) -> None:
+def test_job__without_legacy(release: Late) -> None:
     """The Job of the absent owner waits as long as its deadline says, and shows that it failed."""
-    eventually(lambda: bool(optional.condition("Failed")), seconds=DEADLINE_SECONDS + 60, what="a failed Job")
+    eventually(lambda: bool(release.condition("Failed")), seconds=DEADLINE_SECONDS + 60, what="a failed Job")
 
-    failed, began = optional.condition("Failed"), optional.job()["status"]["startTime"]
+    failed, began = release.condition("Failed"), release.jobs()["legacy"]["status"]["startTime"]
 
     assert failed
     waited = dt.datetime.fromisoformat(failed["lastTransitionTime"]) - dt.datetime.fromisoformat(began)
@@ -165,16 +113,15 @@ def test_job__without_legacy(optional: Optional) -> None:
     assert DEADLINE_SECONDS <= waited.total_seconds() < DEADLINE_SECONDS + 30
 
 
-def test_job__tried_again(optional: Optional) -> None:
-    """Once the server is there, the command of the notes runs a new Job: it migrates, and nothing is degraded."""
-    before = optional.job()["metadata"]["name"]
-    notes = optional.run(optional.helm, "get", "notes", RELEASE)
-    (options,) = re.findall(rf"helm upgrade {RELEASE} <chart> --namespace {optional.namespace} (.*)", notes)
-    optional.apply(ADDRESS)
-    optional.run("kubectl", "wait", "--for=condition=Ready", "pod/late", "--timeout=110s")
+def test_job__tried_again(release: Late, server: OutsideServer) -> None:
+    """Once the server is there, the command of the notes makes a new Job, which migrates it: nothing is degraded."""
+    before = release.jobs()["legacy"]["metadata"]["name"]
+    command = rf"helm upgrade {release.name} <chart> --namespace {release.name} (.*)"
+    (options,) = re.findall(command, release.helm("get", "notes", release.name))
+    release.apply(*server.service(3306))
 
-    optional.run(optional.helm, "upgrade", RELEASE, str(optional.cluster.source / "chart"), *options.split())
+    release.helm("upgrade", release.name, str(release.cluster.source / "chart"), *options.split())
 
-    eventually(lambda: bool(optional.condition("Complete")), seconds=DEADLINE_SECONDS, what="a complete Job")
-    assert optional.job()["metadata"]["name"] != before
-    eventually(lambda: optional.readyz()["status"] == "ok", seconds=30, what="a service that is not degraded")
+    eventually(lambda: bool(release.condition("Complete")), seconds=DEADLINE_SECONDS, what="a complete Job")
+    assert release.jobs()["legacy"]["metadata"]["name"] != before
+    eventually(lambda: release.call("GET", "/readyz")["status"] == "ok", seconds=30, what="no degraded service")

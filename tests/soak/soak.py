@@ -1,6 +1,7 @@
 """A soak: clients load the release from a pod in the cluster, while one event after the other happens to it."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class Happened:
     acted_at: float
     healed_at: float
     ended_at: float
+    processes: float  # that wanted a core of this machine, over the last minute
     error: str = ""
 
 
@@ -87,7 +89,9 @@ def _happen(release: Release, event: Planned, images: list[Image], random: Rando
         error = str(failure)
     healed_at = time.time()
     time.sleep(SETTLE_SECONDS)
-    return Happened(event.kind, event.alias, began_at, moment.acted_at, healed_at, time.time(), error)
+    return Happened(
+        event.kind, event.alias, began_at, moment.acted_at, healed_at, time.time(), os.getloadavg()[0], error
+    )
 
 
 @contextmanager
