@@ -49,7 +49,7 @@ class Seen:
             "began_at": round(event.began_at, 3),
             "acted_after_seconds": round(event.acted_at - event.began_at, 3),
             "healthy_after_seconds": round(event.healed_at - event.acted_at, 3),
-            "load_average": round(event.processes, 1),
+            "load_average": round(event.load_average, 1),
             "failing_seconds": round(self.failing_seconds, 3),
             "slowest_seconds": max((answer.seconds for answer in self.answers), default=0.0),
             "answers": counted(self.answers),

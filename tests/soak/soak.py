@@ -37,8 +37,7 @@ class Happened:
     began_at: float
     acted_at: float
     healed_at: float
-    ended_at: float
-    processes: float  # that wanted a core of this machine, over the last minute
+    load_average: float  # processes of this machine that wanted a core, over the last minute
     error: str = ""
 
 
@@ -89,9 +88,7 @@ def _happen(release: Release, event: Planned, images: list[Image], random: Rando
         error = str(failure)
     healed_at = time.time()
     time.sleep(SETTLE_SECONDS)
-    return Happened(
-        event.kind, event.alias, began_at, moment.acted_at, healed_at, time.time(), os.getloadavg()[0], error
-    )
+    return Happened(event.kind, event.alias, began_at, moment.acted_at, healed_at, os.getloadavg()[0], error)
 
 
 @contextmanager
