@@ -1,6 +1,6 @@
 {{/*
 The Secrets of the chart: generated once and then found again, so an upgrade changes none. An uninstall keeps them, as it keeps
-the volumes. A map with the name as key:
+the volumes. Where values name a Secret that exists, the chart makes none. A map with the name as key:
   component, alias   its labels
   annotations        its annotations
   type               Opaque if absent
@@ -11,13 +11,15 @@ The values pass between templates as JSON, because toYaml removes the last line 
 */}}
 {{- define "switchyard.secrets" -}}
 {{- if not (hasKey .Values "renderedSecrets") -}}
-{{- $name := include "switchyard.fullname" . -}}
-{{- $secrets := dict $name (include "switchyard.serviceSecret" . | fromYaml) -}}
+{{- $secrets := dict -}}
+{{- if not .Values.service.existingSecret -}}
+{{- $_ := set $secrets (include "switchyard.serviceSecretName" .) (include "switchyard.serviceSecret" . | fromYaml) -}}
+{{- end -}}
 {{- range $alias, $db := include "switchyard.databases" . | fromYaml -}}
-{{- if $db.bundled -}}
+{{- if and $db.bundled (not $.Values.bundled.certificates.issuerRef) (not $.Values.bundled.certificates.existingSecret) -}}
 {{- $_ := set $secrets $db.bundled.certificate (include "switchyard.certificate" (dict "root" $ "alias" $alias "name" $db.bundled.name "secret" $db.bundled.certificate) | fromYaml) -}}
 {{- end -}}
-{{- if and $db.bundled (not $db.replicaOf) -}}
+{{- if and $db.bundled (not $db.replicaOf) (not $.Values.bundled.existingSecret) -}}
 {{- range $role, $at := $db.bundled.passwords -}}
 {{- $existing := include "switchyard.existingSecret" (list $ $at.secret) | fromYaml -}}
 {{- $secret := get $secrets $at.secret | default (dict "component" "database" "alias" $alias "data" dict) -}}
@@ -30,6 +32,14 @@ The values pass between templates as JSON, because toYaml removes the last line 
 {{- $_ := set .Values "renderedSecrets" (toJson $secrets) -}}
 {{- end -}}
 {{- .Values.renderedSecrets -}}
+{{- end -}}
+
+{{- define "switchyard.serviceSecretName" -}}
+{{ .Values.service.existingSecret | default (include "switchyard.fullname" .) }}
+{{- end -}}
+
+{{- define "switchyard.serviceSecretKeys" -}}
+[secret-key, secret-key-fallbacks, api-token, api-token-fallbacks]
 {{- end -}}
 
 {{/*

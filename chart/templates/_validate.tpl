@@ -4,7 +4,7 @@ returns a YAML list of problems.
 */}}
 {{- define "switchyard.validate" -}}
 {{- $problems := list -}}
-{{- range $rule := list "release" "env" "extraEnv" "aliases" "addresses" "secrets" "service" "labels" "volumes" -}}
+{{- range $rule := list "release" "env" "extraEnv" "aliases" "addresses" "secrets" "gitops" "existing" "service" "labels" "volumes" -}}
 {{- $problems = include (printf "switchyard.problems.%s" $rule) $ | fromYamlArray | concat $problems -}}
 {{- end -}}
 {{- if $problems -}}

@@ -168,10 +168,7 @@ Secrets and ConfigMaps of others that are missing in the namespace. Every namesp
 Helm renders without a cluster. An object of `extraObjects` with the name of the Secret or of the Cluster will make what is missing.
 */}}
 {{- define "switchyard.problems.secrets" -}}
-{{- $made := list -}}
-{{- range .Values.extraObjects -}}
-{{- $made = append $made (include "switchyard.extraObject" (list $ .) | fromYaml | dig "metadata" "name" "") -}}
-{{- end -}}
+{{- $made := include "switchyard.namesOfExtraObjects" . | fromYamlArray -}}
 {{- if lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt" -}}
 {{- range $alias, $db := include "switchyard.model" . | fromYaml -}}
 {{- if not (or $db.bundled (has (dig "cloudnativepg" "cluster" "" $db) $made)) -}}

@@ -14,6 +14,7 @@ SETS = [*sorted((CHART / "ci").glob("*-values.yaml")), CHART / "values.yaml"]
 OF_OTHERS = {
     "monitoring.coreos.com/v1",
     "gateway.networking.k8s.io/v1",
+    "cert-manager.io/v1",
 }  # custom resources, of which Kubernetes has no schema
 NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
 

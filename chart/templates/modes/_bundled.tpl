@@ -3,21 +3,23 @@
 {{- $settings := get .root.Values.bundled .engine | default dict -}}
 {{- $fullname := include "switchyard.fullname" .root -}}
 {{- $name := printf "%s-db-%s" $fullname .alias -}}
-{{- $ownerName := printf "%s-db-%s" $fullname (default .alias .values.replicaOf) -}}
-{{- $passwords := include "switchyard.bundledPasswords" (dict "replicaOf" .values.replicaOf "ownerName" $ownerName) | fromYaml -}}
+{{- $owner := default .alias .values.replicaOf -}}
+{{- $ownerName := printf "%s-db-%s" $fullname $owner -}}
+{{- $passwords := include "switchyard.bundledPasswords" (dict "root" .root "replicaOf" .values.replicaOf "owner" $owner) | fromYaml -}}
+{{- $certificate := include "switchyard.certificateSecret" (list .root $name) -}}
+{{- $ownerCertificate := include "switchyard.certificateSecret" (list .root $ownerName) -}}
 host: {{ $name }}
 port: {{ .defaultPort }}
 directHost: {{ $name }}
 directPort: {{ .defaultPort }}
 name: switchyard
 users:
-  app: {name: app, secret: {{ $ownerName }}-app, key: password}
-  {{- if not .values.replicaOf }}
-  migrator: {name: migrator, secret: {{ $ownerName }}-migrator, key: password}
+  {{- range $user := empty .values.replicaOf | ternary (list "app" "migrator") (list "app") }}
+  {{ $user }}: {{ include "switchyard.bundledPassword" (list $.root $owner $user) | fromYaml | merge (dict "name" $user) | toJson }}
   {{- end }}
 tls:
   mode: verify-full
-  ca: {kind: secret, name: {{ $name }}-tls, key: ca.crt}
+  ca: {kind: secret, name: {{ $certificate }}, key: ca.crt}
 network:
   pods: {{- include "switchyard.selectorLabels" (dict "root" .root "component" "database" "alias" .alias) | nindent 4 }}
   ports: [{{ .defaultPort }}]
@@ -25,11 +27,11 @@ bundled:
   name: {{ $name }}
   ownerHost: {{ $ownerName }}
   passwords: {{ toJson $passwords }}
-  certificate: {{ $name }}-tls
+  certificate: {{ $certificate }}
   # A replica verifies its owner.
-  ownerCertificate: {{ $ownerName }}-tls
+  ownerCertificate: {{ $ownerCertificate }}
   # The Secrets that the server itself reads.
-  secrets: {{ list (printf "%s-tls" $name) (printf "%s-tls" $ownerName) | concat (include "switchyard.secretsOf" $passwords | fromYamlArray) | uniq | toJson }}
+  secrets: {{ list $certificate $ownerCertificate | concat (include "switchyard.secretsOf" $passwords | fromYamlArray) | uniq | toJson }}
   image: {{ $settings.image }}
   resources: {{ toJson $settings.resources }}
   storage: {{ merge (dict) (default dict .values.storage) .root.Values.bundled.storage | toJson }}
@@ -38,20 +40,43 @@ bundled:
 
 {{/*
 The passwords that a server reads: a map with the role as key, each with secret and key. A replica needs
-only that of the user as which it follows its owner. Arguments: replicaOf, ownerName.
+only that of the user as which it follows its owner. Arguments: root, replicaOf, owner.
 */}}
 {{- define "switchyard.bundledPasswords" -}}
 {{- range $role := empty .replicaOf | ternary (list "superuser" "migrator" "app" "readonly" "monitor" "replicator") (list "replicator") }}
-{{- if has $role (list "superuser" "replicator") }}
-{{ $role }}: {secret: {{ $.ownerName }}-server, key: {{ $role }}}
-{{- else }}
-{{ $role }}: {secret: {{ $.ownerName }}-{{ $role }}, key: password}
+{{ $role }}: {{ include "switchyard.bundledPassword" (list $.root $.owner $role) }}
 {{- end }}
-{{- end }}
+{{- end -}}
+
+{{/* Where the password of a role is: secret and key. Argument: list of root, owner, role. */}}
+{{- define "switchyard.bundledPassword" -}}
+{{- $role := index . 2 -}}
+{{- $server := printf "%s-db-%s" (include "switchyard.fullname" (index . 0)) (index . 1) -}}
+{{- $existing := (index . 0).Values.bundled.existingSecret -}}
+{{- if $existing -}}
+{secret: {{ $existing }}, key: {{ index . 1 }}-{{ $role }}}
+{{- else if has $role (list "superuser" "replicator") -}}
+{secret: {{ $server }}-server, key: {{ $role }}}
+{{- else -}}
+{secret: {{ $server }}-{{ $role }}, key: password}
+{{- end -}}
 {{- end -}}
 
 {{- define "switchyard.secretsOf" -}}
 {{- range . }}
 - {{ .secret }}
 {{- end }}
+{{- end -}}
+
+{{/*
+The Secret with the certificate of a server. cert-manager writes into a Secret of another name than the chart does, so that no server
+starts with the certificate of the other. Argument: list of root, name of the server.
+*/}}
+{{- define "switchyard.certificateSecret" -}}
+{{- $certificates := (index . 0).Values.bundled.certificates -}}
+{{- if $certificates.existingSecret -}}
+{{- $certificates.existingSecret -}}
+{{- else -}}
+{{- printf "%s-%s" (index . 1) (empty $certificates.issuerRef | ternary "tls" "issued") -}}
+{{- end -}}
 {{- end -}}
