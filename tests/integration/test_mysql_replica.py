@@ -173,6 +173,19 @@ def test_replica__source_down(pair: Servers) -> None:
     assert clones(pair) == before
 
 
+def test_replica__source_of_an_older_chart(pair: Servers) -> None:
+    """A source that was made without the user for replication makes the user when it starts again."""
+    before = clones(pair)
+    pair.ask("legacy", "DROP USER replicator")
+    with pair.stopped("legacy"):
+        pass
+    write(pair, "after the upgrade")
+    pair.caught_up()
+
+    assert reads(pair, "after the upgrade")
+    assert clones(pair) == before
+
+
 def test_replica__purged(pair: Servers) -> None:
     """A replica that was down while the source purged transactions that it needs clones again."""
     with cloning_again(pair), pair.stopped("replica"):
