@@ -1,7 +1,7 @@
 """The bundled servers of a rendered release: clients and the standby verify the server, which refuses plain text."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,12 @@ def query(servers: RenderedServers, alias: str, sql: str) -> str:
     """Return the answer of a PostgreSQL server to a query on its socket."""
     _, output = servers.run(alias, "psql", "--username=postgres", "--dbname=switchyard", "-At", "--command", sql)
     return output.strip()
+
+
+def status(servers: RenderedServers, sql: str) -> str:
+    """Return the answer of the MySQL replica to a query on its performance schema."""
+    command = ("mysql", "--defaults-file=/tmp/status.cnf", "--batch", "--skip-column-names", "performance_schema")
+    return servers.run("copy", *command, f"--execute={sql}")[1]
 
 
 @dataclass
@@ -128,25 +134,45 @@ def test_mysql_replica__of_a_source(servers: RenderedServers) -> None:
     """The replica follows over TLS, and verifies the source by the name of its Service."""
     configured = "SELECT host, ssl_allowed, ssl_verify_server_certificate, ssl_ca_file, service_state FROM"
     tables = "replication_connection_configuration JOIN replication_connection_status USING (channel_name)"
-    command = ("mysql", "--defaults-file=/tmp/status.cnf", "--batch", "--skip-column-names", "performance_schema")
-    _, output = servers.run("copy", *command, f"--execute={configured} {tables}")
 
-    assert output.split() == ["sy-switchyard-db-legacy", "YES", "YES", "/tls/primary.crt", "ON"]
+    assert status(servers, f"{configured} {tables}").split() == [
+        "sy-switchyard-db-legacy",
+        "YES",
+        "YES",
+        "/tls/primary.crt",
+        "ON",
+    ]
+
+
+@contextmanager
+def wrong_authority(servers: RenderedServers, replica: str, *, owner: str) -> Iterator[None]:
+    """Give the replica another authority than its owner's in this block; afterwards the replica follows again."""
+    secrets = {each["metadata"]["name"]: each for each in servers.objects if each["kind"] == "Secret"}
+    data = secrets[f"sy-switchyard-db-{owner}-tls"]["data"]
+    right = data["ca.crt"]
+    data["ca.crt"] = secrets[f"sy-switchyard-db-{replica}-tls"]["data"]["ca.crt"]
+    try:
+        servers.start(replica)
+        yield
+    finally:
+        data["ca.crt"] = right
+        servers.start(replica)
+        until(lambda: servers.probe(replica, "readinessProbe"), f"'{replica}' follows again", seconds=120)
 
 
 def test_standby__with_a_wrong_authority(servers: RenderedServers) -> None:
     """A standby that cannot verify its primary streams nothing from it, and serves the rows that it has."""
-    secrets = {each["metadata"]["name"]: each for each in servers.objects if each["kind"] == "Secret"}
-    owner, other = (secrets[f"sy-switchyard-db-{alias}-tls"]["data"] for alias in ("default", "legacy"))
-    right = owner["ca.crt"]
-    owner["ca.crt"] = other["ca.crt"]
-    try:
-        servers.start("replica")
+    with wrong_authority(servers, "replica", owner="default"):
         until(lambda: "certificate verify failed" in servers.said("replica"), "the standby refuses the primary")
         until(lambda: query(servers, "replica", "SELECT pg_is_in_recovery()") == "t", "the standby serves")
         assert query(servers, "replica", "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'") == "0"
         assert not servers.probe("replica", "readinessProbe")
-    finally:
-        owner["ca.crt"] = right
-        servers.start("replica")
-        until(lambda: servers.probe("replica", "readinessProbe"), "the standby follows again", seconds=120)
+
+
+def test_mysql_replica__with_a_wrong_authority(servers: RenderedServers) -> None:
+    """A replica that cannot verify its source follows nothing, and serves the rows that it has."""
+    with wrong_authority(servers, "copy", owner="legacy"):
+        until(lambda: servers.probe("copy", "startupProbe"), "the replica serves", seconds=120)
+        refused = "SELECT last_error_message FROM replication_connection_status"
+        until(lambda: "certificate verify failed" in status(servers, refused), "the replica refuses the source")
+        assert not servers.probe("copy", "readinessProbe")
