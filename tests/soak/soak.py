@@ -24,8 +24,7 @@ LOAD = "soak-load"
 CLIENTS = 20  # of which each writes once and reads four times a second
 QUIET_SECONDS = 10  # under load before the first event and after the last
 RECORD = "/record/answers"
-# Two pods, so that one may be killed. The requests fit two cores with a pod more during an upgrade.
-VALUES = {"replicaCount": 2, "resources__requests__cpu": "20m"}
+VALUES = {"replicaCount": 2}  # so that one pod may be killed
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,8 @@ def _manifests(image: str, prefix: str) -> list[dict[str, Any]]:
         "image": image,
         "command": ["python", "/soak/load.py", RELEASE, "8000", prefix, str(CLIENTS), RECORD],
         "env": [{"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": RELEASE, "key": "api-token"}}}],
+        # As much as a pod of the service: without a request the clients would wait for a core, and not for the service.
+        "resources": {"requests": {"cpu": "100m"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": [{"name": "soak", "mountPath": "/soak"}, {"name": "record", "mountPath": "/record"}],
     }
