@@ -23,7 +23,7 @@ def server(objects: list[Object], alias: str) -> Object:
 
 
 def test_replicas__of_mysql(render: Render, tmp_path: Path) -> None:
-    """Each replica is a line of values: a server that follows its owner, no Job, and of Secrets only its certificate."""
+    """Each replica is a line of values: a server that follows its owner, its certificate as only Secret, and no Job."""
     objects = render({"databases": REPLICAS})
 
     for alias, delay, lag in (("copy", "0", "30"), ("late", "5", "10")):
