@@ -174,15 +174,17 @@ def test_standby__killed_while_cloning_again(pair: Servers) -> None:
         write_segments(pair)
         pair.ask("default", BULK)
         pair.containers["replica"].start()
-        until(lambda: said(pair).count(CLONING) == 2, "it has begun to clone again")
+        until(lambda: said(pair).count(CLONING) >= 2, "it has begun to clone again")
         with pair.paused("default"):
             pair.containers["replica"].kill()
+        pair.ask("default", "DROP TABLE bulk")
+        begun = said(pair).count(CLONING)
         assert said(pair).count(COMPLETE) == 1
     pair.caught_up()
 
     assert reads(pair, "segment 7")
-    assert said(pair).count(CLONING) == 3
-    pair.ask("default", "DROP TABLE bulk")
+    assert said(pair).count(CLONING) > begun
+    assert said(pair).count(COMPLETE) == 2
 
 
 def test_standby__more_wal_than_is_kept_while_cloning(primary: Servers) -> None:

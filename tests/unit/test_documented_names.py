@@ -25,7 +25,7 @@ _SUFFIX = r"(?:py|sh|tpl|yaml|yml|toml|md|html|css|json|ini)\b(?![\w/-])"
 _FILE = re.compile(rf"(?<![\w./<>*{{}}-])(?:[\w.-]+/)*[\w-][\w.-]*\.{_SUFFIX}")
 _DIRECTORY = re.compile(r"`((?:app|chart|docs|k8s-dev|tests)(?:/[\w-]+)+)/?`")
 _OF_A_PROJECT = {"manage.py", "settings.py", "conftest.py"}  # a reader's own
-_MADE = {"adding.md": "app/billing/"}  # files that the commands of the page make
+_MADE = {"adding.md": "app/billing/", "cluster.md": "build/"}  # files that the commands of the page make
 _BELOW = {"cases.md": ROOT / "tests" / "integration"}  # where the page says that its files are
 
 
