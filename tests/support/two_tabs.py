@@ -21,7 +21,6 @@ from tests.support.published import at, lagging, sampled
 from accounts.models import User
 from switchyard.positions import Position
 from switchyard.routing.contrib.middleware import _begin, _finish
-from switchyard.routing.selection import select
 from switchyard.routing.selection.select import decide, fallback_alias
 from switchyard.routing.session import consistency, tracking, transfer
 from switchyard.routing.session.context import RoutingContext, activate
@@ -86,7 +85,7 @@ class TwoTabs(RuleBasedStateMachine):
         self.patch = self.stack.enter_context(pytest.MonkeyPatch.context())
         self.patch.setattr(transfer, "_read_position", self.read_position)
         self.clock = Clock()
-        for module in (published, select, consistency, tracking, transfer):
+        for module in (published, consistency, tracking, transfer):
             self.patch.setattr(module, "time", self.clock)
         self.patch.setattr(settings, "SECRET_KEY", "old")
         self.patch.setattr(settings, "SECRET_KEY_FALLBACKS", [])

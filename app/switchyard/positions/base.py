@@ -26,6 +26,10 @@ class Position(Protocol):
         """Return True if another server of the same system was promoted and has the other position."""
         ...
 
+    def after(self, earlier: "Position") -> Self:
+        """Return this position with what an earlier position of the same running server showed, and it hides now."""
+        ...
+
     def text(self) -> str:
         """Return the position in the vendor's notation."""
         ...

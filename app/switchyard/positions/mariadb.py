@@ -35,6 +35,9 @@ class MariaDBGtid(NamedTuple):
     def superseded_by(self, other: Position) -> bool:
         return False  # no timelines, as on MySQL
 
+    def after(self, earlier: Position) -> Self:
+        return self
+
     def text(self) -> str:
         return ",".join(f"{domain}-{server}-{sequence}" for domain, server, sequence in self.domains)
 

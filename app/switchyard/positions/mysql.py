@@ -38,6 +38,9 @@ class MySQLGtidSet(NamedTuple):
     def superseded_by(self, other: Position) -> bool:
         return False  # MySQL has no timelines: a superseded server must be made read-only
 
+    def after(self, earlier: Position) -> Self:
+        return self
+
     def text(self) -> str:
         return ",".join(
             ":".join((source, *(f"{first}-{last}" for first, last in intervals))) for source, intervals in self.sources

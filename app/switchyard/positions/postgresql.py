@@ -66,6 +66,12 @@ class Lsn(NamedTuple):
     def superseded_by(self, other: Position) -> bool:
         return isinstance(other, Lsn) and self.system == other.system and self.timeline < other.timeline
 
+    def after(self, earlier: Position) -> Self:
+        # A standby whose stream is broken shows the timeline of its last restart point.
+        if not isinstance(earlier, Lsn) or self.system != earlier.system:
+            return self
+        return self._replace(timeline=max(self.timeline, earlier.timeline))
+
     def text(self) -> str:
         return f"{self.system}/{self.timeline}/{self.lsn >> 32:X}/{self.lsn & 0xFFFFFFFF:X}"
 

@@ -35,6 +35,9 @@ class DelayedPosition(NamedTuple):
     def superseded_by(self, other: Position) -> bool:
         return False
 
+    def after(self, earlier: Position) -> Self:
+        return self
+
     def text(self) -> str:
         return _position_after(-self.seconds).text()
 

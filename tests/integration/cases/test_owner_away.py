@@ -1,13 +1,16 @@
 """Case 18: the owner is down or hangs. Reads of replicas work, and everything else fails at once with a 503."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connections, transaction
 from django.test import override_settings
+from tests.support.faults import delayed
 from tests.support.servers import Servers
 from tests.support.waiting import until
 from tests.support.watching import OLD, Edge, Side, others
@@ -87,6 +90,60 @@ def test_case_18__an_owner_without_replicas(watched: Servers, fault: str) -> Non
     assert (status, others_status) == (503, 200)
     assert first_in < AT_ONCE
     assert took < 0.5
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_case_18__a_client_that_wrote(watched: Servers, fault: str) -> None:
+    """Its read waits for the standby, which is about to replay the write, and finds the write there."""
+    edge = Edge()
+    with delayed(watched, seconds=0.6):
+        made = edge.post("/api/users", {"username": "bob"}, content_type="application/json")
+        with getattr(watched, fault)("default"):
+            statuses = [edge.get(f"/api/users/{made.json()['id']}").status_code for _ in range(5)]
+
+    assert statuses == [200] * 5
+
+
+def test_case_18__a_failed_read(watched: Servers) -> None:
+    """A read that the owner failed to answer requires nothing: the standby serves the client once it has the write."""
+    edge = Edge()
+    with ExitStack() as held_back:
+        held_back.enter_context(watched.held_back())
+        made = edge.post("/api/users", {"username": "bob"}, content_type="application/json")
+        path = f"/api/users/{made.json()['id']}"
+        with watched.stopped("default"):
+            refused = edge.get(path).status_code
+            held_back.close()
+            until(lambda: edge.get(path).status_code == 200, "the standby serves the client", seconds=10)
+
+    assert refused == 503
+
+
+@pytest.mark.parametrize("alias", ["default", "analytics"])
+def test_case_18__a_server_set_to_refuse_writes(watched: Servers, alias: str) -> None:
+    """Writes are refused as unavailable while somebody has set the server read-only, and reads go on."""
+    table = {"default": "auth_group", "analytics": "analytics_analyticsevent"}[alias]
+
+    def write() -> None:
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET id = id")
+
+    watched.ask(alias, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+    try:
+        until(lambda: _is_refused(write), "writes are refused")
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {table}")
+    finally:
+        watched.ask(alias, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+    until(lambda: not _is_refused(write), "writes are taken again")
+
+
+def _is_refused(write: Callable[[], None]) -> bool:
+    try:
+        write()
+    except OwnerUnavailableError as error:
+        return error.reason == "read_only"
+    return False
 
 
 def test_case_18__a_slow_owner(watched: Servers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ class Call:
         if may_write(statement, alias):
             if statement.changes or not defer(alias, statement):
                 record_write(alias, statement)
-        elif record_read(alias):
+        elif error is None and record_read(alias):
             monitor.ensure_running()
 
 

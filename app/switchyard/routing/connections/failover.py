@@ -1,10 +1,15 @@
-"""Run a read again that its replica fails to answer: on another fit replica, or on the owner.
+"""Run a read again elsewhere: one that its replica fails to answer, or its owner in a replica's place.
+
+A read that its replica fails to answer runs on another fit replica, or on the owner. A read that went to the owner only
+because no replica had caught up waits shortly for a replica if the owner fails: a replica replays the last writes of an
+owner within moments, also after the owner is gone, as in a switchover.
 
 Reads with `.using("replica")` and reads of a raw cursor move as well: a program that names a replica accepts late rows,
 and does not ask for an error. To read that server or none, use `only("replica")`, or open a transaction there: it never
 moves. A server-side cursor does not move after it is open, because the program may have its rows.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,14 +20,15 @@ from django.db.backends.utils import CursorWrapper
 
 from switchyard.routing.connection_state import has_open_transaction
 from switchyard.routing.connections.fencing import is_write_refusal
-from switchyard.routing.connections.guard import check_statement, hidden_write_on_replica
+from switchyard.routing.connections.guard import check_statement, hidden_write_on_replica, unavailable_error
 from switchyard.routing.connections.read_only_transaction import can_read_only, read_only_transaction
 from switchyard.routing.connections.server_identity import may_be_stale
-from switchyard.routing.errors import record_violation
+from switchyard.routing.errors import OwnerUnavailableError, record_violation
 from switchyard.routing.monitor import monitor
-from switchyard.routing.selection.select import fallback_alias
-from switchyard.routing.session.context import may_move
-from switchyard.routing.topology.ownership import replicated_by
+from switchyard.routing.monitor.waits import Wait, waits_for
+from switchyard.routing.selection.select import fallback_alias, replica_for_client
+from switchyard.routing.session.context import current, may_move
+from switchyard.routing.topology.ownership import replicas_of, replicated_by
 from switchyard.routing.topology.replication import shared_aliases
 from switchyard.sql.classifier import classify, statement_text
 from switchyard.sql.transaction_control import transaction_control
@@ -32,6 +38,9 @@ from switchyard.sql.transaction_control import transaction_control
 _SERVER_SQLSTATES = ("08", "57P01", "57P02", "57P03", "57P05", "53100", "53200", "53300", "58")
 # MySQL and MariaDB: the server shuts down, or the connection is lost.
 _SERVER_ERRNOS = frozenset((number,) for number in (1053, 1080, 1927, 2002, 2003, 2006, 2013, 2055, 4031))
+CATCH_UP_SECONDS = 1.0  # several probes
+_CHECK_INTERVAL_SECONDS = 0.05
+
 # The attributes of a cursor that read a result or close it.
 _READ_ATTRIBUTES = frozenset(
     (
@@ -69,14 +78,50 @@ def retry_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bo
         return CursorWrapper.execute(cursor, sql, params)
 
 
+def is_fallback_read(alias: str) -> bool:
+    """Return True if the router has sent a read of this client to the owner in a replica's place. A look-up."""
+    return bool(current().consistency.fallback_reads.get(alias))
+
+
+def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Run the statement on the owner; if the owner fails, run a read on a replica as soon as one has caught up.
+
+    An execute wrapper. Raises the error of the owner for another statement, and if no replica catches up.
+    """
+    connection, cursor = context["connection"], context["cursor"]
+    owner: str = connection.alias
+    tried: frozenset[str] = getattr(cursor.cursor, "tried", frozenset())
+    if many or owner in tried or not is_fallback_read(owner) or not is_redirectable(connection, sql):
+        return execute(sql, params, many, context)
+    consistency = current().consistency
+    error: Error | None = unavailable_error(owner, changes=False)
+    if error is None:
+        try:
+            return execute(sql, params, many, context)
+        except Error as raised:
+            consistency.end_fallback_read(owner, shown=False)
+            if not _owner_failed(connection, cursor, raised):
+                raise
+            error = raised
+            with suppress(Error):  # a broken connection may raise while it closes
+                connection.close()
+    else:
+        consistency.end_fallback_read(owner, shown=False)
+    if (replica := _caught_up_replica(owner)) is None:
+        raise error
+    substitute(connection, cursor, replica, replica=replica, tried=tried | {owner})
+    return CursorWrapper.execute(cursor, sql, params)
+
+
 class FailedCursor:
-    """The cursor of a replica without a connection: every use raises the error of the connection."""
+    """The cursor of an alias without a connection: every use raises the error of the connection."""
 
     _query = _executed = None  # Django logs them
 
-    def __init__(self, error: Error, name: str | None) -> None:
+    def __init__(self, error: Error, name: str | None, *, tried: frozenset[str] = frozenset()) -> None:
         self.error = error
         self.name = name
+        self.tried = tried
 
     def close(self) -> None:
         """Do nothing: there is no cursor to close."""
@@ -127,7 +172,12 @@ def _server_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error
 
 
 def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
-    if replicated_by(connection.alias) is None or has_open_transaction(connection) or not may_move(connection.alias):
+    return replicated_by(connection.alias) is not None and is_redirectable(connection, sql)
+
+
+def is_redirectable(connection: BaseDatabaseWrapper, sql: Any) -> bool:
+    """Return True for one read outside a transaction, unless `only()` holds it where it is."""
+    if has_open_transaction(connection) or not may_move(connection.alias):
         return False
     text = statement_text(sql, connection)
     statement = classify(text, connection.vendor)
@@ -138,16 +188,28 @@ def _may_redirect(connection: BaseDatabaseWrapper, sql: Any) -> bool:
 
 
 def _redirect(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> bool:
-    """Replace the driver cursor by a `SubstituteCursor` on the alias that serves in place of the replica.
-
-    Returns False, and replaces nothing, if the other alias cannot hold the read in a read-only transaction.
-    """
+    """Replace the driver cursor by one on the alias that serves in place of the replica, as `substitute()` does."""
     alias, before = connection.alias, cursor.cursor
-    replica, tried = (before.replica, before.tried) if isinstance(before, SubstituteCursor) else (alias, frozenset())
-    tried |= {alias}
+    replica = before.replica if isinstance(before, SubstituteCursor) else alias
+    tried = getattr(before, "tried", frozenset()) | {alias}
+    return substitute(connection, cursor, fallback_alias(alias, tried), replica=replica, tried=tried)
+
+
+def substitute(
+    connection: BaseDatabaseWrapper, cursor: CursorWrapper, alias: str, *, replica: str, tried: frozenset[str]
+) -> bool:
+    """Replace the driver cursor by a `SubstituteCursor` on the alias, which refuses what `replica` would refuse.
+
+    `tried` holds the aliases that failed to answer the statement. Returns False, and replaces nothing, if the alias
+    cannot hold the read in a read-only transaction.
+    """
+    before = cursor.cursor
     server_side = bool(getattr(before, "name", None))
-    other = connections[fallback_alias(alias, tried)]
+    other = connections[alias]
     opened = other.chunked_cursor() if server_side else other.cursor()
+    if isinstance(opened.cursor, FailedCursor):
+        cursor.cursor, cursor.db = FailedCursor(opened.cursor.error, opened.cursor.name, tried=tried), other
+        return True
     if not can_read_only(other, server_side=server_side):
         opened.close()
         return False
@@ -155,6 +217,45 @@ def _redirect(connection: BaseDatabaseWrapper, cursor: CursorWrapper) -> bool:
         before.close()
     cursor.cursor = SubstituteCursor(opened.cursor, other, replica=replica, tried=tried)
     cursor.db = other
+    return True
+
+
+def _owner_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
+    failed = isinstance(cursor.cursor, FailedCursor) or isinstance(error, OwnerUnavailableError)
+    return failed or is_server_error(error, connection)
+
+
+def _caught_up_replica(owner: str) -> str | None:
+    """Wait until this client may read a replica, and return its alias; None if no replica catches up in time.
+
+    At most half of the threads wait, as for an owner that answers late.
+    """
+    consistency = current().consistency
+    if waits_for(owner).is_full():
+        return None
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    with Wait(owner):
+        while True:
+            replica = replica_for_client(owner, consistency)
+            if replica is not None and _serves(connections[replica]):
+                if len(replicas_of(owner)) > 1:
+                    consistency.last_replica.setdefault(owner, replica)
+                return replica
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(_CHECK_INTERVAL_SECONDS)
+
+
+def _serves(replica: BaseDatabaseWrapper) -> bool:
+    """Return True if the replica's connection is open, and its server has what the client must see."""
+    try:
+        replica.ensure_connection()
+    except (OperationalError, InterfaceError):
+        return False
+    if replica.alias in shared_aliases and may_be_stale(replica):
+        with suppress(Error):
+            replica.close()  # the next connection may lead to another server
+        return False
     return True
 
 

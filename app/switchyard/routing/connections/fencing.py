@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing.errors import OwnerUnavailableError
 from switchyard.routing.monitor import monitor
-from switchyard.routing.topology.ownership import replicas_of
+from switchyard.routing.topology.ownership import is_held_read_only, replicas_of
 
 _READ_ONLY_SQLSTATE = "25006"
 _READ_ONLY_ERRNOS = frozenset({1290, 1836})  # MySQL and MariaDB: ER_OPTION_PREVENTS_STATEMENT, ER_READ_ONLY_MODE
@@ -36,10 +36,12 @@ def is_write_refusal(vendor: str, driver_error: BaseException | None) -> bool:
 
 
 def unavailable_owner(connection: BaseDatabaseWrapper, error: DatabaseError) -> OwnerUnavailableError | None:
-    """Return OwnerUnavailableError if the error says that the server of an owner with replicas takes no writes.
+    """Return OwnerUnavailableError if the error says that the server of an owner takes no writes.
 
-    The monitor then probes the owner over a new connection.
+    The monitor then probes an owner with replicas over a new connection, which may lead to another server.
     """
+    if is_write_refusal(connection.vendor, error.__cause__) and _is_read_only_by_default(connection):
+        return OwnerUnavailableError(alias=connection.alias, reason="read_only")
     if not replicas_of(connection.alias) or not _refuses_writes(connection, error):
         return None
     monitor.reconnect(connection.alias)
@@ -58,5 +60,16 @@ def _refuses_writes(connection: BaseDatabaseWrapper, error: DatabaseError) -> bo
 
 
 def _is_standby(driver_connection: Any) -> bool:
-    status = driver_connection.pgconn.parameter_status(b"in_hot_standby")  # PostgreSQL 14 and later
-    return bool(status == b"on")
+    return _reports(driver_connection, b"in_hot_standby")
+
+
+def _is_read_only_by_default(connection: BaseDatabaseWrapper) -> bool:
+    """Return True if somebody has set PostgreSQL to refuse writes; Switchyard sets so what it holds read-only."""
+    if connection.vendor != "postgresql" or is_held_read_only(connection.alias) or connection.connection is None:
+        return False
+    return _reports(connection.connection, b"default_transaction_read_only")
+
+
+def _reports(driver_connection: Any, setting: bytes) -> bool:
+    """Return True if the server has reported that the setting is on, as PostgreSQL 14 and later do. No query."""
+    return bool(driver_connection.pgconn.parameter_status(setting) == b"on")

@@ -68,9 +68,12 @@ def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bo
         raise record_violation(error)
     changes = statement.operation in _CHANGES or statement.locks
     # A copy of a connection reads from its server whatever the monitor says: its user waits for that server.
-    if (changes or hasattr(connection, "has_circuit")) and (
-        unavailable := unavailable_error(connection.alias, changes=changes)
-    ) is not None:
+    # A fallback read waits for a replica itself.
+    if (
+        (changes or hasattr(connection, "has_circuit"))
+        and (unavailable := unavailable_error(connection.alias, changes=changes)) is not None
+        and (changes or not current().consistency.fallback_reads.get(connection.alias))
+    ):
         raise unavailable
     if statement.operation in _CHANGES:
         check_cross_owner_write(connection)

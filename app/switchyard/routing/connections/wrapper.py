@@ -16,7 +16,13 @@ from switchyard.routing.connection_state import has_open_transaction, transactio
 from switchyard.routing.connections.access_mode import begins_read_only, set_access_mode, without_write_lock
 from switchyard.routing.connections.connect import connect_unless_down
 from switchyard.routing.connections.doubts import Doubt, settle
-from switchyard.routing.connections.failover import FailedCursor, report_failure, retry_elsewhere
+from switchyard.routing.connections.failover import (
+    FailedCursor,
+    is_fallback_read,
+    report_failure,
+    retry_elsewhere,
+    run_fallback_read,
+)
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
 from switchyard.routing.connections.refusals import run_in_access_mode
 from switchyard.routing.connections.server_identity import identify
@@ -50,7 +56,7 @@ def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     if not isinstance(connection, RoutedConnection):
         backend: Any = type(connection)
         connection.__class__ = _routed_class(backend)
-        for index, wrapper in enumerate((guard_statement, retry_elsewhere, run_in_access_mode)):
+        for index, wrapper in enumerate((guard_statement, retry_elsewhere, run_fallback_read, run_in_access_mode)):
             if wrapper not in connection.execute_wrappers:
                 connection.execute_wrappers.insert(index, wrapper)
     return connection
@@ -146,7 +152,12 @@ class RoutedConnection(BaseDatabaseWrapper):
 
     def _cursor(self, name: str | None = None) -> Any:
         if replicated_by(self.alias) is None or has_open_transaction(self):
-            cursor = super()._cursor(name)  # type: ignore[misc]
+            try:
+                cursor = super()._cursor(name)  # type: ignore[misc]
+            except (OperationalError, InterfaceError) as error:
+                if not is_fallback_read(self.alias) or has_open_transaction(self):
+                    raise
+                return self._failed_cursor(error, name)
             if is_read_only(self.alias):
                 set_access_mode(self)  # for COPY and other calls that pass no execute wrapper
             return cursor

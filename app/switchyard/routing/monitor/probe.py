@@ -101,6 +101,7 @@ class ServerProbe(threading.Thread):
             status = (self._ask or self._dialect.status)(cursor)
             error = self._extra_check(cursor)
             cursor.close()
+            status = self._with_earlier_position(status)
         except Exception as raised:  # noqa: BLE001 - drivers raise any class; each means that the server cannot be read
             self.error = f"{type(raised).__name__} when asked"
             self._close()
@@ -109,6 +110,15 @@ class ServerProbe(threading.Thread):
         self.last_sample = Sample(began_at, status)
         self.error = error
         return True
+
+    def _with_earlier_position(self, status: ServerStatus) -> ServerStatus:
+        """Return the status with what the last sample knew of the same server's position."""
+        earlier = self.last_sample.status if self.last_sample else None
+        if earlier is None or earlier.server_id != status.server_id:
+            return status
+        if earlier.position is None or status.position is None:
+            return status
+        return status._replace(position=status.position.after(earlier.position))
 
     def pending_seconds(self, now: float) -> float:
         """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""

@@ -1,6 +1,5 @@
 """How a read is decided: the alias, and the rule that chose it. No I/O: the monitor publishes what servers say."""
 
-import time
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -143,13 +142,13 @@ def fallback_alias(alias: str, tried: Collection[str] = ()) -> str:
 
 
 def record_fallback(owner: str, context: RoutingContext, rule: str) -> None:
-    """Record that the client reads the owner in a replica's place: replicas must catch up with that read as well.
+    """Record that the client is to read the owner in a replica's place: replicas must catch up with that read as well.
 
     Outside requests and tasks, pinned reads do not renew the pin; otherwise a long-running process would never return
     to its replicas.
     """
     if not replication_set(owner).snapshot.lag_free and (rule == "down" or not is_process_context(context)):
-        context.consistency.require(owner, PendingPosition(time.monotonic()))
+        context.consistency.begin_fallback_read(owner)
 
 
 routes: dict[type[Model], ReadRoute] = {}

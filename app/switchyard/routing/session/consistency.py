@@ -84,12 +84,13 @@ class PendingPosition:
 class ConsistencyState:
     """The required positions of one request, task or process. All of its threads and tasks share the object."""
 
-    __slots__ = ("_lock", "cached", "last_replica", "last_server", "required")
+    __slots__ = ("_lock", "cached", "fallback_reads", "last_replica", "last_server", "required")
 
     def __init__(self) -> None:
         self.required: dict[str, Position | PendingPosition] = {}  # by owner
         self.last_replica: dict[str, str] = {}  # owner -> alias of the replica read last; only with several replicas
         self.last_server: dict[str, str] = {}  # owner -> server read last; only with several servers behind one alias
+        self.fallback_reads: dict[str, int] = {}  # owner -> reads that go there in a replica's place
         # The replica that was caught up and read last. It stays right until its snapshot is replaced.
         self.cached = _NOTHING_CACHED
         self._lock = threading.Lock()
@@ -114,6 +115,21 @@ class ConsistencyState:
             self.last_replica.pop(owner, None)
             self.last_server.pop(owner, None)
             self.cached = _NOTHING_CACHED
+
+    def begin_fallback_read(self, owner: str) -> None:
+        """Note that a read goes to the owner in a replica's place. It requires nothing before it has shown rows."""
+        with self._lock:
+            self.fallback_reads[owner] = self.fallback_reads.get(owner, 0) + 1
+            self.cached = _NOTHING_CACHED
+
+    def end_fallback_read(self, owner: str, *, shown: bool) -> None:
+        """Require what the owner has shown in a replica's place; require nothing if it failed, or for another read."""
+        with self._lock:
+            if not self.fallback_reads.get(owner):
+                return
+            self.fallback_reads[owner] -= 1
+        if shown:
+            self.require(owner, PendingPosition(time.monotonic()))
 
     def remember(self, owner: str, required: Position | PendingPosition | None, candidate: Candidate) -> None:
         """Cache the candidate as caught up for this client, unless the requirement changed meanwhile."""

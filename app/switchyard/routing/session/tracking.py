@@ -36,12 +36,14 @@ def needs_position(alias: str, statement: Statement) -> bool:
 
 
 def record_read(alias: str) -> bool:
-    """Record that a read of the alias is over; return True if this process waits for a sample of the owner.
+    """Record that a read of the alias has shown rows; return True if this process waits for a sample of the owner.
 
     Other clients may have committed since the routing decision, so the time of a request's pending position moves
     forward. Outside requests and tasks it does not move: a process that always reads would stay pinned.
     """
     context = current()
+    if context.consistency.fallback_reads:
+        context.consistency.end_fallback_read(alias, shown=True)
     pending = context.consistency.required.get(alias)
     if type(pending) is not PendingPosition:
         return False

@@ -65,6 +65,15 @@ def test_superseded_by__newer_timeline() -> None:
     assert not new.includes(old)
 
 
+def test_after__a_broken_stream() -> None:
+    """A standby that has lost its stream stays on the timeline that it was on; another system says nothing."""
+    streamed = Lsn("73", 2, 500)
+
+    assert Lsn("73", 1, 600).after(streamed) == Lsn("73", 2, 600)
+    assert Lsn("73", 3, 600).after(streamed) == Lsn("73", 3, 600)
+    assert Lsn("74", 1, 600).after(streamed) == Lsn("74", 1, 600)
+
+
 @given(st.integers(0, 2**40), st.integers(0, 2**40))
 def test_bytes_behind__any_lsns(one: int, other: int) -> None:
     """The result is the log between the positions, and never negative."""

@@ -27,7 +27,7 @@ from switchyard.routing.selection.select import decide
 from switchyard.routing.session import transfer
 from switchyard.routing.session.context import RoutingContext, current, is_process_context
 from switchyard.routing.session.token import TokenEntry, decode, encode
-from switchyard.routing.session.tracking import record_write
+from switchyard.routing.session.tracking import record_read, record_write
 from switchyard.routing.topology.replication import ReplicationSet
 from switchyard.sql.classifier import classify
 
@@ -70,7 +70,9 @@ def respond(view: Callable[[HttpRequest], HttpResponseBase], request: HttpReques
 
 
 def reading(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(f"{decide(User).alias} {decide(User).rule}")
+    chosen = decide(User)
+    record_read(chosen.alias)
+    return HttpResponse(f"{chosen.alias} {chosen.rule}")
 
 
 def writing(_request: HttpRequest) -> HttpResponse:

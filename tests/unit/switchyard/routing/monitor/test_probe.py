@@ -12,6 +12,7 @@ from django.db.backends.postgresql import base
 from tests.support.published import at
 
 from switchyard.positions import ServerStatus
+from switchyard.positions.postgresql import Lsn
 from switchyard.routing.monitor import probe
 from switchyard.routing.monitor.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
 
@@ -101,6 +102,25 @@ def test_probe__a_server_that_refuses(server: socket.socket) -> None:
 
     assert server_probe.error == "OperationalError when asked"
     assert server_probe.last_sample is None
+
+
+@pytest.mark.parametrize(("later_server", "timeline"), [("a", 2), ("b", 1)])
+def test_probe__the_timeline_of_a_running_server(
+    opened: list[Connection], monkeypatch: pytest.MonkeyPatch, later_server: str, timeline: int
+) -> None:
+    """A later sample of the same server keeps the timeline that an earlier one showed; another server's does not."""
+    answers = iter([("a", Lsn("73", 2, 500)), (later_server, Lsn("73", 1, 600))])
+
+    def status(_cursor: Any) -> ServerStatus:
+        server, position = next(answers)
+        return ServerStatus(server, is_standby=True, writable=False, position=position)
+
+    server_probe = ServerProbe("default", ask=status)
+    server_probe.probe()
+    server_probe.probe()
+
+    assert server_probe.last_sample is not None
+    assert server_probe.last_sample.status.position == Lsn("73", timeline, 600)
 
 
 def test_probe__outside_djangos_connections(server: socket.socket) -> None:

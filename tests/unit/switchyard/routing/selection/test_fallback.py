@@ -12,6 +12,7 @@ from switchyard.routing.selection.select import decide, fallback_alias
 from switchyard.routing.session import context
 from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import activate
+from switchyard.routing.session.tracking import record_read
 
 
 def test_fallback_alias__the_only_replica() -> None:
@@ -20,6 +21,7 @@ def test_fallback_alias__the_only_replica() -> None:
         replayed(group, replica=4)
 
         assert fallback_alias("replica") == "default"
+        record_read("default")
         assert "default" in request.consistency.required
 
 

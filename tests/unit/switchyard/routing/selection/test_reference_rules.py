@@ -18,6 +18,7 @@ from switchyard.routing.decision import decision
 from switchyard.routing.selection.select import decide
 from switchyard.routing.session.consistency import ConsistencyState, PendingPosition
 from switchyard.routing.session.context import RoutingContext, activate, current
+from switchyard.routing.session.tracking import record_read
 from switchyard.routing.topology.replication import Replica, ReplicationSet, replication_set
 
 REPLICAS = ("replica", "legacy")
@@ -138,6 +139,7 @@ def compare_with_reference(case: Case, group: ReplicationSet) -> None:
             expected = decided_by_reference(case.model, instance)
         with activate(by_decide):
             found = decide(case.model, instance)
+            record_read(found.alias)
 
     assert (found.alias, found.rule) == expected, case
     assert found is decision(*expected)

@@ -16,14 +16,16 @@ from switchyard.routing.selection.select import decide
 from switchyard.routing.session import context
 from switchyard.routing.session.consistency import ConsistencyState
 from switchyard.routing.session.context import RoutingContext, activate, current, is_process_context
+from switchyard.routing.session.tracking import record_read
 from switchyard.routing.topology.replication import Replica, replication_set
 
 BOTH = ("replica", "legacy")
 
 
 def decided(model: type[Model] = User) -> tuple[str, str]:
-    """Return the alias and the rule of the decision."""
+    """Return the alias and the rule of a read's decision; the read shows rows."""
     chosen = decide(model)
+    record_read(chosen.alias)
     return chosen.alias, chosen.rule
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from tests.support.published import consistency_from, lagging, replayed, sampled
+from tests.support.published import at, consistency_from, lagging, replayed, sampled
 
 from accounts.models import User
 from switchyard.routing import without_stickiness
@@ -137,6 +137,18 @@ def test_record_read__after_a_fallback(request_context: RoutingContext) -> None:
         sampled(group, 6)
 
         assert request_context.consistency.required_position("default") is not None
+
+
+def test_record_read__after_a_failed_fallback(request_context: RoutingContext) -> None:
+    """A read that the owner did not answer requires nothing, and a later read of the owner does not stand for it."""
+    with lagging("replica") as group:
+        replayed(group, replica=1)
+        request_context.consistency.require("default", at(4))
+        assert decide(User).rule == "pinned"
+        request_context.consistency.end_fallback_read("default", shown=False)
+        record_read("default")
+
+    assert request_context.consistency.required == {"default": at(4)}
 
 
 def test_record_read__nothing_required(request_context: RoutingContext) -> None:

@@ -230,6 +230,7 @@ def test_issue_token__owner_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
             found, _ = accept_tokens((again,))
             with activate(request_context(consistency=found)):
                 record_fallback("default", current(), "pinned")
+                record_read("default")
                 known = issue_token(found)
 
     (entry,) = decode(text)
