@@ -6,6 +6,7 @@ The normal model of the databases, which all other templates read, whatever the 
   host, port, name                              its address
   directHost, directPort                        the address of the server itself; differs from host and port behind a pooler
   pooler                                        mode of the pooler at host and port; absent or empty if there is none
+  shared                                        several servers answer at host and port; absent if nothing says so
   users: app, migrator                          each with name, and secret and key of its password; no migrator where none is needed
   tls: mode, ca                                 mode in the words of libpq; ca has kind (secret or configMap), name and key
   network: pods or cidrs, ports                 where its servers are, for network policies; no cidrs: anywhere

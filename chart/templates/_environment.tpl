@@ -11,6 +11,9 @@
 {{- define "switchyard.poolerQuery" -}}
 {{- if .pooler -}}
 &pooler={{ .pooler }}&direct_host={{ .directHost }}&direct_port={{ .directPort }}
+{{- if .shared -}}
+&shared=true
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -229,6 +229,7 @@ def test_cloudnativepg__pooler(render: Render, alias: str, service: str, tmp_pat
     assert (found[alias]["DIRECT"]["HOST"], found[alias]["DIRECT"]["PORT"]) == (service, "5432")
     assert [each for each in found if "DIRECT" in found[each]] == [alias]
     assert found[alias]["OPTIONS"]["sslmode"] == "verify-full"
+    assert ("SHARED" in found[alias]) == (alias == "replica")
     (container,) = job(objects, "default")["containers"]
     assert environment(container)["DATABASE_DEFAULT_URL"].startswith(
         "postgres://app@pg-rw:5432/app?sslmode=verify-full"

@@ -97,6 +97,7 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
         **query.chosen("sslmode", ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
         **query.present(sslrootcert="sslrootcert", sslcert="sslcert", sslkey="sslkey"),
     }
+    shared = query.flag("shared", default=False)
     if direct := _past_pooler(query):
         # A pooler refuses time limits at the start of a session, so the role's own limits hold there.
         through = {option: value for option, value in options.items() if option != "options"}
@@ -105,7 +106,15 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
             "DISABLE_SERVER_SIDE_CURSORS": True,
             "OPTIONS": {**through, **pool},
             "DIRECT": {**direct, "OPTIONS": options},  # routing/topology/direct.py uses it
+            **({"SHARED": True} if shared else {}),
         }
+    if shared:
+        raise ConfigurationError(
+            f"{query.variable}?shared",
+            "is set without a pooler",
+            "Remove it: without a pooler each connection is asked for its server",
+            value="true",
+        )
     return {**lasting, "OPTIONS": {**options, **pool}}
 
 

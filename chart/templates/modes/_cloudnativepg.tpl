@@ -10,6 +10,7 @@ port: 5432
 directHost: {{ quote $host }}
 directPort: 5432
 pooler: {{ empty .values.poolerName | ternary "" "transaction" | quote }}
+shared: {{ not (empty .values.replicaOf) }}
 name: {{ .values.name | default .owner.name | default "app" | toJson }}
 {{ include "switchyard.givenUsers" (merge (dict "defaultUser" "app" "defaultSecret" (printf "%s-app" $cluster)) .) }}
 {{ include "switchyard.givenTls" (merge (dict "defaultCa" (printf "%s-ca" $cluster)) .) }}

@@ -85,7 +85,7 @@ class ServerDiscovery:
         probed, unprobed = self._probed_servers(), self._unprobed_servers()
         seen = probed | unprobed
         if len(seen) > 1:
-            shared_aliases[self.alias] = time.monotonic()
+            shared_aliases[self.alias] = max(time.monotonic(), shared_aliases.get(self.alias, 0.0))
         elif time.monotonic() - shared_aliases.get(self.alias, inf) > _SHARED_ALIAS_TTL_SECONDS:
             shared_aliases.pop(self.alias, None)
         for gone in self._first_seen_at.keys() - seen:  # a server that returns may have fewer rows than before

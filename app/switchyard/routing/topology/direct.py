@@ -11,6 +11,8 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 DIRECT = "DIRECT"
+# Key in the settings of a replica behind a pooler: the pooler leads to several servers, whatever the monitor has seen.
+SHARED = "SHARED"
 
 
 def has_shared_session(settings: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ replica is known to have replayed anything.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,9 +17,11 @@ from django.db import connections
 from switchyard.conf import conf
 from switchyard.positions import VENDORS, Position, ServerStatus
 from switchyard.routing.decision import Decision, decision
+from switchyard.routing.topology.direct import SHARED
 from switchyard.routing.topology.ownership import replicas_of
 
-# Aliases of replicas with more than one server behind them -> `time.monotonic()` of the last sight of a second server.
+# Aliases of replicas with more than one server behind them -> `time.monotonic()` of the last sight of a second server;
+# infinity if the settings say so.
 shared_aliases: dict[str, float] = {}
 # Key in the settings of a test's mirror: the alias whose driver connection the mirror uses.
 SHARES_CONNECTION_OF = "SHARES_CONNECTION_OF"
@@ -101,6 +104,8 @@ class ReplicationSet:
         """Publish that nothing is known: every replica is fit."""
         for alias in replicas_of(self.owner):
             shared_aliases.pop(alias, None)
+            if connections.settings.get(alias, {}).get(SHARED):
+                shared_aliases[alias] = inf
         self._publish(
             lag_free=_shows_rows_at_once(self.owner),
             owner_sample=None,

@@ -155,6 +155,7 @@ def test_shown__of_a_right_url() -> None:
         ("postgres://app@db/name?pooler=transaction", "URL?pooler is set without direct_host. Add direct_host"),
         ("postgres://app@db/name?pooler=statement", "URL?pooler='statement' is unknown. Set it to one of: transaction"),
         ("postgres://app@db/name?direct_host=server", "URL?direct_host='server' is set without a pooler"),
+        ("postgres://app@db/name?shared=true", "URL?shared='true' is set without a pooler. Remove it"),
         ("mysql://app@db/name?pooler=transaction", "has an unknown key 'pooler'"),
     ],
 )
@@ -230,6 +231,12 @@ def test_database__postgresql_behind_a_pooler() -> None:
     assert entry["DISABLE_SERVER_SIDE_CURSORS"] is True
     assert entry["OPTIONS"] == {**plain, "pool": pool}
     assert entry["DIRECT"] == {"HOST": "server", "PORT": "5432", "OPTIONS": {**plain, "options": limits}}
+    assert "SHARED" not in entry
+
+
+def test_database__a_pooler_with_several_servers() -> None:
+    """The entry says that the pooler leads to several servers."""
+    assert read("postgres://app@pooler/name?pooler=transaction&direct_host=server&shared=true")["SHARED"] is True
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "mysql"])

@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import pytest
+from django.db import connections
 from tests.support.published import at, lagging
 
 from switchyard.positions import ServerStatus
@@ -16,7 +18,7 @@ from switchyard.routing.monitor.discovery import (
     ServerDiscovery,
 )
 from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe
-from switchyard.routing.topology.replication import Sample, shared_aliases
+from switchyard.routing.topology.replication import Sample, replication_set, shared_aliases
 
 START = 1000.0
 
@@ -120,6 +122,19 @@ def test_discovery_probe__no_other_server(balancer: Balancer) -> None:
 
     assert not discovery_probe.is_alive()
     assert balancer.opened == ["a"] * MAX_ATTEMPTS
+
+
+def test_update__a_pooler_that_leads_to_several_servers(
+    found: ServerDiscovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias is shared from the start, and stays shared, if its settings say so."""
+    monkeypatch.setitem(connections.settings["replica"], "SHARED", True)
+    replication_set("default").reset()
+    try:
+        found.update()
+        assert shared_aliases["replica"] == inf
+    finally:
+        shared_aliases.pop("replica")
 
 
 def test_discover__another_server(found: ServerDiscovery, balancer: Balancer) -> None:
