@@ -104,6 +104,18 @@ def test_case_18__a_client_that_wrote(watched: Servers, fault: str) -> None:
     assert statuses == [200] * 5
 
 
+def test_case_18__a_write_under_way(watched: Servers) -> None:
+    """A client whose write failed on the way still reads its earlier writes on the standby."""
+    edge = Edge()
+    made = edge.post("/api/users", {"username": "bob"}, content_type="application/json")
+    with watched.paused("default"):
+        refused = edge.post("/api/users", {"username": "eve"}, content_type="application/json").status_code
+        statuses = [edge.get(f"/api/users/{made.json()['id']}").status_code for _ in range(5)]
+
+    assert refused == 503
+    assert statuses == [200] * 5
+
+
 def test_case_18__a_failed_read(watched: Servers) -> None:
     """A read that the owner failed to answer requires nothing: the standby serves the client once it has the write."""
     edge = Edge()

@@ -93,7 +93,7 @@ class Call:
         # After a failed call, too: a commit whose answer was lost is a commit.
         if may_write(statement, alias):
             if statement.changes or not defer(alias, statement):
-                record_write(alias, statement)
+                record_write(alias, statement, failed=error is not None)
         elif error is None and record_read(alias):
             monitor.ensure_running()
 

@@ -11,7 +11,7 @@ moves. A server-side cursor does not move after it is open, because the program 
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
@@ -27,7 +27,7 @@ from switchyard.routing.errors import OwnerUnavailableError, record_violation
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.selection.select import fallback_alias, replica_for_client
-from switchyard.routing.session.context import current, may_move
+from switchyard.routing.session.context import activate, current, may_move
 from switchyard.routing.topology.ownership import replicas_of, replicated_by
 from switchyard.routing.topology.replication import shared_aliases
 from switchyard.sql.classifier import classify, statement_text
@@ -107,10 +107,13 @@ def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: 
                 connection.close()
     else:
         consistency.end_fallback_read(owner, shown=False)
-    if (replica := _caught_up_replica(owner)) is None:
-        raise error
-    substitute(connection, cursor, replica, replica=replica, tried=tried | {owner})
-    return CursorWrapper.execute(cursor, sql, params)
+    # Nobody knows whether a write that failed is there. The client gets the rows that it surely has, and no error.
+    surely = consistency.without_uncertain(owner)
+    with nullcontext() if surely is None else activate(current().derive(consistency=surely)):
+        if (replica := _caught_up_replica(owner)) is None:
+            raise error
+        substitute(connection, cursor, replica, replica=replica, tried=tried | {owner})
+        return CursorWrapper.execute(cursor, sql, params)
 
 
 class FailedCursor:

@@ -28,14 +28,25 @@ def unix_time() -> int:
 class PendingPosition:
     """The unknown position of a write, or of a read of the owner. A later sample of the owner resolves it."""
 
-    __slots__ = ("open_connections", "written_at", "written_before")
+    __slots__ = ("accepted", "is_uncertain", "open_connections", "written_at", "written_before")
 
-    def __init__(self, written_at: float, connection: Any = None, *, written_before: int | None = None) -> None:
+    def __init__(
+        self,
+        written_at: float,
+        connection: Any = None,
+        *,
+        written_before: int | None = None,
+        is_uncertain: bool = False,
+        accepted: Position | None = None,
+    ) -> None:
         """Begin with the `time.monotonic()` after the write. It is in the future for an unknown time of commit.
 
         `connection` is the connection of the write, if its transaction is still open. `written_before` is the Unix time
-        in the client's token, if the position comes from a token.
+        in the client's token, if the position comes from a token. `is_uncertain` is True if only statements that failed
+        may have written; `accepted` is then the position that was required before them, None if there was none.
         """
+        self.is_uncertain = is_uncertain
+        self.accepted = accepted
         self.written_at = written_at
         self.written_before = written_before
         self.open_connections = () if connection is None else (connection,)
@@ -66,6 +77,8 @@ class PendingPosition:
 
     def merge(self, earlier: "PendingPosition") -> None:
         """Merge an earlier pending write: its transaction may still commit after this one."""
+        self.is_uncertain = self.is_uncertain and earlier.is_uncertain
+        self.accepted = earlier.accepted if self.is_uncertain else None
         self.written_at = max(self.written_at, earlier.written_at)
         self.open_connections = tuple(dict.fromkeys((*earlier.open_connections, *self.open_connections)))
 
@@ -109,8 +122,11 @@ class ConsistencyState:
         """Require the position of the owner's replicas. It includes everything that was read before."""
         with self._lock:
             before = self.required.get(owner)
-            if type(before) is PendingPosition and type(position) is PendingPosition:
-                position.merge(before)
+            if type(position) is PendingPosition:
+                if type(before) is PendingPosition:
+                    position.merge(before)
+                elif position.is_uncertain:
+                    position.accepted = before
             self.required[owner] = position
             self.last_replica.pop(owner, None)
             self.last_server.pop(owner, None)
@@ -149,6 +165,18 @@ class ConsistencyState:
             if self.required.get(owner) is required:  # unless a later write came in between
                 self.required[owner] = position
         return position
+
+    def without_uncertain(self, owner: str) -> "ConsistencyState | None":
+        """Return a state that requires only what the owner surely has; None if this state requires nothing else."""
+        required = self.required_position(owner)
+        if type(required) is not PendingPosition or not required.is_uncertain:
+            return None
+        copied = self.copy()
+        copied.required.pop(owner)
+        if required.accepted is not None:
+            copied.required[owner] = required.accepted
+        copied.last_replica, copied.last_server = self.last_replica, self.last_server  # what it reads, this client saw
+        return copied
 
     def copy(self) -> "ConsistencyState":
         """Return a state with the same requirements, which changes alone."""

@@ -33,6 +33,7 @@ _TAG_BYTES = 16
 _RANDOM = "#"  # begins the line with the random number
 _ID_CHARACTERS = slice(4, 12)  # of a token: 48 bits of its tag
 _UNKNOWN = "?"
+_ACCEPTED = "!"  # after an unknown position of statements that failed, before the position that was required before
 _PERSON = b"switchyard.2"  # separates these hashes from all other uses of the key
 # Texts that tokens often contain. With them zlib makes short tokens shorter.
 _DICTIONARY = b"replica\t\n0123456789abcdef-ABCDEF:,/?1domains=gtids=analytics\tlsn=7legacy\tlsn=7default\tlsn=7/1/"
@@ -47,6 +48,8 @@ class TokenEntry(NamedTuple):
     written_before: int | None = None  # Unix time, if a position is required and unknown: everything before is required
     last_replica: str = ""  # the alias of the replica read last
     server: str = ""  # the fingerprint of the server read last
+    # Only statements that failed may have written before that time; `position` is what was required before them.
+    is_uncertain: bool = False
 
 
 class TokenError(ValueError):
@@ -113,15 +116,17 @@ def server_fingerprint(server: str) -> str:
 
 def _entry(owner: str, position: str, last_replica: str, server: str = "") -> TokenEntry:
     if position.startswith(_UNKNOWN):
-        return TokenEntry(owner, None, int(position.removeprefix(_UNKNOWN)), last_replica, server)
+        time, uncertain, accepted = position.removeprefix(_UNKNOWN).partition(_ACCEPTED)
+        known = parse(accepted) if accepted else None
+        return TokenEntry(owner, known, int(time), last_replica, server, is_uncertain=bool(uncertain))
     return TokenEntry(owner, parse(position) if position else None, None, last_replica, server)
 
 
 def _text(entry: TokenEntry) -> str:
-    owner, position, written_before, last_replica, server = entry
+    owner, position, written_before, last_replica, server, is_uncertain = entry
     required = serialize(position) if position is not None else ""
     if written_before is not None:
-        required = f"{_UNKNOWN}{written_before}"
+        required = f"{_UNKNOWN}{written_before}{_ACCEPTED + required if is_uncertain else ''}"
     return f"{owner}\t{required}\t{last_replica}" + (f"\t{server}" if server else "")
 
 

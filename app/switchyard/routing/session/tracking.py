@@ -14,14 +14,14 @@ from switchyard.routing.topology.tables import CACHE_APP, cache_tables, is_unrel
 from switchyard.sql import Statement
 
 
-def record_write(alias: str, statement: Statement) -> None:
+def record_write(alias: str, statement: Statement, *, failed: bool = False) -> None:
     """Require that a replica of the alias has replayed the statement before this client reads it. No query.
 
-    Call this after each statement that may have written, also after a failed one: a COMMIT whose answer was lost may
-    have committed.
+    Call this after each statement that may have written, also after one that has `failed`: a COMMIT whose answer was
+    lost may have committed.
     """
     if needs_position(alias, statement):
-        position = PendingPosition(time.monotonic(), program_transaction_on(alias))
+        position = PendingPosition(time.monotonic(), program_transaction_on(alias), is_uncertain=failed)
         current().consistency.require(alias, position)
 
 

@@ -99,10 +99,11 @@ def _resolved(entry: TokenEntry) -> TokenEntry:
         entry = TokenEntry(owner, written_before=unix_time()) if server is None else entry._replace(server=server)
     if entry.written_before is not None:
         position = PendingPosition.from_token(entry.written_before).resolve(owner)
-        if position is None:
+        if position is not None:
+            entry = entry._replace(position=position, written_before=None, is_uncertain=False)
+        elif not entry.is_uncertain:
             return TokenEntry(owner, written_before=entry.written_before)
-        entry = entry._replace(position=position, written_before=None)
-    if entry.position is not None and not _still_required(owner, entry.position):
+    if entry.written_before is None and entry.position is not None and not _still_required(owner, entry.position):
         entry = entry._replace(position=None)
     return entry if entry.last_replica in replicas_of(owner) else entry._replace(last_replica="")
 
@@ -110,7 +111,9 @@ def _resolved(entry: TokenEntry) -> TokenEntry:
 def _require(consistency: ConsistencyState, entry: TokenEntry) -> None:
     """Put the entry into the state."""
     if entry.written_before is not None:
-        consistency.required[entry.owner] = PendingPosition.from_token(entry.written_before)
+        pending = PendingPosition.from_token(entry.written_before)
+        pending.is_uncertain, pending.accepted = entry.is_uncertain, entry.position
+        consistency.required[entry.owner] = pending
     elif entry.position is not None:
         consistency.required[entry.owner] = entry.position
     if entry.last_replica:
@@ -146,17 +149,20 @@ def _entry(owner: str, consistency: ConsistencyState) -> TokenEntry | None:
     """Return the entry about the owner; None if it would say nothing. At most one query."""
     snapshot = replication_set(owner).snapshot
     required = None if snapshot.lag_free else consistency.required_position(owner)
+    last_replica, server = consistency.last_replica.get(owner, ""), consistency.last_server.get(owner)
+    fingerprint = token.server_fingerprint(server) if server else ""
     if type(required) is PendingPosition:
         position = _read_position(owner) if required.is_readable else None
         if position is None:
-            return TokenEntry(owner, written_before=required.time_for_token())
+            time_for_token = required.time_for_token()
+            if not required.is_uncertain:
+                return TokenEntry(owner, written_before=time_for_token)
+            return TokenEntry(owner, required.accepted, time_for_token, last_replica, fingerprint, is_uncertain=True)
         required = position
     if required is not None and snapshot.all_caught_up(required):
         required = None
-    last_replica, server = consistency.last_replica.get(owner, ""), consistency.last_server.get(owner)
     if required is None and not (last_replica or server):
         return None
-    fingerprint = token.server_fingerprint(server) if server else ""
     return TokenEntry(owner, required, last_replica=last_replica, server=fingerprint)
 
 

@@ -29,8 +29,9 @@ names = st.text(st.characters(exclude_characters="\t\n#", exclude_categories=["C
 lsns = st.builds(Lsn, st.integers(1, 2**63).map(str), st.integers(1, 99), st.integers(0, 2**64 - 1))
 entry_lists = st.lists(
     st.one_of(
-        st.builds(TokenEntry, names, lsns, st.none(), names, names),
-        st.builds(TokenEntry, names, st.none(), st.none() | st.integers(0, 2**40), names, names),
+        st.builds(TokenEntry, names, lsns, st.none(), names, names, st.just(value=False)),
+        st.builds(TokenEntry, names, st.none(), st.none() | st.integers(0, 2**40), names, names, st.just(value=False)),
+        st.builds(TokenEntry, names, st.none() | lsns, st.integers(0, 2**40), names, names, st.just(value=True)),
     ),
     min_size=1,
     max_size=2,
@@ -142,7 +143,9 @@ def test_encode__content_is_hidden() -> None:
 
 
 position_lists = st.lists(
-    st.builds(TokenEntry, names, lsns, st.none(), st.just(""), st.just("")), min_size=1, max_size=2
+    st.builds(TokenEntry, names, lsns, st.none(), st.just(""), st.just(""), st.just(value=False)),
+    min_size=1,
+    max_size=2,
 )
 
 

@@ -151,6 +151,22 @@ def test_record_read__after_a_failed_fallback(request_context: RoutingContext) -
     assert request_context.consistency.required == {"default": at(4)}
 
 
+def test_record_write__that_failed(request_context: RoutingContext) -> None:
+    """The position before statements that failed stays known, until a write succeeds."""
+    consistency = request_context.consistency
+    with lagging("replica"):
+        consistency.require("default", at(4))
+        assert consistency.without_uncertain("default") is None
+        for _ in range(2):
+            record_write("default", INSERT, failed=True)
+        surely = consistency.without_uncertain("default")
+        record_write("default", INSERT)
+
+        assert surely is not None
+        assert surely.required == {"default": at(4)}
+        assert consistency.without_uncertain("default") is None
+
+
 def test_record_read__nothing_required(request_context: RoutingContext) -> None:
     """A read alone requires nothing."""
     record_read("default")

@@ -241,6 +241,23 @@ def test_issue_token__owner_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
     assert decode(known) == [TokenEntry("default", at(9))]
 
 
+@pytest.mark.parametrize("accepted", [at(4), None])
+def test_issue_token__a_write_that_failed(monkeypatch: pytest.MonkeyPatch, accepted: Position | None) -> None:
+    """The token keeps the position before the failed write, for several requests, while the owner does not answer."""
+    consistency = ConsistencyState()
+    with lagging("replica"), owner_answers(monkeypatch, None):
+        if accepted is not None:
+            consistency.require("default", accepted)
+        consistency.require("default", PendingPosition(time.monotonic(), is_uncertain=True))
+        for _ in range(2):
+            consistency, _entries = accept_tokens((issue_token(consistency),))
+        surely = consistency.without_uncertain("default")
+
+        assert type(consistency.required_position("default")) is PendingPosition
+        assert surely is not None
+        assert surely.required == ({} if accepted is None else {"default": accepted})
+
+
 def test_issue_token__accepted_position(monkeypatch: pytest.MonkeyPatch) -> None:
     """A position from the client's token stays the same, without a query."""
     text = encode([TokenEntry("default", at(5), last_replica="legacy")])
