@@ -115,7 +115,8 @@ class Kind:
     aliases: tuple[str, ...] = ("",)
 
 
-# Without a primary nothing can be written, and a client whose last write no standby has may not read older rows.
+# Without a primary nothing can be written. A client whose last write no standby is known to have, such as a write that
+# the primary did not answer, must not read older rows.
 _PRIMARY_GONE = Allowed(refused=frozenset({"write", "own read"}))
 # The clients of a killed pod lose their connections, and Kubernetes sends it new ones until it has noticed.
 _POD_GONE = Allowed(broken_seconds=5)
