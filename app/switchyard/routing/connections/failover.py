@@ -1,17 +1,12 @@
-"""Run a read again elsewhere: one that its replica fails to answer, or its owner in a replica's place.
-
-A read that its replica fails to answer runs on another fit replica, or on the owner. A read that went to the owner only
-because no replica had caught up waits shortly for a replica if the owner fails: a replica replays the last writes of an
-owner within moments, also after the owner is gone, as in a switchover.
+"""Run a read again that its replica fails to answer: on another fit replica, or on the owner.
 
 Reads with `.using("replica")` and reads of a raw cursor move as well: a program that names a replica accepts late rows,
 and does not ask for an error. To read that server or none, use `only("replica")`, or open a transaction there: it never
 moves. A server-side cursor does not move after it is open, because the program may have its rows.
 """
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
@@ -20,15 +15,14 @@ from django.db.backends.utils import CursorWrapper
 
 from switchyard.routing.connection_state import has_open_transaction
 from switchyard.routing.connections.fencing import is_write_refusal
-from switchyard.routing.connections.guard import check_statement, hidden_write_on_replica, unavailable_error
+from switchyard.routing.connections.guard import check_statement, hidden_write_on_replica
 from switchyard.routing.connections.read_only_transaction import can_read_only, read_only_transaction
 from switchyard.routing.connections.server_identity import may_be_stale
-from switchyard.routing.errors import OwnerUnavailableError, record_violation
+from switchyard.routing.errors import record_violation
 from switchyard.routing.monitor import monitor
-from switchyard.routing.monitor.waits import Wait, waits_for
-from switchyard.routing.selection.select import fallback_alias, replica_for_client
-from switchyard.routing.session.context import activate, current, may_move
-from switchyard.routing.topology.ownership import replicas_of, replicated_by
+from switchyard.routing.selection.select import fallback_alias
+from switchyard.routing.session.context import may_move
+from switchyard.routing.topology.ownership import replicated_by
 from switchyard.routing.topology.replication import shared_aliases
 from switchyard.sql.classifier import classify, statement_text
 from switchyard.sql.transaction_control import transaction_control
@@ -38,9 +32,6 @@ from switchyard.sql.transaction_control import transaction_control
 _SERVER_SQLSTATES = ("08", "57P01", "57P02", "57P03", "57P05", "53100", "53200", "53300", "58")
 # MySQL and MariaDB: the server shuts down, or the connection is lost.
 _SERVER_ERRNOS = frozenset((number,) for number in (1053, 1080, 1927, 2002, 2003, 2006, 2013, 2055, 4031))
-CATCH_UP_SECONDS = 1.0  # several probes
-_CHECK_INTERVAL_SECONDS = 0.05
-
 # The attributes of a cursor that read a result or close it.
 _READ_ATTRIBUTES = frozenset(
     (
@@ -75,44 +66,6 @@ def retry_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bo
         if not _redirect(connection, cursor):
             raise
         # Not `execute()` of the debug cursor, which logs this statement already.
-        return CursorWrapper.execute(cursor, sql, params)
-
-
-def is_fallback_read(alias: str) -> bool:
-    """Return True if the router has sent a read of this client to the owner in a replica's place. A look-up."""
-    return bool(current().consistency.fallback_reads.get(alias))
-
-
-def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run the statement on the owner; if the owner fails, run a read on a replica as soon as one has caught up.
-
-    An execute wrapper. Raises the error of the owner for another statement, and if no replica catches up.
-    """
-    connection, cursor = context["connection"], context["cursor"]
-    owner: str = connection.alias
-    tried: frozenset[str] = getattr(cursor.cursor, "tried", frozenset())
-    if many or owner in tried or not is_fallback_read(owner) or not is_redirectable(connection, sql):
-        return execute(sql, params, many, context)
-    consistency = current().consistency
-    error: Error | None = unavailable_error(owner, changes=False)
-    if error is None:
-        try:
-            return execute(sql, params, many, context)
-        except Error as raised:
-            consistency.end_fallback_read(owner, shown=False)
-            if not _owner_failed(connection, cursor, raised):
-                raise
-            error = raised
-            with suppress(Error):  # a broken connection may raise while it closes
-                connection.close()
-    else:
-        consistency.end_fallback_read(owner, shown=False)
-    # Nobody knows whether a write that failed is there. The client gets the rows that it surely has, and no error.
-    surely = consistency.without_uncertain(owner)
-    with nullcontext() if surely is None else activate(current().derive(consistency=surely)):
-        if (replica := _caught_up_replica(owner)) is None:
-            raise error
-        substitute(connection, cursor, replica, replica=replica, tried=tried | {owner})
         return CursorWrapper.execute(cursor, sql, params)
 
 
@@ -220,45 +173,6 @@ def substitute(
         before.close()
     cursor.cursor = SubstituteCursor(opened.cursor, other, replica=replica, tried=tried)
     cursor.db = other
-    return True
-
-
-def _owner_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
-    failed = isinstance(cursor.cursor, FailedCursor) or isinstance(error, OwnerUnavailableError)
-    return failed or is_server_error(error, connection)
-
-
-def _caught_up_replica(owner: str) -> str | None:
-    """Wait until this client may read a replica, and return its alias; None if no replica catches up in time.
-
-    At most half of the threads wait, as for an owner that answers late.
-    """
-    consistency = current().consistency
-    if waits_for(owner).is_full():
-        return None
-    deadline = time.monotonic() + CATCH_UP_SECONDS
-    with Wait(owner):
-        while True:
-            replica = replica_for_client(owner, consistency)
-            if replica is not None and _serves(connections[replica]):
-                if len(replicas_of(owner)) > 1:
-                    consistency.last_replica.setdefault(owner, replica)
-                return replica
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(_CHECK_INTERVAL_SECONDS)
-
-
-def _serves(replica: BaseDatabaseWrapper) -> bool:
-    """Return True if the replica's connection is open, and its server has what the client must see."""
-    try:
-        replica.ensure_connection()
-    except (OperationalError, InterfaceError):
-        return False
-    if replica.alias in shared_aliases and may_be_stale(replica):
-        with suppress(Error):
-            replica.close()  # the next connection may lead to another server
-        return False
     return True
 
 

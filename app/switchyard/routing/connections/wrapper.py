@@ -16,13 +16,8 @@ from switchyard.routing.connection_state import has_open_transaction, transactio
 from switchyard.routing.connections.access_mode import begins_read_only, set_access_mode, without_write_lock
 from switchyard.routing.connections.connect import connect_unless_down
 from switchyard.routing.connections.doubts import Doubt, settle
-from switchyard.routing.connections.failover import (
-    FailedCursor,
-    is_fallback_read,
-    report_failure,
-    retry_elsewhere,
-    run_fallback_read,
-)
+from switchyard.routing.connections.failover import FailedCursor, report_failure
+from switchyard.routing.connections.fallback_reads import is_fallback_read, run_elsewhere
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
 from switchyard.routing.connections.refusals import run_in_access_mode
 from switchyard.routing.connections.server_identity import identify
@@ -56,7 +51,7 @@ def routed(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     if not isinstance(connection, RoutedConnection):
         backend: Any = type(connection)
         connection.__class__ = _routed_class(backend)
-        for index, wrapper in enumerate((guard_statement, retry_elsewhere, run_fallback_read, run_in_access_mode)):
+        for index, wrapper in enumerate((guard_statement, run_elsewhere, run_in_access_mode)):
             if wrapper not in connection.execute_wrappers:
                 connection.execute_wrappers.insert(index, wrapper)
     return connection

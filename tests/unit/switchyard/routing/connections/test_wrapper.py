@@ -15,7 +15,7 @@ from config.databases import topology
 from switchyard.routing import only, read_only
 from switchyard.routing.connection_state import program_transaction_on
 from switchyard.routing.connections import failover, wrapper
-from switchyard.routing.connections.failover import retry_elsewhere
+from switchyard.routing.connections.fallback_reads import run_elsewhere
 from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.connections.wrapper import RoutedConnection, install
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
@@ -57,7 +57,7 @@ def test_install__guarded_before_open() -> None:
     """A connection has the guard first and the failover next before it opens."""
     install()
 
-    assert connections.create_connection("replica").execute_wrappers[:2] == [guard_statement, retry_elsewhere]
+    assert connections.create_connection("replica").execute_wrappers[:2] == [guard_statement, run_elsewhere]
 
 
 def test_copy() -> None:

@@ -1,0 +1,115 @@
+"""Reads of an owner in a replica's place: if the owner fails, they wait shortly for a replica that has caught up.
+
+A replica replays the last writes of an owner within moments, also after the owner is gone, as in a switchover.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from typing import Any
+
+from django.db import Error, InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from switchyard.routing.connections.failover import (
+    FailedCursor,
+    is_redirectable,
+    is_server_error,
+    retry_elsewhere,
+    substitute,
+)
+from switchyard.routing.connections.guard import unavailable_error
+from switchyard.routing.connections.server_identity import may_be_stale
+from switchyard.routing.errors import OwnerUnavailableError
+from switchyard.routing.monitor.waits import Wait, waits_for
+from switchyard.routing.selection.select import replica_for_client
+from switchyard.routing.session.context import activate, current
+from switchyard.routing.topology.ownership import replicas_of
+from switchyard.routing.topology.replication import shared_aliases
+
+CATCH_UP_SECONDS = 1.0  # several probes
+_CHECK_INTERVAL_SECONDS = 0.05
+
+
+def run_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Run the statement, and a read elsewhere if its server fails (an execute wrapper)."""
+    run = run_fallback_read if is_fallback_read(context["connection"].alias) else retry_elsewhere
+    return run(execute, sql, params, many, context)
+
+
+def is_fallback_read(alias: str) -> bool:
+    """Return True if the router has sent a read of this client to the owner in a replica's place. A look-up."""
+    return bool(current().consistency.fallback_reads.get(alias))
+
+
+def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Run the statement on the owner; if the owner fails, run a read on a replica as soon as one has caught up.
+
+    Raises the error of the owner for another statement, and if no replica catches up.
+    """
+    connection, cursor = context["connection"], context["cursor"]
+    owner: str = connection.alias
+    tried: frozenset[str] = getattr(cursor.cursor, "tried", frozenset())
+    if many or owner in tried or not is_redirectable(connection, sql):
+        return execute(sql, params, many, context)
+    consistency = current().consistency
+    error: Error | None = unavailable_error(owner, changes=False)
+    if error is None:
+        try:
+            return execute(sql, params, many, context)
+        except Error as raised:
+            consistency.end_fallback_read(owner, shown=False)
+            if not _owner_failed(connection, cursor, raised):
+                raise
+            error = raised
+            with suppress(Error):  # a broken connection may raise while it closes
+                connection.close()
+    else:
+        consistency.end_fallback_read(owner, shown=False)
+    # Nobody knows whether a write that failed is there. The client gets the rows that it surely has, and no error.
+    surely = consistency.without_uncertain(owner)
+    with nullcontext() if surely is None else activate(current().derive(consistency=surely)):
+        if (replica := _caught_up_replica(owner)) is None:
+            raise error
+        substitute(connection, cursor, replica, replica=replica, tried=tried | {owner})
+        return CursorWrapper.execute(cursor, sql, params)
+
+
+def _owner_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
+    failed = isinstance(cursor.cursor, FailedCursor) or isinstance(error, OwnerUnavailableError)
+    return failed or is_server_error(error, connection)
+
+
+def _caught_up_replica(owner: str) -> str | None:
+    """Wait until this client may read a replica, and return its alias; None if no replica catches up in time.
+
+    At most half of the threads wait, as for an owner that answers late.
+    """
+    consistency = current().consistency
+    if waits_for(owner).is_full():
+        return None
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    with Wait(owner):
+        while True:
+            replica = replica_for_client(owner, consistency)
+            if replica is not None and _serves(connections[replica]):
+                if len(replicas_of(owner)) > 1:
+                    consistency.last_replica.setdefault(owner, replica)
+                return replica
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(_CHECK_INTERVAL_SECONDS)
+
+
+def _serves(replica: BaseDatabaseWrapper) -> bool:
+    """Return True if the replica's connection is open, and its server has what the client must see."""
+    try:
+        replica.ensure_connection()
+    except (OperationalError, InterfaceError):
+        return False
+    if replica.alias in shared_aliases and may_be_stale(replica):
+        with suppress(Error):
+            replica.close()  # the next connection may lead to another server
+        return False
+    return True
