@@ -128,8 +128,9 @@ class ConsistencyState:
                 elif position.is_uncertain:
                     position.accepted = before
             self.required[owner] = position
-            self.last_replica.pop(owner, None)
-            self.last_server.pop(owner, None)
+            if type(position) is not PendingPosition or not position.is_uncertain:  # else what was read stays known
+                self.last_replica.pop(owner, None)
+                self.last_server.pop(owner, None)
             self.cached = _NOTHING_CACHED
 
     def begin_fallback_read(self, owner: str) -> None:

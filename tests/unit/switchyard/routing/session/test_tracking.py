@@ -156,10 +156,12 @@ def test_record_write__that_failed(request_context: RoutingContext) -> None:
     consistency = request_context.consistency
     with lagging("replica"):
         consistency.require("default", at(4))
+        consistency.last_server["default"] = "a"
         assert consistency.without_uncertain("default") is None
         for _ in range(2):
             record_write("default", INSERT, failed=True)
         surely = consistency.without_uncertain("default")
+        assert consistency.last_server == {"default": "a"}
         record_write("default", INSERT)
 
         assert surely is not None
