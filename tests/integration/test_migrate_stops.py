@@ -286,7 +286,7 @@ def test_migrate__index_that_stays_invalid(server: Servers, analytics: None, wri
     server.ask(
         "default",
         "CREATE TABLE twice AS SELECT 1 AS id FROM generate_series(1, 2)",
-        "ALTER TABLE twice OWNER TO migrator",
+        "ALTER TABLE twice OWNER TO owner",
     )
     index = "CREATE UNIQUE INDEX CONCURRENTLY twice_id ON twice (id)"
     write_migrations("analytics", {"0001_index": f"atomic = False\noperations = [migrations.RunSQL({index!r})]"})
