@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from math import inf
 
 from django.db import connections
 
@@ -21,7 +22,8 @@ from switchyard.routing.topology.replication import replication_set, supports_po
 logger = logging.getLogger(__name__)
 
 EVALUATION_INTERVAL_SECONDS = 0.1
-# An evaluation that is so late shows that this process stood still: the answers to its probes may lie there unread.
+# An evaluation that comes so long after the one before shows that this process stood still: the answers to its probes
+# may lie there unread. A shorter delay shows that its threads wait for a core, and so do those of its probes.
 _STANDSTILL_SECONDS = 0.4
 _ANSWER_POLL_SECONDS = 0.02
 
@@ -110,10 +112,10 @@ class ReplicationMonitor:
         evaluated_at = time.monotonic()
         while not stopped.wait(EVALUATION_INTERVAL_SECONDS):
             before, evaluated_at = evaluated_at, time.monotonic()
+            elapsed = evaluated_at - before
             for watch in watches:
                 try:
-                    if evaluated_at - before > _STANDSTILL_SECONDS:
-                        watch.forgive()
+                    watch.forgive(inf if elapsed > _STANDSTILL_SECONDS else elapsed - EVALUATION_INTERVAL_SECONDS)
                     watch.evaluate()
                     watch.discover()
                 except Exception:  # without this thread the last snapshot would stand for ever

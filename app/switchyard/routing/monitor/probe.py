@@ -129,9 +129,11 @@ class ServerProbe(threading.Thread):
         """Return True if the running probe has taken too long at `now`, a `time.monotonic()`."""
         return self.pending_seconds(now) > PROBE_TIMEOUT_SECONDS
 
-    def forgive(self, now: float) -> None:
-        """Count the age of the running probe from `now` on: this process stood still, and may have its answer."""
-        self._forgiven_at = now
+    def forgive(self, seconds: float, now: float) -> None:
+        """Leave these seconds until `now` out of the age of the running probe: this process may have its answer."""
+        began_at = self._began_at  # read once: the thread changes it
+        if began_at is not None:
+            self._forgiven_at = min(max(began_at, self._forgiven_at) + seconds, now)
 
     def reconnect(self) -> None:
         """Probe over a new connection next time, because the address may lead to another server now."""

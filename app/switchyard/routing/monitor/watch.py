@@ -125,10 +125,10 @@ class OwnerWatch:
         with self._lock:
             self._evaluate(self._clock())
 
-    def forgive(self) -> None:
-        """Count the age of all running probes from now on: this process stood still."""
+    def forgive(self, seconds: float) -> None:
+        """Leave these seconds out of the age of all running probes: this process did not run."""
         for probe in self.probes():
-            probe.forgive(self._clock())
+            probe.forgive(seconds, self._clock())
 
     def discover(self) -> None:
         """Look for other servers behind the replicas' aliases."""

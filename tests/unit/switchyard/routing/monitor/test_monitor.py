@@ -2,6 +2,7 @@
 
 import threading
 import time
+from math import inf
 from types import SimpleNamespace
 
 import pytest
@@ -105,16 +106,16 @@ def test_watches__owners_and_replicas(servers: ProbedServers) -> None:
     ]
 
 
-def test_run__after_a_standstill(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an evaluation that came late, the ages of the running probes begin anew."""
-    times, turns = iter([100.0, 100.1, 160.0]), iter([False, False, True])
+def test_run__late(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delay is left out of the age of the running probes; after a standstill their ages begin anew."""
+    times, turns = iter([100.0, 100.125, 100.375, 160.0]), iter([False, False, False, True])
     monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: next(times)))
     stopped = SimpleNamespace(wait=lambda _seconds: next(turns))
-    forgiven: list[int] = []
-    monkeypatch.setattr(servers.watch, "forgive", lambda: forgiven.append(1))
+    forgiven: list[float] = []
+    monkeypatch.setattr(servers.watch, "forgive", lambda seconds: forgiven.append(round(seconds, 3)))
     monitor_of(servers)._run([servers.watch], stopped)  # type: ignore[arg-type]
 
-    assert forgiven == [1]
+    assert forgiven == [0.025, 0.15, inf]
 
 
 def test_ensure_running__under_test(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import pytest
@@ -178,13 +179,25 @@ def test_probe__without_positions(opened: list[Connection]) -> None:
     assert opened[0].executed == ["SELECT 1 /* switchyard */"]
 
 
-def test_pending_seconds__after_a_standstill() -> None:
-    """The age of a running probe counts from the end of a standstill of this process."""
+@pytest.mark.parametrize(
+    ("forgiven", "pending_seconds"),
+    [
+        ([(inf, 160.0)], 0.5),
+        ([(0.25, 160.0)], 60.25),
+        ([(0.25, 130.0), (0.25, 160.0)], 60.0),
+        ([(90.0, 160.0)], 0.5),  # more than its age: the process stood still before it began, too
+        ([], 60.5),
+    ],
+)
+def test_pending_seconds__forgiven(forgiven: list[tuple[float, float]], pending_seconds: float) -> None:
+    """The age of a running probe is without the time in which this process did not run."""
     server_probe = ServerProbe("replica")
+    server_probe.forgive(5.0, 90.0)  # no probe runs
     server_probe._began_at = 100.0
-    server_probe.forgive(160.0)
+    for seconds, now in forgiven:
+        server_probe.forgive(seconds, now)
 
-    assert server_probe.pending_seconds(160.5) == 0.5
+    assert server_probe.pending_seconds(160.5) == pending_seconds
 
 
 def test_probe__again(opened: list[Connection]) -> None:

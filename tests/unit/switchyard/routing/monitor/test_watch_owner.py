@@ -1,6 +1,7 @@
 """Evaluations of owners, from statuses that a test sets."""
 
 import logging
+from math import inf
 
 import pytest
 from tests.support.probed_servers import PROBE_ERROR, ProbedServers
@@ -159,9 +160,22 @@ def test_unavailable_reason__after_a_standstill(servers: ProbedServers) -> None:
     servers.owner_answers(5)
     servers.watch.probe._began_at = servers.now
     servers.now += 60
-    servers.watch.forgive()
+    servers.watch.forgive(inf)
 
     assert states(servers, 0, OWNER_LATE_SECONDS - 0.1, OWNER_TIMEOUT_SECONDS) == ["", "", "down"]
+
+
+def test_unavailable_reason__of_a_process_that_waits_for_a_core(servers: ProbedServers) -> None:
+    """The time in which the threads of this process waited for a core does not count, and the rest does."""
+    servers.owner_answers(5)
+    servers.watch.probe._began_at = servers.now
+    found = []
+    for _ in range(7):
+        servers.now += 0.375
+        servers.watch.forgive(0.25)
+        found += states(servers, 0)
+
+    assert found == ["", "", "late", "late", "late", "late", "down"]
 
 
 def test_answers_late__calls_beyond_the_share(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
