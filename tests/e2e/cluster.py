@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections import Counter
@@ -40,6 +41,15 @@ def run(
     )
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
+
+
+def copied_source(copy: Path) -> Path:
+    """Copy the files that kind-up and Helm read into the directory, and return it."""
+    for name in ("app", "chart", "k8s-dev"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> None:

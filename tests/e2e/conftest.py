@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from tests.e2e.cluster import ROOT, Cluster, Prometheus, eventually
+from tests.e2e.cluster import Cluster, Prometheus, copied_source, eventually
 
 
 def free_port() -> int:
@@ -27,12 +27,7 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the files that kind-up reads, so that edits during the tests change no image."""
-    copy = tmp_path_factory.mktemp("source")
-    for name in ("app", "chart", "k8s-dev"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock"):
-        shutil.copy(ROOT / name, copy / name)
-    return copy
+    return copied_source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="session")

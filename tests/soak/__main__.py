@@ -10,9 +10,9 @@ import random
 import sys
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
-from tests.e2e.cluster import RELEASE, ROOT, Cluster
+from tests.e2e.cluster import RELEASE, Cluster, copied_source
 from tests.soak.plan import planned
 from tests.soak.release import Release
 from tests.soak.report import reported, written
@@ -33,8 +33,9 @@ def main() -> int:
     began_at = time.time()
     with TemporaryDirectory() as directory:
         kubeconfig = Path(os.environ.get("KIND_KUBECONFIG", f"{directory}/kubeconfig"))
+        source = copied_source(Path(mkdtemp(dir=directory)))  # edits during the soak change nothing
         name = os.environ.get("KIND_CLUSTER", "switchyard-soak")
-        cluster = Cluster(name, free_port(), free_port(), kubeconfig=kubeconfig, source=ROOT)
+        cluster = Cluster(name, free_port(), free_port(), kubeconfig=kubeconfig, source=source)
         try:
             cluster.up()
             install_seconds = install_again(cluster)
