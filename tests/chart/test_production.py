@@ -1,5 +1,6 @@
 """The parts of every chart in production: each is rendered where it belongs, and nowhere without its value."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,15 @@ def test_ci__has_each_mode() -> None:
         switches == {key for key in switches if everything[key]["enabled"]} == {"ingress", "httpRoute", "autoscaling"}
     )
     assert not [key for key in values if values[key] in ({}, [], "") and not everything.get(key)]
+
+
+def test_deployment__time_to_end(render: Render) -> None:
+    """A pod that ends takes requests for ten seconds, and gunicorn has time to finish them before the pod is killed."""
+    (deployment,) = of_kind(render(), "Deployment").values()
+    pod = deployment["spec"]["template"]["spec"]
+    waits = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    settings = (CHART.parent / "app" / "config" / "gunicorn.conf.py").read_text()
+    (finishes,) = re.findall(r"^graceful_timeout = (\d+)", settings, re.MULTILINE)
+
+    assert waits >= 10
+    assert waits + int(finishes) < pod["terminationGracePeriodSeconds"]
