@@ -53,7 +53,7 @@ class Soaked:
     ended_at: float = 0.0
 
 
-def soak(cluster: Cluster, plan: list[Planned], *, seed: int, seconds: float) -> Soaked:
+def soak(cluster: Cluster, plan: list[Planned], *, seed: int, seconds: float, clients: int = CLIENTS) -> Soaked:
     """Let the events of the plan happen to the release of the cluster, under load; begin none after the seconds."""
     found, console, random = Soaked(seed, time.time()), Console(), Random(seed)
     release, image = Release(cluster), image_of(cluster)
@@ -61,7 +61,7 @@ def soak(cluster: Cluster, plan: list[Planned], *, seed: int, seconds: float) ->
     release.upgrade(image__tag=image.partition(":")[2], **VALUES)
     release.wait_until_healthy()
     prefix = f"soak-{int(found.began_at)}"
-    with load(release, image, prefix) as answers:
+    with load(release, image, prefix, clients) as answers:
         time.sleep(QUIET_SECONDS)
         for number, event in enumerate(plan, start=1):
             if time.time() > found.began_at + seconds:
@@ -91,12 +91,12 @@ def _happen(release: Release, event: Planned, images: list[Image], random: Rando
 
 
 @contextmanager
-def load(release: Release, image: str, prefix: str) -> Iterator[list[Answer]]:
+def load(release: Release, image: str, prefix: str, clients: int) -> Iterator[list[Answer]]:
     """Run the clients in a pod during this block; afterwards the list has their answers."""
     answers: list[Answer] = []
     kubectl, config = release.cluster.kubectl, ("--kubeconfig", release.cluster.kubeconfig, "--namespace", NAMESPACE)
     kubectl("delete", "pod,configmap", LOAD, "--ignore-not-found", "--grace-period=1")
-    for manifest in _manifests(image, prefix):
+    for manifest in _manifests(image, prefix, clients):
         run("kubectl", *config, "apply", "--filename=-", stdin=json.dumps(manifest))
     kubectl("wait", "--for=condition=Ready", f"pod/{LOAD}", "--timeout=60s")
     try:
@@ -108,13 +108,13 @@ def load(release: Release, image: str, prefix: str) -> Iterator[list[Answer]]:
         kubectl("delete", "pod,configmap", LOAD, "--grace-period=1")
 
 
-def _manifests(image: str, prefix: str) -> list[dict[str, Any]]:
+def _manifests(image: str, prefix: str, clients: int) -> list[dict[str, Any]]:
     metadata = {"name": LOAD, "labels": {"app": LOAD}}
     script = (Path(__file__).parent / "load.py").read_text()
     container = {
         "name": "load",
         "image": image,
-        "command": ["python", "/soak/load.py", RELEASE, "8000", prefix, str(CLIENTS), RECORD],
+        "command": ["python", "/soak/load.py", RELEASE, "8000", prefix, str(clients), RECORD],
         "env": [{"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": RELEASE, "key": "api-token"}}}],
         # As much as a pod of the service: without a request the clients would wait for a core, and not for the service.
         "resources": {"requests": {"cpu": "100m"}},
