@@ -29,10 +29,15 @@ def wait_for_server(connection: BaseDatabaseWrapper, *, seconds: float, report: 
         except OperationalError as error:
             if not _is_unreachable(connection.vendor, error) or time.monotonic() + wait_seconds > deadline:
                 raise
-            reason = " ".join(str(error).split())  # libpq shows each address in lines of their own
+            reason = in_one_line(error)
         report(f"Waiting for the server of '{connection.alias}': {reason}")
         pause(wait_seconds)
         wait_seconds = min(2 * wait_seconds, _MAX_PAUSE_SECONDS)
+
+
+def in_one_line(error: Exception) -> str:
+    """Return the message of the error. libpq gives each address a line, and PostgreSQL the statement."""
+    return " ".join(str(error).split())
 
 
 def _is_unreachable(vendor: str, error: OperationalError) -> bool:

@@ -23,7 +23,7 @@ from switchyard.migrations._lock import LockTimeoutError, migration_lock
 from switchyard.migrations._marks import clear, marks, remedy
 from switchyard.migrations._patching import patched
 from switchyard.migrations._per_alias import OwnedExecutor
-from switchyard.migrations._server import wait_for_server, without_time_limits
+from switchyard.migrations._server import in_one_line, wait_for_server, without_time_limits
 from switchyard.migrations._sqlite_directory import make_sqlite_directory
 from switchyard.migrations._stopping import StoppedError, stops_on_sigterm
 from switchyard.routing import allow_writes
@@ -120,10 +120,9 @@ class Command(migrate.Command):
             try:
                 super().handle(*args, **options)
             except MigrationSchemaMissing as error:
-                reason = " ".join(str(error).split())  # PostgreSQL shows the statement in lines of their own
                 raise CommandError(
-                    f"'{alias}' refuses the table of applied migrations: {reason}. If others make the tables of "
-                    f"'{alias}', add it to SWITCHYARD['UNMANAGED']."
+                    f"'{alias}' refuses the table of applied migrations: {in_one_line(error)}. If others make the "
+                    f"tables of '{alias}', add it to SWITCHYARD['UNMANAGED']."
                 ) from error
 
     def _refuse_half_done(self, alias: str, cleared: str | None) -> None:

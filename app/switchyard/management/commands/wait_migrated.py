@@ -8,6 +8,7 @@ from django.db import DatabaseError, connections
 
 from switchyard.conf import conf
 from switchyard.migrations import migrating, pending
+from switchyard.migrations._server import in_one_line
 from switchyard.routing.topology.direct import direct_settings
 from switchyard.routing.topology.ownership import replicas_of
 
@@ -61,7 +62,7 @@ def _reason(alias: str) -> str:
     try:
         names = pending(alias)
     except DatabaseError as error:
-        return f"cannot be read: {' '.join(str(error).split())}"
+        return f"cannot be read: {in_one_line(error)}"
     finally:
         connections[alias].close()  # the next connection may lead to another server
     return f"{len(names)} to migrate, first {names[0]}" if names else ""

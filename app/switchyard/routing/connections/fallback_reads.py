@@ -25,6 +25,7 @@ from switchyard.routing.errors import OwnerUnavailableError
 from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.selection.select import replica_for_client
 from switchyard.routing.session.context import activate, current
+from switchyard.routing.session.tracking import is_fallback_read
 from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import shared_aliases
 
@@ -38,11 +39,6 @@ def run_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bool
     return run(execute, sql, params, many, context)
 
 
-def is_fallback_read(alias: str) -> bool:
-    """Return True if the router has sent a read of this client to the owner in a replica's place. A look-up."""
-    return bool(current().consistency.fallback_reads.get(alias))
-
-
 def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """Run the statement on the owner; if the owner fails, run a read on a replica as soon as one has caught up.
 
@@ -51,10 +47,12 @@ def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: 
     connection, cursor = context["connection"], context["cursor"]
     owner: str = connection.alias
     tried: frozenset[str] = getattr(cursor.cursor, "tried", frozenset())
+    error: Error | None = unavailable_error(owner, changes=False)  # the guard leaves it to this function
     if many or owner in tried or not is_redirectable(connection, sql):
+        if error is not None:
+            raise error
         return execute(sql, params, many, context)
     consistency = current().consistency
-    error: Error | None = unavailable_error(owner, changes=False)
     if error is None:
         try:
             return execute(sql, params, many, context)

@@ -33,6 +33,7 @@ from switchyard.routing.errors import (
 from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.session.context import current, writes_allowed
+from switchyard.routing.session.tracking import is_fallback_read
 from switchyard.routing.topology.ownership import is_held_read_only, is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import models_by_table
@@ -72,7 +73,7 @@ def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     if (
         (changes or hasattr(connection, "has_circuit"))
         and (unavailable := unavailable_error(connection.alias, changes=changes)) is not None
-        and (changes or not current().consistency.fallback_reads.get(connection.alias))
+        and (changes or not is_fallback_read(connection.alias))
     ):
         raise unavailable
     if statement.operation in _CHANGES:

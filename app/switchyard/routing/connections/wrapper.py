@@ -17,7 +17,7 @@ from switchyard.routing.connections.access_mode import begins_read_only, set_acc
 from switchyard.routing.connections.connect import connect_unless_down
 from switchyard.routing.connections.doubts import Doubt, settle
 from switchyard.routing.connections.failover import FailedCursor, report_failure
-from switchyard.routing.connections.fallback_reads import is_fallback_read, run_elsewhere
+from switchyard.routing.connections.fallback_reads import run_elsewhere
 from switchyard.routing.connections.guard import guard_statement, unavailable_error
 from switchyard.routing.connections.refusals import run_in_access_mode
 from switchyard.routing.connections.server_identity import identify
@@ -25,6 +25,7 @@ from switchyard.routing.connections.transactions import ProgramTransaction, chec
 from switchyard.routing.monitor import monitor, sockets
 from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.session.context import may_move
+from switchyard.routing.session.tracking import is_fallback_read
 from switchyard.routing.topology.ownership import is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
 

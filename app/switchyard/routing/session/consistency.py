@@ -37,16 +37,15 @@ class PendingPosition:
         *,
         written_before: int | None = None,
         is_uncertain: bool = False,
-        accepted: Position | None = None,
     ) -> None:
         """Begin with the `time.monotonic()` after the write. It is in the future for an unknown time of commit.
 
         `connection` is the connection of the write, if its transaction is still open. `written_before` is the Unix time
         in the client's token, if the position comes from a token. `is_uncertain` is True if only statements that failed
-        may have written; `accepted` is then the position that was required before them, None if there was none.
+        may have written.
         """
         self.is_uncertain = is_uncertain
-        self.accepted = accepted
+        self.accepted: Position | None = None  # what was required before statements that failed
         self.written_at = written_at
         self.written_before = written_before
         self.open_connections = () if connection is None else (connection,)

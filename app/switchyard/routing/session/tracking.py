@@ -53,6 +53,11 @@ def record_read(alias: str) -> bool:
     return False
 
 
+def is_fallback_read(alias: str) -> bool:
+    """Return True if the router has sent a read of this client to the owner in a replica's place. A look-up."""
+    return bool(current().consistency.fallback_reads.get(alias))
+
+
 def _is_never_on_replica(statement: Statement) -> bool:
     """Return True if no read on a replica can show the rows of the statement."""
     return bool(statement.tables) and all(map(_is_table_never_on_replica, statement.tables))
