@@ -52,12 +52,12 @@ def copied_source(copy: Path) -> Path:
     return copy
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+def eventually(condition: Callable[[], bool], *, seconds: float, what: str, poll_seconds: float = 0.5) -> None:
     """Wait until the condition holds; fail after the time-out."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
+        time.sleep(poll_seconds)
 
 
 def queries(metrics: str) -> Counter[Key]:
@@ -98,9 +98,10 @@ class Cluster:
         """Remove the cluster, as `make kind-down` does."""
         run(self.source / "k8s-dev" / "kind-down", environ=self.environ)
 
-    def kubectl(self, *arguments: str) -> str:
+    def kubectl(self, *arguments: str, timeout: float = 120, stdin: str = "") -> str:
         """Return the output of kubectl."""
-        return run("kubectl", "--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE, *arguments)
+        config = ("--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE)
+        return run("kubectl", *config, *arguments, timeout=timeout, stdin=stdin)
 
     def helm(self, *arguments: str) -> str:
         """Return the output of helm."""

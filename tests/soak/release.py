@@ -1,12 +1,11 @@
 """The release under soak: its values, its revisions, and whether it is healthy."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.cluster import RELEASE, Cluster
+from tests.e2e.cluster import RELEASE, Cluster, eventually
 
 SETTLE_SECONDS = 3.0  # from healthy pods until the next event
 HEAL_SECONDS = 240.0
@@ -15,12 +14,9 @@ POLL_SECONDS = 1.0
 type Values = dict[str, Any]
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = HEAL_SECONDS) -> None:
-    """Wait until the condition holds, with a pause that leaves the cores to the cluster; fail after the time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(POLL_SECONDS)
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until the condition holds, with a pause that leaves the cores to the cluster; fail after HEAL_SECONDS."""
+    eventually(condition, seconds=HEAL_SECONDS, what=what, poll_seconds=POLL_SECONDS)
 
 
 @dataclass

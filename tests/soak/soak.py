@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from rich.console import Console
-from tests.e2e.cluster import NAMESPACE, RELEASE, Cluster, run
+from tests.e2e.cluster import RELEASE, Cluster
 from tests.soak.answers import Answer, parsed
 from tests.soak.events import Kind, Moment
 from tests.soak.images import Image, built
@@ -94,17 +94,17 @@ def _happen(release: Release, event: Planned, images: list[Image], random: Rando
 def load(release: Release, image: str, prefix: str, clients: int) -> Iterator[list[Answer]]:
     """Run the clients in a pod during this block; afterwards the list has their answers."""
     answers: list[Answer] = []
-    kubectl, config = release.cluster.kubectl, ("--kubeconfig", release.cluster.kubeconfig, "--namespace", NAMESPACE)
+    kubectl = release.cluster.kubectl
     kubectl("delete", "pod,configmap", LOAD, "--ignore-not-found", "--grace-period=1")
     for manifest in _manifests(image, prefix, clients):
-        run("kubectl", *config, "apply", "--filename=-", stdin=json.dumps(manifest))
+        kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
     kubectl("wait", "--for=condition=Ready", f"pod/{LOAD}", "--timeout=60s")
     try:
         yield answers
         kubectl("exec", LOAD, "--", "touch", f"{RECORD}.stop")
         wait_until(lambda: "ended" in kubectl("exec", LOAD, "--", "ls", "/record"), "the clients have ended")
     finally:
-        answers += parsed(run("kubectl", *config, "exec", LOAD, "--", "cat", RECORD, timeout=600))
+        answers += parsed(kubectl("exec", LOAD, "--", "cat", RECORD, timeout=600))
         kubectl("delete", "pod,configmap", LOAD, "--grace-period=1")
 
 
