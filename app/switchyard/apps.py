@@ -14,13 +14,8 @@ class SwitchyardConfig(AppConfig):
         from switchyard.management import rules, unapplied  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.connections import (  # noqa: PLC0415 - as above
-            access_mode,
-            calls,
-            guard,
-            refusals,
-            wrapper,
-        )
+        from switchyard.routing.connections import calls, wrapper  # noqa: PLC0415 - as above
+        from switchyard.routing.guards import access_mode, guard, refusals  # noqa: PLC0415 - as above
         from switchyard.routing.orm import (  # noqa: PLC0415 - as above
             cascades,
             locks,

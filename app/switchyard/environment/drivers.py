@@ -78,7 +78,7 @@ def postgresql(query: Query, *, read_only: bool) -> Database:
         "timezone": "UTC",
     }
     if read_only:
-        # routing/connections/access_mode.py holds each session of a replica read-only. On PostgreSQL it sees that the
+        # routing/guards/access_mode.py holds each session of a replica read-only. On PostgreSQL it sees that the
         # session is read-only already, and sends no statement. On MySQL it sends one in any case.
         session["default_transaction_read_only"] = "on"
     # A read that waits longer for a replica's pool goes to the owner. Without reconnect_timeout the pool waits longer

@@ -1,6 +1,5 @@
 """Send each query to the right alias. Import users' names from here; each room below holds one part of the work."""
 
-from switchyard.routing.connections.transactions import allow_cross_owner_writes
 from switchyard.routing.contrib.middleware import RoutingMiddleware
 from switchyard.routing.errors import (
     CrossOwnerTransactionError,
@@ -9,6 +8,7 @@ from switchyard.routing.errors import (
     StaleSaveError,
     violations,
 )
+from switchyard.routing.guards.transactions import allow_cross_owner_writes
 from switchyard.routing.overrides.blocks import allow_writes, only, use_primary, use_replica, without_stickiness
 from switchyard.routing.overrides.read_only import read_only
 from switchyard.routing.selection.explain import Explanation, explain_route

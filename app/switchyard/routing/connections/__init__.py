@@ -1,1 +1,1 @@
-"""The hooks on Django's connections: opening, cursors, guard, failover and transactions. No routing decision."""
+"""The hooks on Django's connections: opening, cursors, calls and failover. No routing decision."""

@@ -14,7 +14,7 @@ from django.db.backends.signals import connection_created
 
 from switchyard.routing.connections.cursors import reporting_cursor
 from switchyard.routing.connections.doubts import defer, settle_alias
-from switchyard.routing.connections.guard import check_unwrapped_call
+from switchyard.routing.guards.guard import check_unwrapped_call
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.monitor.waits import Waits, waits_for

@@ -14,11 +14,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.fencing import is_write_refusal
-from switchyard.routing.connections.guard import check_statement, hidden_write_on_replica
-from switchyard.routing.connections.read_only_transaction import can_read_only, read_only_transaction
 from switchyard.routing.connections.server_identity import may_be_stale
 from switchyard.routing.errors import record_violation
+from switchyard.routing.guards.fencing import is_write_refusal
+from switchyard.routing.guards.guard import check_statement, hidden_write_on_replica
+from switchyard.routing.guards.read_only_transaction import can_read_only, read_only_transaction
 from switchyard.routing.monitor import monitor
 from switchyard.routing.selection.select import fallback_alias
 from switchyard.routing.session.context import may_move

@@ -19,9 +19,9 @@ from switchyard.routing.connections.failover import (
     retry_elsewhere,
     substitute,
 )
-from switchyard.routing.connections.guard import unavailable_error
 from switchyard.routing.connections.server_identity import may_be_stale
 from switchyard.routing.errors import OwnerUnavailableError
+from switchyard.routing.guards.guard import unavailable_error
 from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.selection.select import replica_for_client
 from switchyard.routing.session.context import activate, current

@@ -2,7 +2,8 @@
 
 The class of a connection becomes a subclass of the backend's own wrapper. A replica that cannot be opened gives cursors
 that read elsewhere, no connection is tried to a server that is known to be down, and the socket and the server of each
-connection are known to the monitor. The execute wrappers themselves stand in guard.py, failover.py and refusals.py.
+connection are known to the monitor. The execute wrappers themselves stand in failover.py, fallback_reads.py and the
+room guards.
 """
 
 from contextlib import nullcontext, suppress
@@ -13,15 +14,15 @@ from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing.connection_state import has_open_transaction, transaction_begins, transaction_ended
-from switchyard.routing.connections.access_mode import begins_read_only, set_access_mode, without_write_lock
 from switchyard.routing.connections.connect import connect_unless_down
 from switchyard.routing.connections.doubts import Doubt, settle
 from switchyard.routing.connections.failover import FailedCursor, report_failure
 from switchyard.routing.connections.fallback_reads import run_elsewhere
-from switchyard.routing.connections.guard import guard_statement, unavailable_error
-from switchyard.routing.connections.refusals import run_in_access_mode
 from switchyard.routing.connections.server_identity import identify
-from switchyard.routing.connections.transactions import ProgramTransaction, check_on_commit
+from switchyard.routing.guards.access_mode import begins_read_only, set_access_mode, without_write_lock
+from switchyard.routing.guards.guard import guard_statement, unavailable_error
+from switchyard.routing.guards.refusals import run_in_access_mode
+from switchyard.routing.guards.transactions import ProgramTransaction, check_on_commit
 from switchyard.routing.monitor import monitor, sockets
 from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.session.context import may_move

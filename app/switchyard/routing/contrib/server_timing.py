@@ -20,8 +20,8 @@ from django.db.backends.signals import connection_created
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.decision import Decision, decision_counter
+from switchyard.routing.guards.guard import guard_statement
 
 type _View = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -105,7 +105,7 @@ def _install() -> None:
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
     wrappers = connection.execute_wrappers
     if _clock not in wrappers:
-        # Behind the guard, which stays the outermost; never last, for the reason in connections/guard.py.
+        # Behind the guard, which stays the outermost; never last, for the reason in guards/guard.py.
         wrappers.insert(wrappers.index(guard_statement) + 1 if guard_statement in wrappers else 0, _clock)
 
 

@@ -15,8 +15,8 @@ from typing import Any, Self, cast
 from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
-from switchyard.routing.connections.access_mode import set_open_connections
 from switchyard.routing.errors import AllowWritesError, record_violation
+from switchyard.routing.guards.access_mode import set_open_connections
 from switchyard.routing.session.context import current, pop, push
 from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
 

@@ -17,9 +17,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.access_mode import SESSION_STATEMENTS, run_on_driver, without_write_lock
 from switchyard.routing.connections.failover import report_failure
 from switchyard.routing.connections.server_identity import transaction_may_be_stale
+from switchyard.routing.guards.access_mode import SESSION_STATEMENTS, run_on_driver, without_write_lock
 from switchyard.routing.selection.select import record_fallback, replica_for_client
 from switchyard.routing.session.context import current, may_move, pop, push
 from switchyard.routing.topology.ownership import (

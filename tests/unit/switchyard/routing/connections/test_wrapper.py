@@ -16,9 +16,9 @@ from switchyard.routing import only, read_only
 from switchyard.routing.connection_state import program_transaction_on
 from switchyard.routing.connections import failover, wrapper
 from switchyard.routing.connections.fallback_reads import run_elsewhere
-from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.connections.wrapper import RoutedConnection, install
 from switchyard.routing.errors import OwnerUnavailableError, ReplicaWriteError
+from switchyard.routing.guards.guard import guard_statement
 from switchyard.routing.monitor.waits import Wait, waits_for
 from switchyard.routing.topology.replication import Replica, replication_set, shared_aliases
 

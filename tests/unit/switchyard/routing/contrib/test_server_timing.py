@@ -17,8 +17,8 @@ from accounts.models import User
 from legacy.models import Customer
 from switchyard.conf import conf
 from switchyard.routing import RoutingMiddleware
-from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.contrib.server_timing import HEADER, Timing, _clock
+from switchyard.routing.guards.guard import guard_statement
 
 ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["replica"]}, "SERVER_TIMING": True}
 

@@ -15,9 +15,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
 
 from switchyard.routing import allow_writes, read_only
-from switchyard.routing.connections.access_mode import set_access_mode
-from switchyard.routing.connections.fencing import is_write_refusal
 from switchyard.routing.errors import AccessModeError, ReadOnlyBlockWriteError, ReadOnlyOwnerWriteError
+from switchyard.routing.guards.access_mode import set_access_mode
+from switchyard.routing.guards.fencing import is_write_refusal
 from switchyard.testing import assert_queries
 
 ALIASES = ("default", "replica", "legacy", "analytics")

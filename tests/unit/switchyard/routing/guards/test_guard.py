@@ -16,7 +16,6 @@ from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from reporting.models import AnalyticsReport
 from switchyard.routing import allow_writes
-from switchyard.routing.connections.guard import guard_statement
 from switchyard.routing.errors import (
     CrossOwnerQueryError,
     MisplacedWriteError,
@@ -25,6 +24,7 @@ from switchyard.routing.errors import (
     ReplicaWriteError,
     RoutingError,
 )
+from switchyard.routing.guards.guard import guard_statement
 
 pytestmark = pytest.mark.django_db(databases=["default", "replica", "analytics", "legacy"], transaction=True)
 

@@ -15,8 +15,6 @@ from django.db.models import Model
 
 from switchyard.conf import conf
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.access_mode import set_access_mode
-from switchyard.routing.connections.transactions import check_cross_owner_write
 from switchyard.routing.errors import (
     AccessModeError,
     CrossOwnerQueryError,
@@ -30,6 +28,8 @@ from switchyard.routing.errors import (
     RoutingError,
     record_violation,
 )
+from switchyard.routing.guards.access_mode import set_access_mode
+from switchyard.routing.guards.transactions import check_cross_owner_write
 from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.session.context import current, writes_allowed
@@ -46,7 +46,7 @@ _MAY_CONTROL = frozenset({"tx", "other"})  # statements that may end a transacti
 
 def install() -> None:
     """Put the guard on every connection that is opened from now on."""
-    connection_created.connect(_add_guard, dispatch_uid="switchyard.routing.connections.guard")
+    connection_created.connect(_add_guard, dispatch_uid="switchyard.routing.guards.guard")
 
 
 def _add_guard(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:

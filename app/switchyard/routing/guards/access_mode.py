@@ -32,7 +32,7 @@ SESSION_STATEMENTS = {
 
 def install() -> None:
     """Set the access mode of every connection that is opened from now on. A second call changes nothing."""
-    connection_created.connect(_set_at_first, dispatch_uid="switchyard.routing.connections.access_mode")
+    connection_created.connect(_set_at_first, dispatch_uid="switchyard.routing.guards.access_mode")
 
 
 def _set_at_first(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:

@@ -24,7 +24,7 @@ from switchyard.routing import (
     allow_cross_owner_writes,
     allow_writes,
 )
-from switchyard.routing.connections.transactions import check_cross_owner_write
+from switchyard.routing.guards.transactions import check_cross_owner_write
 from switchyard.testing import assert_queries
 
 DATABASES = ["default", "analytics", "legacy", "replica"]
@@ -322,7 +322,7 @@ def test_write__with_the_policy_allow(seen: list[tuple[str, str]]) -> None:
 @plain
 def test_allow_cross_owner_writes__as_a_decorator(strict: None, caplog: pytest.LogCaptureFixture) -> None:
     """The decorator allows the writes of a plain and of an async function, and logs its reason."""
-    caplog.set_level(logging.DEBUG, "switchyard.routing.connections.transactions")
+    caplog.set_level(logging.DEBUG, "switchyard.routing.guards.transactions")
     override = allow_cross_owner_writes(reason="only a test")
     allowed_writes = override(two_owners_in_one_transaction)
 

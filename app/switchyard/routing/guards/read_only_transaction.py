@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.access_mode import (
+from switchyard.routing.guards.access_mode import (
     IDLE,
     SESSION_STATEMENTS,
     is_to_be_read_only,

@@ -11,11 +11,11 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from switchyard.routing.connections.access_mode import forget_access_mode, set_access_mode
-from switchyard.routing.connections.fencing import is_write_refusal, unavailable_owner
-from switchyard.routing.connections.guard import hidden_write_error
-from switchyard.routing.connections.read_only_transaction import needs_transaction, read_only_transaction
 from switchyard.routing.errors import record_violation
+from switchyard.routing.guards.access_mode import forget_access_mode, set_access_mode
+from switchyard.routing.guards.fencing import is_write_refusal, unavailable_owner
+from switchyard.routing.guards.guard import hidden_write_error
+from switchyard.routing.guards.read_only_transaction import needs_transaction, read_only_transaction
 from switchyard.routing.monitor.volatile_functions import may_write
 from switchyard.routing.topology.ownership import is_held_read_only
 from switchyard.sql.classifier import classify, statement_text
@@ -23,7 +23,7 @@ from switchyard.sql.classifier import classify, statement_text
 
 def install() -> None:
     """Put the wrapper on every connection that is opened from now on. A second call changes nothing."""
-    connection_created.connect(_add_wrapper, dispatch_uid="switchyard.routing.connections.refusals")
+    connection_created.connect(_add_wrapper, dispatch_uid="switchyard.routing.guards.refusals")
 
 
 def _add_wrapper(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
