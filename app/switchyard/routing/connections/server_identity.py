@@ -56,13 +56,28 @@ def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
     if has_shared_session(connection.settings_dict):
         return True
     server = sockets.server_of(connection.alias, connection.connection)
-    replica = replication_set(owner).snapshot.by_server.get(server)
-    required = context.consistency.required_position(owner)
-    if replica is None or not replica.fit or type(required) is PendingPosition:
+    snapshot, consistency = replication_set(owner).snapshot, context.consistency
+    replica = snapshot.by_server.get(server)
+    required = consistency.required_position(owner)
+    if replica is None or type(required) is PendingPosition:
         return True
+    if not replica.fit:
+        # A server that is promoted while the owner is away has all rows that this client has read there.
+        is_promoted = replica.unfit_reason == "promoted" and bool(snapshot.unavailable_reason)
+        return not (is_promoted and consistency.last_server.get(owner) == server)
     if required is not None and not replica.caught_up_to(required):
         return True
-    return context.consistency.last_server.setdefault(owner, server) != server
+    return consistency.last_server.setdefault(owner, server) != server
+
+
+def is_left_behind(connection: BaseDatabaseWrapper) -> bool:
+    """Return True if the connection leads to an unfit server, and other servers behind its alias are fit."""
+    owner = replicated_by(connection.alias)
+    if owner is None or connection.connection is None:
+        return False
+    snapshot = replication_set(owner).snapshot
+    known = snapshot.by_server.get(sockets.server_of(connection.alias, connection.connection))
+    return known is not None and not known.fit and connection.alias in snapshot.candidates
 
 
 def transaction_may_be_stale(alias: str) -> bool:

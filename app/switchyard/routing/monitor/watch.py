@@ -6,7 +6,7 @@ An owner without replicas is watched as well: while its server does not answer, 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from math import inf
 
@@ -80,6 +80,13 @@ class ReplicaWatch:
 def pooler_probe(alias: str) -> ServerProbe | None:
     """Return a probe of the pooler in front of the alias, whose server has another probe; None without a pooler."""
     return ServerProbe(alias, ask=ping, through_pooler=True) if connections.settings[alias].get(DIRECT) else None
+
+
+def _standing_for(first: Replica, others: Iterable[Replica]) -> Replica:
+    """Return the replica of the alias' first server, or of a fit server of the alias if the first is no replica now."""
+    if first.unfit_reason not in _OTHER_SERVER:
+        return first
+    return next((each for each in others if each.alias == first.alias and each.fit), first)
 
 
 def _other_server_reason(sample: Sample, position: Position, written: Position | None) -> str:
@@ -158,12 +165,13 @@ class OwnerWatch:
                 self._keep(sample)
         lag_now = now if not unavailable_reason else self._answered_at
         evaluate = partial(ReplicaWatch.evaluate, owner=owner_sample, history=self._history, now=now, lag_now=lag_now)
-        replicas = [evaluate(watch, watch.probe) for watch in self.replicas]
+        first = [evaluate(watch, watch.probe) for watch in self.replicas]
         by_server = {
             server: evaluate(watch, probe) for watch in self.replicas for server, probe in watch.discovery.probes()
         }
         unprobed = [watch.discovery.update() for watch in self.replicas]
-        self._shut_down_hung_servers(now)
+        replicas = [_standing_for(replica, by_server.values()) for replica in first]
+        self._shut_down_lost_servers(replicas, by_server, now)
         if before.unavailable_reason and not unavailable_reason:
             reset_pool(self.group.owner)  # before anybody connects to the owner again
         self.group.replace_snapshot(
@@ -177,6 +185,7 @@ class OwnerWatch:
         old = {replica.alias: replica for replica in before.replicas}
         for watch, replica in zip(self.replicas, replicas, strict=True):
             self._report_change(old[replica.alias], replica, hangs=watch.hangs(now))
+        for watch, replica in zip(self.replicas, first, strict=True):
             if replica.unfit_reason in _OTHER_SERVER:
                 watch.probe.reconnect()  # the address may lead to the right server again; this connection does not
         known = (*replicas, *by_server.values())
@@ -223,13 +232,19 @@ class OwnerWatch:
         is_superseded = position is not None and self._newest is not None and position.superseded_by(self._newest)
         return "superseded" if is_superseded else ""
 
-    def _shut_down_hung_servers(self, now: float) -> None:
-        """Shut down the connections to a fit server that now hangs behind an alias whose first server answers."""
-        for watch in self.replicas:
+    def _shut_down_lost_servers(
+        self, replicas: Iterable[Replica], by_server: Mapping[str, Replica], now: float
+    ) -> None:
+        """Shut down the connections to each server that a fit alias has lost: it hangs now, or is no replica now.
+
+        `_report_change()` shuts down all connections of an alias that becomes unfit.
+        """
+        for watch, replica in zip(self.replicas, replicas, strict=True):
             for server, probe in watch.discovery.probes():
                 known = self.group.snapshot.by_server.get(server)
                 hangs = probe is not watch.probe and probe.hangs(now)
-                if hangs and known is not None and known.fit:
+                is_lost = hangs or (replica.fit and by_server[server].unfit_reason in _OTHER_SERVER)
+                if is_lost and known is not None and known.fit:
                     sockets.shutdown(watch.alias, server)
 
     def _report_owner(self, reason: str) -> None:

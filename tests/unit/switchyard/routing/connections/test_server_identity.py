@@ -136,6 +136,40 @@ def test_identify__an_alias_that_cannot_lag(alias: str, vendor: str, group: Repl
     assert driver.queries == 0
 
 
+@pytest.mark.parametrize(("reason", "expected"), [("promoted", True), ("lagging", False), ("", False)])
+def test_is_left_behind__one_of_two_servers(
+    reason: str, expected: bool, group: ReplicationSet, end: socket.socket
+) -> None:
+    """Only an unfit server counts, while the alias is fit by another server."""
+    known = {"a": Replica("replica", reason, at(5)), "b": Replica("replica", "", at(5))}
+    alias = known["b" if reason == "promoted" else "a"]
+    group.replace_snapshot([alias], by_server=known)
+    connection: BaseDatabaseWrapper = connections["replica"].copy()
+    connection.connection = identified(end, "a")
+
+    assert server_identity.is_left_behind(connection) == expected
+
+
+@pytest.mark.parametrize(
+    ("owner_reason", "last", "expected"),
+    [("down", "a", False), ("", "a", True), ("down", "b", True), ("down", "", True)],
+)
+def test_may_be_stale__a_promoted_server(
+    owner_reason: str, last: str, expected: bool, group: ReplicationSet, end: socket.socket
+) -> None:
+    """While the owner is away, a client goes on at the promoted server if it read that server last."""
+    group.replace_snapshot(
+        [Replica("replica", "", at(5))],
+        by_server={"a": Replica("replica", "promoted", at(9))},
+        unavailable_reason=owner_reason,
+    )
+    consistency = ConsistencyState()
+    if last:
+        consistency.last_server["default"] = last
+
+    assert stale(identified(end, "a"), consistency) == expected
+
+
 def stale(driver: Any, consistency: ConsistencyState) -> bool:
     connection: BaseDatabaseWrapper = connections["replica"].copy()
     connection.connection = driver

@@ -225,6 +225,29 @@ def test_evaluate__several_servers_behind_one_alias(servers: ProbedServers) -> N
     servers.group.reset()
 
 
+def test_evaluate__the_first_server_is_promoted(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alias stays fit by its other server; the connections to the promoted server are shut down, once."""
+    shut_down: list[tuple[str, ...]] = []
+    monkeypatch.setattr(sockets, "shutdown", lambda *target: shut_down.append(target) or 0)
+    discovered = servers.discover_server()
+    servers.owner_answers(5)
+    servers.replica_answers(at(5))
+    other = ServerStatus("other", is_standby=True, writable=False, position=at(4))
+    discovered.last_sample = Sample(servers.now, other)
+    servers.watch.replicas[0].discovery._admitted |= {"replica 0", "other"}
+    servers.evaluate()
+    servers.watch.probe.error = PROBE_ERROR
+    servers.replica_answers(at(5), is_standby=False)
+    replicas = [servers.evaluate(1), servers.evaluate(1)]
+
+    assert [(each.unfit_reason, each.position) for each in replicas] == [("", at(4))] * 2
+    by_server = servers.group.snapshot.by_server
+    assert (by_server["replica 0"].unfit_reason, by_server["other"].unfit_reason) == ("promoted", "")
+    assert shut_down == [("replica", "replica 0"), ("default",)]
+    assert servers.replica_probe(0)._reconnects
+    servers.group.reset()
+
+
 def test_evaluate__a_discovered_server_hangs(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the connections to this server are shut down, once; the alias stays fit."""
     shut_down: list[tuple[str, ...]] = []
