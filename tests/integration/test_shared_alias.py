@@ -1,6 +1,7 @@
 """Several servers behind one alias, as behind a load balancer: no client goes back in time, and both are read."""
 
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -15,9 +16,10 @@ from django.db import connections, router
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
-from tests.support.faults import delayed
+from tests.support.faults import delayed, rebuild
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
+from tests.support.vendors import POSTGRESQL
 from tests.support.waiting import until
 
 from accounts.models import User
@@ -258,3 +260,42 @@ def test_shared_alias__a_server_in_place_of_another(board: Switchboard) -> None:
     assert {each.clock for each in after} == {7}
     assert there.clock == 7
     assert there.server != before.server
+
+
+@contextmanager
+def rebuilt(servers: Servers, alias: str) -> Iterator[None]:
+    """Clone the standby from its owner again after this block."""
+    try:
+        yield
+    finally:
+        rebuild(servers, alias)
+
+
+@pytest.mark.parametrize("promoted", BOTH)
+def test_shared_alias__switchover(worker: Worker, board: Switchboard, promoted: str) -> None:
+    """Each read is answered while the owner is away and one standby is promoted; its own write is there.
+
+    The promoted standby stays behind the alias for a while, as behind the Service of an operator.
+    """
+    servers = board.servers
+    clients = [Client(f"client {number}") for number in range(20)]
+    for client in clients[::2]:
+        worker.write(client)
+    for alias in BOTH:
+        servers.caught_up(alias)
+    before = [worker.read(client) for client in clients]
+    seen: list[tuple[int, Seen]] = []
+
+    def read_all(seconds: float) -> None:
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at:
+            seen.extend((number, worker.read(client)) for number, client in enumerate(clients))
+
+    with rebuilt(servers, promoted), servers.stopped("default"):
+        read_all(1.0)
+        servers.ask(promoted, *POSTGRESQL.promote)
+        read_all(3.0)
+
+    assert len({each.server for each in before if each.standby}) == len(BOTH)  # so each standby is some client's last
+    assert len(seen) > 100
+    assert [number for number, each in seen if number % 2 == 0 and not each.exists] == []
