@@ -5,7 +5,7 @@ bundled:
   replica: [maxLagSeconds, applyDelay, storage]
 external:
   owner: ["*engine", "*host", port, pooler, directHost, directPort, "*name", user, migrationUser, "*secret", migrationSecret, tls, cidrs, apps, required, managed, clearMark]
-  replica: ["*host", port, pooler, directHost, directPort, name, user, secret, tls, cidrs, maxLagSeconds]
+  replica: ["*host", port, pooler, directHost, directPort, shared, name, user, secret, tls, cidrs, maxLagSeconds]
 cloudnativepg:
   owner: [engine, "*cluster", poolerName, name, user, migrationUser, secret, migrationSecret, tls, apps, required, managed, clearMark]
   replica: [poolerName, user, secret, tls, maxLagSeconds]
@@ -25,7 +25,10 @@ cloudnativepg:
 {{- with $values.replicaOf -}}
 {{- include "switchyard.problems.replica" (dict "at" $at "alias" $alias "mode" $mode "replicaOf" . "owner" $owner "enabled" $enabled "all" $.Values.databases) -}}
 {{- end -}}
+{{- /* The mode of a replica without an owner is not known, nor are its keys. */ -}}
+{{- if or $values.mode $owner (not $values.replicaOf) -}}
 {{- include "switchyard.problems.keys" (dict "at" $at "mode" $mode "values" $values) -}}
+{{- end -}}
 {{- include "switchyard.problems.unmanaged" (dict "at" $at "values" $values) -}}
 {{- include "switchyard.problems.users" (dict "at" $at "mode" $mode "engine" ($values.engine | default (default dict $owner).engine) "values" $values) -}}
 {{- range $app := $values.apps -}}
@@ -40,7 +43,13 @@ cloudnativepg:
 {{/* Problems of a replica with its owner. Arguments: at, alias, mode, replicaOf, owner, enabled, all. */}}
 {{- define "switchyard.problems.replica" -}}
 {{- if not .owner -}}
-{{- $others := without (keys .enabled) .alias | sortAlpha | join ", " -}}
+{{- $owners := list -}}
+{{- range $alias, $values := .enabled -}}
+{{- if not $values.replicaOf -}}
+{{- $owners = append $owners $alias -}}
+{{- end -}}
+{{- end -}}
+{{- $others := sortAlpha $owners | join ", " -}}
 {{- if hasKey .all .replicaOf }}
 - {{ printf "%s.replicaOf names %q, which is not an enabled alias; set %s.enabled=false as well, or set %s.replicaOf to one of: %s" .at .replicaOf .at .at $others | toJson }}
 {{- else }}
@@ -126,10 +135,12 @@ cloudnativepg:
 {{- if and $ca (has $tls.mode (list "disable" "require")) }}
 - {{ printf "%s.tls.ca is not read with %s.tls.mode=%s; remove it, or set the mode to verify-full" .at .at $tls.mode | toJson }}
 {{- end -}}
-{{- if .values.replicaOf -}}
-{{- if and .values.user (not .values.secret) }}
+{{- /* An owner has the operator's user, app, with its Secret. */ -}}
+{{- $hasSecret := or .values.secret (and (not .values.replicaOf) (eq .values.user "app")) -}}
+{{- if and .values.user (or .values.replicaOf (eq .mode "cloudnativepg")) (not $hasSecret) }}
 - {{ printf "%s.user is set without its password; set %s.secret.name" .at .at | toJson }}
 {{- end -}}
+{{- if .values.replicaOf -}}
 {{- else if and .values.migrationSecret (not .values.migrationUser) }}
 - {{ printf "%s.migrationSecret is set without its user; set %s.migrationUser" .at .at | toJson }}
 {{- else if and .values.migrationUser (not .values.migrationSecret) }}
@@ -137,6 +148,9 @@ cloudnativepg:
 {{- end -}}
 {{- if and .values.pooler (not .values.directHost) (not .values.directPort) }}
 - {{ printf "%s.pooler is set without the server behind the pooler; set %s.directHost or %s.directPort" .at .at .at | toJson }}
+{{- end -}}
+{{- if and .values.shared (not .values.pooler) }}
+- {{ printf "%s.shared is set without a pooler; remove it: without a pooler the service finds each server itself" .at | toJson }}
 {{- end -}}
 {{- if and .values.pooler (eq (toString .engine) "mysql") }}
 - {{ printf "%s.pooler is for PostgreSQL, and %s runs mysql; remove it" .at .at | toJson }}
@@ -149,8 +163,12 @@ cloudnativepg:
 {{/* Two aliases with one database, and servers whose certificate cannot be verified. */}}
 {{- define "switchyard.problems.addresses" -}}
 {{- $seen := dict -}}
-{{- range $alias, $db := include "switchyard.model" . | fromYaml -}}
-{{- if and (hasPrefix "verify-" $db.tls.mode) (not $db.tls.ca) }}
+{{- $model := include "switchyard.model" . | fromYaml -}}
+{{- range $alias, $db := $model -}}
+{{- /* A replica inherits the mode and the certificate of an owner that is not bundled: one of them is enough. */ -}}
+{{- $owner := get $model $db.replicaOf | default dict -}}
+{{- $inherits := and (ne "bundled" (default "bundled" $owner.mode)) (empty (get $.Values.databases $alias).tls) -}}
+{{- if and (hasPrefix "verify-" $db.tls.mode) (not $db.tls.ca) (not $inherits) }}
 - {{ printf "databases.%s.tls has no certificate of the authority, which mode %s needs; set databases.%s.tls.ca.secret or databases.%s.tls.ca.configMap, or databases.%s.tls.mode=require to verify nothing" $alias $db.tls.mode $alias $alias $alias | toJson }}
 {{- end -}}
 {{- if and $db.host $db.name -}}

@@ -296,7 +296,7 @@ def reads_by_alias() -> dict[str, int]:
 
 TRIALS: Mapping[str, Callable[[str], Iterator[Result]]] = {
     "own-writes": own_writes("own writes, one standby paused"),
-    "pooler": own_writes("own writes behind poolers, one standby paused", "values-poolers.yaml"),
+    "pooler": own_writes("own writes behind the owner's pooler, one standby paused", "values-poolers.yaml"),
     "switchover": handover("switchover", switch_over),
     "failover": handover("failover", fail_over),
 }

@@ -41,7 +41,10 @@ class Schema:
             yield from self._of(schema["items"], (*path, 0))
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in schema:
+        while "$ref" in schema or "else" in schema:
+            if "else" in schema:  # of the condition that the value is null
+                schema = schema["else"]
+                continue
             definitions: dict[str, dict[str, Any]] = self._root["definitions"]
             schema = definitions[schema["$ref"].removeprefix("#/definitions/")]
         return schema
@@ -56,7 +59,7 @@ class Schema:
             yield "unknown word", "no such value!"
         types = schema.get("type", [])
         types = [types] if isinstance(types, str) else types
-        if types and not set(types) & {"null"}:
+        if types:
             yield "wrong type", next(value for value in ([1], {"a": 1}, "seven") if _json_type(value) not in types)
         if "minimum" in schema:
             yield "too small", schema["minimum"] - 1

@@ -128,6 +128,14 @@ def test_external__pooler(render: Render, alias: str, tmp_path: Path) -> None:
     assert "pooler" not in environment(container)["DATABASE_DEFAULT_URL"]
 
 
+def test_external__several_servers_behind_a_pooler(render: Render, tmp_path: Path) -> None:
+    """The service is told of them, so that it reads no replica that nobody can name."""
+    pooled = {"host": "ro", "pooler": "transaction", "directPort": 5433, "shared": True}
+    objects = render(only(default=EXTERNAL, replica=pooled))
+
+    assert told(objects, tmp_path).databases["replica"]["SHARED"] is True
+
+
 def test_external__migration_user(render: Render) -> None:
     """A user of its own migrates; only its Job has that password, and no other."""
     migrator = {"migrationUser": "ddl", "migrationSecret": {"name": "team-ddl", "key": "pw"}}

@@ -87,6 +87,11 @@ def test_metrics__disabled(render: Render) -> None:
     assert [mount["name"] for mount in container(objects, "service")["volumeMounts"]] == ["secrets", "tmp"]
 
 
+def test_tests__without_metrics(render: Render) -> None:
+    """The test that reads the metrics is left out."""
+    assert of_kind(render({"metrics": {"enabled": False}}), "Pod").keys() == {"sy-switchyard-test-replication"}
+
+
 def test_tests__disabled(render: Render) -> None:
     """Nothing is left of them, and the rest of the chart is the same."""
     before, after = render(), render({"tests": {"enabled": False}})

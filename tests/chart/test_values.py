@@ -38,6 +38,11 @@ EXTERNAL = {
     [
         ({"imagee": {}}, "additional properties 'imagee' not allowed"),
         ({"image": {"tag": 1}}, "at '/image/tag': got number, want string"),
+        ({"image": {"repository": "shop:1"}}, "at '/image/repository': 'shop:1' does not match pattern"),
+        (
+            {"networkPolicy": {"httpFrom": [{"ipBlock": {"cidr": "10.0.0.256/8"}}]}},
+            "at '/networkPolicy/httpFrom/0/ipBlock/cidr': '10.0.0.256/8' does not match pattern",
+        ),
         ({"networkPolicy": None}, "missing property 'networkPolicy'"),
         ({"replicaCount": "2"}, "at '/replicaCount': got string, want integer"),
         ({"migrations": {"attempt": 0}}, "at '/migrations/attempt': minimum: got 0, want 1"),
@@ -199,6 +204,15 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
             "databases.x.pooler is set without the server behind the pooler; set databases.x.directHost",
         ),
         (
+            {"databases": {"x": EXTERNAL, "y": {"replicaOf": "x", "host": "y", "shared": True}}},
+            "databases.y.shared is set without a pooler; remove it",
+        ),
+        (
+            {"databases": {"x": {"mode": "cloudnativepg", "cluster": "pg", "user": "web"}}},
+            "databases.x.user is set without its password; set databases.x.secret.name",
+        ),
+        ({"env": {"API_TOKEN": "x"}}, "env.API_TOKEN is set by the chart itself; remove it and use databases, allowed"),
+        (
             {"databases": {"x": EXTERNAL | {"engine": "mysql", "pooler": "transaction", "directHost": "db"}}},
             "databases.x.pooler is for PostgreSQL, and databases.x runs mysql; remove it",
         ),
@@ -244,6 +258,35 @@ def test_validation__of_aliases_that_do_not_fit(render: Render, values: dict[str
         render(values)
 
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "databases",
+    [
+        {"x": {"replicaOf": "nowhere", "host": "x"}},
+        {"x": EXTERNAL | {"tls": {}}, "y": {"replicaOf": "x", "host": "y"}},
+    ],
+)
+def test_validation__of_one_mistake(render: Render, databases: dict[str, Any]) -> None:
+    """A mistake of an owner, or of its name, is told once, and not again of its replica."""
+    with pytest.raises(RefusedError) as refused:
+        render({"databases": databases})
+
+    assert "1 problem(s) in the values" in str(refused.value)
+
+
+def test_null__takes_a_key_back(render: Render) -> None:
+    """With `null` each key of an alias is as if no values file had set it."""
+    keys = SCHEMA["definitions"]["database"]["properties"].keys() - {"enabled", "required", "managed", "shared"}
+    nothing = dict.fromkeys(keys)
+    bundled = {"existingSecret": "passwords", "certificates": {"existingSecret": "certificates"}}
+    repeatable = {"gitops": True, "service": {"existingSecret": "service"}, "bundled": bundled}
+
+    def rendered(**databases: Any) -> Any:
+        return render({**repeatable, "databases": databases})
+
+    given = rendered(x=nothing | {"engine": "mysql"}, y=nothing | {"replicaOf": "x"})
+    assert given == rendered(x={"engine": "mysql"}, y={"replicaOf": "x"})
 
 
 def test_validation__of_several_problems(render: Render) -> None:

@@ -7,6 +7,7 @@ port: {{ int64 $port }}
 directHost: {{ coalesce .values.directHost .values.host "" | quote }}
 directPort: {{ int64 $directPort }}
 pooler: {{ .values.pooler | default "" | quote }}
+shared: {{ .values.shared | default false }}
 name: {{ .values.name | default .owner.name | default "" | toJson }}
 {{ include "switchyard.givenUsers" (merge (dict "defaultUser" "app" "defaultSecret" "") .) }}
 {{ include "switchyard.givenTls" (merge (dict "defaultCa" "") .) }}
