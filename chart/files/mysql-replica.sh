@@ -214,6 +214,8 @@ run_server() {
 
 [[ -e $datadir || ! -e $replaced ]] || mv "$replaced" "$datadir" # the script was killed between the two renames
 rm -rf "$clone" "$replaced" "$temporary"
+# The container has just started, so no server runs here. A killed server leaves this file, and its process id may be in use.
+rm -f /var/run/mysqld/*.lock
 
 if [[ -e $promoted || (-e $datadir && ! -e $origin) ]]; then
   say "$datadir holds a server that is not a replica; it may have been promoted. Remove the directory by hand to clone again."

@@ -12,6 +12,9 @@
 # REPLICATOR_PASSWORD. Passes its arguments to the image's entrypoint.
 set -euo pipefail
 
+# The container has just started, so no server runs here. A killed server leaves this file, and its process id may be in use.
+rm -f /var/run/mysqld/*.lock
+
 # Quote a text for statements with NO_BACKSLASH_ESCAPES, where only a quote must be doubled.
 quoted() { printf "'%s'" "${1//\'/\'\'}"; }
 

@@ -6,10 +6,11 @@
 set -euo pipefail
 trap 'exit 143' TERM INT # without this a shell that is process 1 ignores both signals
 
+# The container has just started, so no server runs here. A killed server leaves these files, and its process id may be in use.
+# pg_ctl would take postmaster.pid for the file of the new server if both have the same process id, and would not wait.
+rm -f "$PGDATA/postmaster.pid" /var/run/postgresql/.s.PGSQL.*.lock
+
 if [[ -s $PGDATA/PG_VERSION ]]; then
-  # The container has just started, so no server runs here. pg_ctl would take the file of a killed server, which had the
-  # same process id a moment ago, for the file of the new server, and would not wait.
-  rm -f "$PGDATA/postmaster.pid"
   printf -v options '%q ' "${@:2}" -c listen_addresses= # on the socket only
   # A recovery takes as long as it takes; the default limit is a minute.
   pg_ctl --pgdata="$PGDATA" --options="$options" --wait --timeout=86400 start

@@ -135,8 +135,8 @@ run_server() {
 
 [[ -e $PGDATA || ! -e $replaced ]] || mv "$replaced" "$PGDATA" # the script was killed between the two renames
 rm -rf "$clone" "$replaced"
-# The container has just started, so no server runs here. A killed server leaves this file, and its process id may be in use.
-rm -f "$PGDATA/postmaster.pid"
+# The container has just started, so no server runs here. A killed server leaves these files, and its process id may be in use.
+rm -f "$PGDATA/postmaster.pid" /var/run/postgresql/.s.PGSQL.*.lock
 
 if [[ -e $PGDATA/PG_VERSION && ! -e $PGDATA/standby.signal ]]; then
   say "$PGDATA holds a server that is not a standby; it may have been promoted. Remove the directory by hand to clone again."

@@ -42,6 +42,7 @@ class Containers:
 
     network: Network
     by_alias: dict[str, Server] = field(default_factory=dict)
+    first: str = ""  # what the shell runs in each new container before the command
 
     @property
     def containers(self) -> Mapping[str, Container]:
@@ -160,6 +161,8 @@ class Containers:
         """
         engine = self.network.client
         assert engine is not None
+        if self.first:
+            command = ["bash", "-c", f'{self.first}; exec "$@"', "bash", *command]
         before = self.by_alias.get(alias)
         if before:
             before.container.remove(force=True, v=True)
