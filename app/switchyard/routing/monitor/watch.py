@@ -185,7 +185,6 @@ class OwnerWatch:
         old = {replica.alias: replica for replica in before.replicas}
         for watch, replica in zip(self.replicas, replicas, strict=True):
             self._report_change(old[replica.alias], replica, hangs=watch.hangs(now))
-        for watch, replica in zip(self.replicas, first, strict=True):
             if replica.unfit_reason in _OTHER_SERVER:
                 watch.probe.reconnect()  # the address may lead to the right server again; this connection does not
         known = (*replicas, *by_server.values())
