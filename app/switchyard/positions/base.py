@@ -47,6 +47,7 @@ class ServerStatus(NamedTuple):
     is_standby: bool  # the server replays the log of another server
     writable: bool  # the server takes writes
     position: Position | None  # written on an owner, replayed on a replica; None if the server has no position
+    replayed: Position | None = None  # on a promoted server: all that it replayed as a standby; None if unknown
 
 
 class Dialect(Protocol):

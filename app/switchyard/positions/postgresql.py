@@ -25,6 +25,7 @@ SELECT {_SERVER_ID},
             THEN greatest(timeline_id, min_recovery_end_timeline, (SELECT received_tli FROM pg_stat_wal_receiver))
             ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END,
        CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn,
+       CASE WHEN NOT recovering THEN pg_last_wal_replay_lsn() - '0/0'::pg_lsn END,
        wal_block_size,
        bytes_per_wal_segment
 FROM pg_is_in_recovery() AS recovering, pg_control_system(), pg_control_checkpoint(), pg_control_recovery(),
@@ -83,11 +84,13 @@ class Lsn(NamedTuple):
 
 def status(cursor: Any) -> ServerStatus:
     cursor.execute(_STATUS_QUERY)
-    server, is_standby, writable, system, timeline, lsn, page_bytes, segment_bytes = cursor.fetchone()
+    server, is_standby, writable, system, timeline, lsn, replayed, page_bytes, segment_bytes = cursor.fetchone()
     if lsn is None:  # a standby that has not replayed anything yet
         return ServerStatus(server, is_standby, writable, None)
     place = int(lsn) if is_standby else replayable_lsn(int(lsn), page_bytes, segment_bytes)
-    return ServerStatus(server, is_standby, writable, Lsn(system, timeline, place))
+    # The end of recovery stays known after a promotion, which made a timeline that is at least one later.
+    before = Lsn(system, timeline - 1, int(replayed)) if replayed is not None else None
+    return ServerStatus(server, is_standby, writable, Lsn(system, timeline, place), before)
 
 
 def server_id(cursor: Any) -> str:

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from switchyard.routing.connection_state import has_open_transaction
-from switchyard.routing.connections.server_identity import is_left_behind, may_be_stale
+from switchyard.routing.connections.server_identity import is_left_behind, may_be_stale, server_behind
 from switchyard.routing.errors import record_violation
 from switchyard.routing.guards.fencing import is_write_refusal
 from switchyard.routing.guards.guard import check_statement, hidden_write_on_replica
@@ -179,7 +179,7 @@ def substitute(
 def report_failure(connection: BaseDatabaseWrapper, error: Error) -> None:
     """Report the failure of a replica to the monitor, and close the connection unless it is still usable."""
     if not _is_pool_timeout(error) and not is_left_behind(connection):
-        monitor.report_failure(connection.alias, error)
+        monitor.report_failure(connection.alias, error, server_behind(connection))
     if not monitor.is_recovery_conflict(error) or getattr(connection.connection, "closed", False):
         with suppress(Error):  # a broken connection may raise while it closes
             connection.close()

@@ -42,7 +42,8 @@ def run_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bool
 def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     """Run the statement on the owner; if the owner fails, run a read on a replica as soon as one has caught up.
 
-    Raises the error of the owner for another statement, and if no replica catches up.
+    If the owner is back sooner, the read runs there. Raises the error of the owner for another statement, and if
+    neither serves in time.
     """
     connection, cursor = context["connection"], context["cursor"]
     owner: str = connection.alias
@@ -68,10 +69,14 @@ def run_fallback_read(execute: Callable[..., Any], sql: Any, params: Any, many: 
     # Nobody knows whether a write that failed is there. The client gets the rows that it surely has, and no error.
     surely = consistency.without_uncertain(owner)
     with nullcontext() if surely is None else activate(current().derive(consistency=surely)):
-        if (replica := _caught_up_replica(owner)) is None:
+        if (alias := _alias_that_serves(owner)) is None:
             raise error
-        substitute(connection, cursor, replica, replica=replica, tried=tried | {owner})
-        return CursorWrapper.execute(cursor, sql, params)
+        if alias != owner:
+            substitute(connection, cursor, alias, replica=alias, tried=tried | {owner})
+            return CursorWrapper.execute(cursor, sql, params)
+    consistency.begin_fallback_read(owner)
+    substitute(connection, cursor, owner, replica=owner, tried=tried | {owner})
+    return CursorWrapper.execute(cursor, sql, params)
 
 
 def _owner_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error: Error) -> bool:
@@ -79,8 +84,8 @@ def _owner_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error:
     return failed or is_server_error(error, connection)
 
 
-def _caught_up_replica(owner: str) -> str | None:
-    """Wait until this client may read a replica, and return its alias; None if no replica catches up in time.
+def _alias_that_serves(owner: str) -> str | None:
+    """Wait until this client may read a replica, or the owner is back; return the alias, None if neither is in time.
 
     At most half of the threads wait, as for an owner that answers late.
     """
@@ -95,9 +100,19 @@ def _caught_up_replica(owner: str) -> str | None:
                 if len(replicas_of(owner)) > 1:
                     consistency.last_replica.setdefault(owner, replica)
                 return replica
+            if unavailable_error(owner, changes=False) is None and _opens(owner):
+                return owner
             if time.monotonic() > deadline:
                 return None
             time.sleep(_CHECK_INTERVAL_SECONDS)
+
+
+def _opens(owner: str) -> bool:
+    try:
+        connections[owner].ensure_connection()
+    except (OperationalError, InterfaceError):
+        return False
+    return True
 
 
 def _serves(replica: BaseDatabaseWrapper) -> bool:

@@ -17,7 +17,7 @@ from switchyard.routing.session.consistency import PendingPosition
 from switchyard.routing.session.context import current
 from switchyard.routing.topology.direct import has_shared_session
 from switchyard.routing.topology.ownership import replicated_by
-from switchyard.routing.topology.replication import replication_set, shared_aliases
+from switchyard.routing.topology.replication import Replica, Snapshot, replication_set, shared_aliases
 
 
 def identify(alias: str, vendor: str, connection: Any) -> None:
@@ -61,22 +61,46 @@ def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
     required = consistency.required_position(owner)
     if replica is None or type(required) is PendingPosition:
         return True
+    last = consistency.last_server.get(owner)
     if not replica.fit:
         # A server that is promoted while the owner is away has all rows that this client has read there.
-        is_promoted = replica.unfit_reason == "promoted" and bool(snapshot.unavailable_reason)
-        return not (is_promoted and consistency.last_server.get(owner) == server)
-    if required is not None and not replica.caught_up_to(required):
-        return True
-    return consistency.last_server.setdefault(owner, server) != server
+        return not (_is_promoted(replica, snapshot) and last == server)
+    has_all_written = required is None or replica.caught_up_to(required)
+    if has_all_written and (
+        last in {None, server} or _has_all_of(replica, snapshot.by_server.get(last or ""), snapshot)
+    ):
+        consistency.last_server[owner] = server
+        return False
+    return True
+
+
+def _is_promoted(replica: Replica, snapshot: Snapshot) -> bool:
+    """Return True if the server was promoted and does not serve as the owner yet."""
+    return replica.unfit_reason == "promoted" and bool(snapshot.unavailable_reason)
+
+
+def _has_all_of(replica: Replica, last: Replica | None, snapshot: Snapshot) -> bool:
+    """Return True if the replica's server has all that the promoted server `last` showed as a standby."""
+    return (
+        last is not None
+        and _is_promoted(last, snapshot)
+        and last.position is not None
+        and replica.caught_up_to(last.position)
+    )
+
+
+def server_behind(connection: BaseDatabaseWrapper) -> str:
+    """Return the server that the connection leads to; empty if it is closed, or if the server is not known."""
+    return sockets.server_of(connection.alias, connection.connection) if connection.connection is not None else ""
 
 
 def is_left_behind(connection: BaseDatabaseWrapper) -> bool:
     """Return True if the connection leads to an unfit server, and other servers behind its alias are fit."""
     owner = replicated_by(connection.alias)
-    if owner is None or connection.connection is None:
+    if owner is None:
         return False
     snapshot = replication_set(owner).snapshot
-    known = snapshot.by_server.get(sockets.server_of(connection.alias, connection.connection))
+    known = snapshot.by_server.get(server_behind(connection))
     return known is not None and not known.fit and connection.alias in snapshot.candidates
 
 

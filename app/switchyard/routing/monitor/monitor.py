@@ -62,12 +62,12 @@ class ReplicationMonitor:
                 watch.group.reset()
             self._process, self._watches = None, []
 
-    def report_failure(self, alias: str, reason: str) -> None:
-        """Mark the replica unfit at once, until a probe that begins later is answered."""
+    def report_failure(self, alias: str, reason: str, server: str) -> None:
+        """Mark the server of a replica unfit at once, all of them if it is empty, until a later probe is answered."""
         for watch in self._watches:
             for replica in watch.replicas:
                 if replica.alias == alias:
-                    replica.reported_failure = (time.monotonic(), reason)
+                    replica.reported_failures[server] = (time.monotonic(), reason)
                     watch.evaluate()
 
     def probes(self) -> Iterator[ServerProbe]:
@@ -140,10 +140,13 @@ def ensure_running() -> None:
         start()
 
 
-def report_failure(alias: str, error: BaseException) -> None:
-    """Mark the replica unfit after a query failed on it: no other query goes there until a later probe is answered."""
+def report_failure(alias: str, error: BaseException, server: str = "") -> None:
+    """Mark the replica unfit after a query failed on it: no other query goes there until a later probe is answered.
+
+    With several servers behind the alias, only `server` becomes unfit; empty if the connection did not open.
+    """
     ensure_running()
-    _monitor.report_failure(alias, "conflict" if is_recovery_conflict(error) else "down")
+    _monitor.report_failure(alias, "conflict" if is_recovery_conflict(error) else "down", server)
 
 
 def is_recovery_conflict(error: BaseException) -> bool:

@@ -45,7 +45,8 @@ class ReplicaWatch:
         self.probe = ServerProbe(alias, extra_check=ReplicaMigrations(owner))
         self.pooler = pooler_probe(alias)
         self.discovery = ServerDiscovery(alias, self.probe, lambda: ReplicaMigrations(owner))
-        self.reported_failure: tuple[float, str] | None = None  # time.monotonic() of a failed query, and the reason
+        # Server, empty if it is unknown -> time.monotonic() of its last failed query, and the reason.
+        self.reported_failures: dict[str, tuple[float, str]] = {}
 
     def evaluate(
         self, probe: ServerProbe, owner: Sample | None, history: History, *, now: float, lag_now: float
@@ -57,13 +58,15 @@ class ReplicaWatch:
             return Replica(self.alias, "down", position)
         if probe.error:
             return Replica(self.alias, probe.error if probe.error == "unmigrated" else "down", position)
-        if self.reported_failure is not None and (sample is None or sample.begun_at <= self.reported_failure[0]):
-            return Replica(self.alias, self.reported_failure[1], position)
+        for server in ("", sample.status.server_id if sample else ""):
+            failed_at, reason = self.reported_failures.get(server, (-inf, ""))
+            if reason and (sample is None or sample.begun_at <= failed_at):
+                return Replica(self.alias, reason, position)
         if sample is None:
             return Replica(self.alias)
         written = owner.status.position if owner else None
         if position is None or (reason := _other_server_reason(sample, position, written)):
-            return Replica(self.alias, "empty" if position is None else reason)
+            return Replica(self.alias, "empty" if position is None else reason, sample.status.replayed)
         lag_seconds = history.lag_seconds(position, probed_at=sample.begun_at, now=lag_now)
         server = sample.status.server_id
         if not self.discovery.admits(server, position, owner, owner_unavailable=lag_now < now, now=now):
@@ -82,9 +85,12 @@ def pooler_probe(alias: str) -> ServerProbe | None:
     return ServerProbe(alias, ask=ping, through_pooler=True) if connections.settings[alias].get(DIRECT) else None
 
 
-def _standing_for(first: Replica, others: Iterable[Replica]) -> Replica:
-    """Return the replica of the alias' first server, or of a fit server of the alias if the first is no replica now."""
-    if first.unfit_reason not in _OTHER_SERVER:
+def _standing_for(first: Replica, others: Iterable[Replica], *, hangs: bool) -> Replica:
+    """Return the replica of the alias' first server, or of a fit server of the alias if the first is unfit.
+
+    A new connection to a server that hangs would hang as well, so the alias is then down.
+    """
+    if first.fit or hangs:
         return first
     return next((each for each in others if each.alias == first.alias and each.fit), first)
 
@@ -170,7 +176,10 @@ class OwnerWatch:
             server: evaluate(watch, probe) for watch in self.replicas for server, probe in watch.discovery.probes()
         }
         unprobed = [watch.discovery.update() for watch in self.replicas]
-        replicas = [_standing_for(replica, by_server.values()) for replica in first]
+        replicas = [
+            _standing_for(replica, by_server.values(), hangs=watch.hangs(now))
+            for watch, replica in zip(self.replicas, first, strict=True)
+        ]
         self._shut_down_lost_servers(replicas, by_server, now)
         if before.unavailable_reason and not unavailable_reason:
             reset_pool(self.group.owner)  # before anybody connects to the owner again

@@ -92,7 +92,7 @@ def test_is_server_error__mysql(number: int, expected: bool) -> None:
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the aliases of the reported failures."""
     seen: list[str] = []
-    monkeypatch.setattr(monitor, "report_failure", lambda alias, _error: seen.append(alias))
+    monkeypatch.setattr(monitor, "report_failure", lambda alias, _error, _server: seen.append(alias))
     return seen
 
 

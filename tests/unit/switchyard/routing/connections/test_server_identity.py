@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.published import at, consistency_from, lagging
 
+from switchyard.positions import Position
 from switchyard.routing import use_replica
 from switchyard.routing.connections import server_identity
 from switchyard.routing.monitor import sockets
@@ -168,6 +169,26 @@ def test_may_be_stale__a_promoted_server(
         consistency.last_server["default"] = last
 
     assert stale(identified(end, "a"), consistency) == expected
+
+
+@pytest.mark.parametrize(
+    ("owner_reason", "replayed", "expected"),
+    [("down", at(5), False), ("down", at(4), False), ("down", at(6), True), ("down", None, True), ("", at(5), True)],
+)
+def test_may_be_stale__another_server_than_the_promoted_one(
+    owner_reason: str, replayed: Position | None, expected: bool, group: ReplicationSet, end: socket.socket
+) -> None:
+    """While the owner is away, a client goes on at a server that has all that the promoted one had as a standby."""
+    group.replace_snapshot(
+        [Replica("replica", "", at(5))],
+        by_server={"a": Replica("replica", "", at(5)), "b": Replica("replica", "promoted", replayed)},
+        unavailable_reason=owner_reason,
+    )
+    consistency = ConsistencyState()
+    consistency.last_server["default"] = "b"
+
+    assert stale(identified(end, "a"), consistency) == expected
+    assert consistency.last_server["default"] == ("b" if expected else "a")
 
 
 def stale(driver: Any, consistency: ConsistencyState) -> bool:

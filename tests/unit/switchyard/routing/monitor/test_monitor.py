@@ -29,7 +29,7 @@ def test_report_failure__at_once(servers: ProbedServers) -> None:
     made = monitor_of(servers)
     servers.now = time.monotonic()
     servers.replica_answers(at(5))
-    made.report_failure("replica", "down")
+    made.report_failure("replica", "down", "")
     assert servers.group.snapshot.replicas[0] == Replica("replica", "down", at(5))
     servers.watch.evaluate()  # with the sample from before the failure
     assert not servers.group.snapshot.replicas[0].fit
@@ -43,14 +43,14 @@ def test_report_failure__at_once(servers: ProbedServers) -> None:
 
 def test_report_failure__before_the_first_probe(servers: ProbedServers) -> None:
     """A replica without a sample becomes unfit as well."""
-    monitor_of(servers).report_failure("replica", "down")
+    monitor_of(servers).report_failure("replica", "down", "")
 
     assert servers.group.snapshot.replicas[0] == Replica("replica", "down")
 
 
 def test_report_failure__of_an_owner(servers: ProbedServers) -> None:
     """A failure of an alias that is no watched replica changes nothing."""
-    monitor_of(servers).report_failure("default", "down")
+    monitor_of(servers).report_failure("default", "down", "")
 
     assert [replica.fit for replica in servers.group.snapshot.replicas] == [True, True]
 

@@ -153,7 +153,7 @@ def test_evaluate__shuts_down_connections(servers: ProbedServers, monkeypatch: p
     servers.replica_answers(at(5), number=0)
     servers.replica_answers(at(5), number=1)
     servers.evaluate()
-    servers.watch.replicas[1].reported_failure = (servers.now, "conflict")
+    servers.watch.replicas[1].reported_failures[""] = (servers.now, "conflict")
     servers.evaluate()
     assert shut_down == []
     servers.replica_probe(0).error = PROBE_ERROR
@@ -248,6 +248,27 @@ def test_evaluate__the_first_server_is_promoted(servers: ProbedServers, monkeypa
     assert (by_server["replica 0"].unfit_reason, by_server["other"].unfit_reason) == ("promoted", "")
     assert shut_down == [("replica", "replica 0"), ("default",)]
     assert not servers.replica_probe(0)._reconnects
+    servers.group.reset()
+
+
+def test_evaluate__a_query_failed_on_one_of_two_servers(servers: ProbedServers) -> None:
+    """Only this server is down, until its next answer; the alias stays fit by the other one."""
+    discovered = servers.discover_server()
+    servers.watch.replicas[0].discovery._admitted |= {"replica 0", "other"}
+    other = ServerStatus("other", is_standby=True, writable=False, position=at(5))
+    servers.owner_answers(5)
+    servers.replica_answers(at(5))
+    discovered.last_sample = Sample(servers.now, other)
+    servers.watch.replicas[0].reported_failures["replica 0"] = (servers.now, "down")
+    alias = servers.evaluate(0.1)
+    reasons = {server: each.unfit_reason for server, each in servers.group.snapshot.by_server.items()}
+    servers.replica_answers(at(5))
+    servers.evaluate()
+    later = {server: each.unfit_reason for server, each in servers.group.snapshot.by_server.items()}
+
+    assert alias.fit
+    assert reasons == {"replica 0": "down", "other": ""}
+    assert later == {"replica 0": "", "other": ""}
     servers.group.reset()
 
 
