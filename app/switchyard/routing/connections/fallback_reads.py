@@ -6,6 +6,7 @@ A replica replays the last writes of an owner within moments, also after the own
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from math import inf
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
@@ -30,7 +31,13 @@ from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import shared_aliases
 
 CATCH_UP_SECONDS = 1.0  # several probes
+# Beyond half of the threads: until the monitor has asked each replica once more.
+SHORT_WAIT_SECONDS = 0.4
+# So long after a wait that was in vain, threads beyond the half do not wait.
+CALM_SECONDS = 5.0
 _CHECK_INTERVAL_SECONDS = 0.05
+
+_waited_in_vain_at: dict[str, float] = {}  # owner -> time.monotonic()
 
 
 def run_elsewhere(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -87,12 +94,11 @@ def _owner_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error:
 def _alias_that_serves(owner: str) -> str | None:
     """Wait until this client may read a replica, or the owner is back; return the alias, None if neither is in time.
 
-    At most half of the threads wait, as for an owner that answers late.
+    At most half of the threads wait for long, as for an owner that answers late.
     """
     consistency = current().consistency
-    if waits_for(owner).is_full():
+    if (deadline := _deadline(owner)) is None:
         return None
-    deadline = time.monotonic() + CATCH_UP_SECONDS
     with Wait(owner):
         while True:
             replica = replica_for_client(owner, consistency)
@@ -103,8 +109,19 @@ def _alias_that_serves(owner: str) -> str | None:
             if unavailable_error(owner, changes=False) is None and _opens(owner):
                 return owner
             if time.monotonic() > deadline:
+                _waited_in_vain_at[owner] = deadline
                 return None
             time.sleep(_CHECK_INTERVAL_SECONDS)
+
+
+def _deadline(owner: str) -> float | None:
+    """Return the `time.monotonic()` until which this thread may wait; None if it must not wait."""
+    now = time.monotonic()
+    if not waits_for(owner).is_full():
+        return now + CATCH_UP_SECONDS
+    if now - _waited_in_vain_at.get(owner, -inf) < CALM_SECONDS:
+        return None
+    return now + SHORT_WAIT_SECONDS
 
 
 def _opens(owner: str) -> bool:
