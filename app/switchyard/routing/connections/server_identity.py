@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.positions import VENDORS, dialect_for
 from switchyard.routing.monitor import sockets
-from switchyard.routing.session.consistency import PendingPosition
+from switchyard.routing.session.consistency import ConsistencyState, PendingPosition
 from switchyard.routing.session.context import current
 from switchyard.routing.topology.direct import has_shared_session
 from switchyard.routing.topology.ownership import replicated_by
@@ -48,29 +48,36 @@ def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
     """Return True if the server behind the connection to a shared alias may lack rows that this client wrote or read.
 
     Otherwise record the server as the last server of this client. No query. A pooler may lead each transaction to
-    another server of the alias, so nothing is known about the server behind its connections.
+    another server of the alias, so nothing is known about the server behind its connections. Inside `use_replica()`
+    any server does that is not known to be unfit.
     """
     owner, context = replicated_by(connection.alias), current()
-    if owner is None or connection.connection is None or context.preference == "replica":
+    if owner is None or connection.connection is None:
         return False
     if has_shared_session(connection.settings_dict):
-        return True
-    server = sockets.server_of(connection.alias, connection.connection)
-    snapshot, consistency = replication_set(owner).snapshot, context.consistency
+        return context.preference != "replica"
+    snapshot, server = replication_set(owner).snapshot, server_behind(connection)
     replica = snapshot.by_server.get(server)
+    if context.preference == "replica":
+        return replica is not None and not replica.fit
+    return replica is None or not _has_all_for(context.consistency, owner, server, snapshot)
+
+
+def _has_all_for(consistency: ConsistencyState, owner: str, server: str, snapshot: Snapshot) -> bool:
+    """Return True if the server has all that the client wrote or read, and record it as the client's last server."""
+    replica = snapshot.by_server[server]
     required = consistency.required_position(owner)
-    if replica is None or type(required) is PendingPosition:
-        return True
+    if type(required) is PendingPosition:
+        return False
     last = consistency.last_server.get(owner)
     if not replica.fit:
         # A server that is promoted while the owner is away has all rows that this client has read there.
-        return not (_is_promoted(replica, snapshot) and last == server)
-    has_all_written = required is None or replica.caught_up_to(required)
-    if has_all_written and (
-        last in {None, server} or _has_all_of(replica, snapshot.by_server.get(last or ""), snapshot)
-    ):
-        consistency.last_server[owner] = server
+        return _is_promoted(replica, snapshot) and last == server
+    if required is not None and not replica.caught_up_to(required):
         return False
+    if last not in {None, server} and not _has_all_of(replica, snapshot.by_server.get(last or ""), snapshot):
+        return False
+    consistency.last_server[owner] = server
     return True
 
 

@@ -251,11 +251,21 @@ def test_may_be_stale__behind_a_pooler(group: ReplicationSet, end: socket.socket
 
 
 def test_may_be_stale__use_replica(group: ReplicationSet, end: socket.socket) -> None:
-    """Inside use_replica() a read stays on any server."""
+    """Inside use_replica() a read stays on any server that is not known to be unfit."""
     connection = connections["replica"].copy()
     connection.connection = identified(end, "b")
     with activate(request_context()), use_replica():
         assert not server_identity.may_be_stale(connection)
+
+
+def test_may_be_stale__use_replica_of_an_unfit_server(group: ReplicationSet, end: socket.socket) -> None:
+    """Inside use_replica() as well, a read moves from a server that is known to be unfit."""
+    known = {"a": Replica("replica", "promoted"), "b": Replica("replica", "", at(5))}
+    group.replace_snapshot([known["b"]], by_server=known)
+    connection = connections["replica"].copy()
+    connection.connection = identified(end, "a")
+    with activate(request_context()), use_replica():
+        assert server_identity.may_be_stale(connection)
 
 
 def test_may_be_stale__a_closed_connection(group: ReplicationSet) -> None:
