@@ -27,7 +27,7 @@ def databases(servers: Servers) -> Iterator[Mapping[str, Any]]:
     aliases: dict[str, dict[str, Any]] = {alias: {**entry, "PORT": port} for alias, port in ports.items()}
     aliases["main"]["ATOMIC_REQUESTS"] = True
     aliases["replica"]["TEST"] = {"MIRROR": "main"}
-    servers.ask("default", f"CREATE DATABASE {DATABASE} OWNER migrator")
+    servers.ask("default", f"CREATE DATABASE {DATABASE} OWNER owner")
     try:
         servers.caught_up()
         yield aliases
