@@ -26,6 +26,11 @@ _FOR_ALL_CLIENTS = re.compile(r"\b(public|s-maxage)\b", re.IGNORECASE)
 type _Required = dict[str, Position | PendingPosition]
 
 
+def _a_second_later(entry: TokenEntry) -> TokenEntry:
+    """Return an entry of other content that requires no less, if the position is unknown; else the same entry."""
+    return entry if entry.written_before is None else entry._replace(written_before=entry.written_before + 1)
+
+
 class ClientTokens:
     """What one request carried, and what its response must tell the client."""
 
@@ -57,6 +62,9 @@ class ClientTokens:
         decided = carried and (self.consistency.has_chosen_replica or self.consistency.required != self._required)
         if not _FOR_ALL_CLIENTS.search(response.headers.get("Cache-Control", "")):
             entries = entries_to_issue(self.consistency)
+            if entries == self._entries and self.consistency.required != self._required:
+                # A write in the same second as the token: a concurrent answer may remove the cookie that was carried.
+                entries = tuple(_a_second_later(entry) for entry in entries)
             reads_on = self.consistency.has_chosen_replica and any(each.last_replica or each.server for each in entries)
             if reads_on or entries != self._entries:
                 self._set(token.encode(entries), response)
