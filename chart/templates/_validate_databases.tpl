@@ -140,10 +140,9 @@ cloudnativepg:
 {{- if and .values.user (or .values.replicaOf (eq .mode "cloudnativepg")) (not $hasSecret) }}
 - {{ printf "%s.user is set without its password; set %s.secret.name" .at .at | toJson }}
 {{- end -}}
-{{- if .values.replicaOf -}}
-{{- else if and .values.migrationSecret (not .values.migrationUser) }}
+{{- if and (not .values.replicaOf) .values.migrationSecret (not .values.migrationUser) }}
 - {{ printf "%s.migrationSecret is set without its user; set %s.migrationUser" .at .at | toJson }}
-{{- else if and .values.migrationUser (not .values.migrationSecret) }}
+{{- else if and (not .values.replicaOf) .values.migrationUser (not .values.migrationSecret) }}
 - {{ printf "%s.migrationUser is set without its password; set %s.migrationSecret.name" .at .at | toJson }}
 {{- end -}}
 {{- if and .values.pooler (not .values.directHost) (not .values.directPort) }}

@@ -41,13 +41,14 @@ class Schema:
             yield from self._of(schema["items"], (*path, 0))
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in schema or "else" in schema:
+        definitions: dict[str, dict[str, Any]] = self._root["definitions"]
+        while True:
             if "else" in schema:  # of the condition that the value is null
                 schema = schema["else"]
-                continue
-            definitions: dict[str, dict[str, Any]] = self._root["definitions"]
-            schema = definitions[schema["$ref"].removeprefix("#/definitions/")]
-        return schema
+            elif "$ref" in schema:
+                schema = definitions[schema["$ref"].removeprefix("#/definitions/")]
+            else:
+                return schema
 
     def _properties(self, schema: dict[str, Any]) -> dict[str, Any]:
         named = {self._names[pattern]: below for pattern, below in schema.get("patternProperties", {}).items()}

@@ -16,7 +16,7 @@ from django.db import connections, router
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
-from tests.support.faults import delayed, rebuild
+from tests.support.faults import delayed, rebuilt_later
 from tests.support.servers import Servers
 from tests.support.switchboard import Switchboard, switchboard
 from tests.support.vendors import POSTGRESQL
@@ -262,15 +262,6 @@ def test_shared_alias__a_server_in_place_of_another(board: Switchboard) -> None:
     assert there.server != before.server
 
 
-@contextmanager
-def rebuilt(servers: Servers, alias: str) -> Iterator[None]:
-    """Clone the standby from its owner again after this block."""
-    try:
-        yield
-    finally:
-        rebuild(servers, alias)
-
-
 @pytest.mark.parametrize("promoted", BOTH)
 @pytest.mark.parametrize("stays", [True, False], ids=["behind the alias", "gone"])
 def test_shared_alias__switchover(worker: Worker, board: Switchboard, promoted: str, *, stays: bool) -> None:
@@ -292,7 +283,7 @@ def test_shared_alias__switchover(worker: Worker, board: Switchboard, promoted: 
         while time.monotonic() < ends_at:
             seen.extend((number, worker.read(client)) for number, client in enumerate(clients))
 
-    with rebuilt(servers, promoted), servers.stopped("default"):
+    with rebuilt_later(servers, promoted), servers.stopped("default"):
         read_all(1.0)
         servers.ask(promoted, *POSTGRESQL.promote)
         with nullcontext() if stays else board.leading_to(*(alias for alias in BOTH if alias != promoted)):

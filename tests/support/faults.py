@@ -121,12 +121,20 @@ def delayed(servers: Servers, alias: str = "replica", *, seconds: float) -> Iter
 def promoted(servers: Servers, alias: str = "replica") -> Iterator[None]:
     """Promote the replica for this block: it takes writes. After the block it is built again from its owner."""
     vendor = servers.by_alias[alias].vendor
-    try:
+    with rebuilt_later(servers, alias):
         servers.ask(alias, *vendor.promote)
         until(lambda: servers.says(alias, vendor.promoted), f"'{alias}' is promoted")
         yield
+
+
+@contextmanager
+def rebuilt_later(servers: Servers, *aliases: str) -> Iterator[None]:
+    """Build these replicas again from their owner at the end of the block, which may promote or move them."""
+    try:
+        yield
     finally:
-        rebuild(servers, alias)
+        for alias in aliases:
+            rebuild(servers, alias)
 
 
 @contextmanager

@@ -178,7 +178,11 @@ def test_case_19__failover(two_standbys: Servers, django_db_blocker: DjangoDbBlo
     """A standby is promoted and another standby follows it; the old primary is not written when it returns."""
     servers = two_standbys
     servers.clean()
-    with django_db_blocker.unblock(), behind(servers, "default", tmp_path) as board, repaired(servers):
+    with (
+        django_db_blocker.unblock(),
+        behind(servers, "default", tmp_path) as board,
+        faults.rebuilt_later(servers, "replica", "replica2"),
+    ):
         with board.leading_to("replica"), servers.stopped("default"):
             board.drop()
             servers.ask("replica", *POSTGRESQL.promote)
@@ -221,13 +225,3 @@ def follow(servers: Servers, alias: str, primary: str) -> None:
         "ALTER SYSTEM SET primary_slot_name = ''",
         "SELECT pg_reload_conf()",
     )
-
-
-@contextmanager
-def repaired(servers: Servers) -> Iterator[None]:
-    """Clone both standbys from `default` again at the end of the block: one was promoted, the other followed it."""
-    try:
-        yield
-    finally:
-        for alias in ("replica", "replica2"):
-            faults.rebuild(servers, alias)

@@ -106,7 +106,7 @@ def _alias_that_serves(owner: str) -> str | None:
                 if len(replicas_of(owner)) > 1:
                     consistency.last_replica.setdefault(owner, replica)
                 return replica
-            if unavailable_error(owner, changes=False) is None and _opens(owner):
+            if unavailable_error(owner, changes=False) is None and _opens(connections[owner]):
                 return owner
             if time.monotonic() > deadline:
                 _waited_in_vain_at[owner] = deadline
@@ -124,9 +124,9 @@ def _deadline(owner: str) -> float | None:
     return now + SHORT_WAIT_SECONDS
 
 
-def _opens(owner: str) -> bool:
+def _opens(connection: BaseDatabaseWrapper) -> bool:
     try:
-        connections[owner].ensure_connection()
+        connection.ensure_connection()
     except (OperationalError, InterfaceError):
         return False
     return True
@@ -134,9 +134,7 @@ def _opens(owner: str) -> bool:
 
 def _serves(replica: BaseDatabaseWrapper) -> bool:
     """Return True if the replica's connection is open, and its server has what the client must see."""
-    try:
-        replica.ensure_connection()
-    except (OperationalError, InterfaceError):
+    if not _opens(replica):
         return False
     if replica.alias in shared_aliases and may_be_stale(replica):
         with suppress(Error):

@@ -60,12 +60,11 @@ def may_be_stale(connection: BaseDatabaseWrapper) -> bool:
     replica = snapshot.by_server.get(server)
     if context.preference == "replica":
         return replica is not None and not replica.fit
-    return replica is None or not _has_all_for(context.consistency, owner, server, snapshot)
+    return replica is None or not _has_all_for(context.consistency, owner, server, replica, snapshot)
 
 
-def _has_all_for(consistency: ConsistencyState, owner: str, server: str, snapshot: Snapshot) -> bool:
+def _has_all_for(consistency: ConsistencyState, owner: str, server: str, replica: Replica, snapshot: Snapshot) -> bool:
     """Return True if the server has all that the client wrote or read, and record it as the client's last server."""
-    replica = snapshot.by_server[server]
     required = consistency.required_position(owner)
     if type(required) is PendingPosition:
         return False
@@ -75,7 +74,7 @@ def _has_all_for(consistency: ConsistencyState, owner: str, server: str, snapsho
         return _is_promoted(replica, snapshot) and last == server
     if required is not None and not replica.caught_up_to(required):
         return False
-    if last not in {None, server} and not _has_all_of(replica, snapshot.by_server.get(last or ""), snapshot):
+    if last is not None and last != server and not _has_all_of(replica, snapshot.by_server.get(last), snapshot):
         return False
     consistency.last_server[owner] = server
     return True

@@ -59,10 +59,11 @@ class ClientTokens:
         if not carried and self.consistency.is_empty:
             return
         # Before the position is read: that resolves pending positions.
-        decided = carried and (self.consistency.has_chosen_replica or self.consistency.required != self._required)
+        requires_more = self.consistency.required != self._required
+        decided = carried and (self.consistency.has_chosen_replica or requires_more)
         if not _FOR_ALL_CLIENTS.search(response.headers.get("Cache-Control", "")):
             entries = entries_to_issue(self.consistency)
-            if entries == self._entries and self.consistency.required != self._required:
+            if entries == self._entries and requires_more:
                 # A write in the same second as the token: a concurrent answer may remove the cookie that was carried.
                 entries = tuple(_a_second_later(entry) for entry in entries)
             reads_on = self.consistency.has_chosen_replica and any(each.last_replica or each.server for each in entries)

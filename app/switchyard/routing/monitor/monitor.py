@@ -140,7 +140,7 @@ def ensure_running() -> None:
         start()
 
 
-def report_failure(alias: str, error: BaseException, server: str = "") -> None:
+def report_failure(alias: str, error: BaseException, server: str) -> None:
     """Mark the replica unfit after a query failed on it: no other query goes there until a later probe is answered.
 
     With several servers behind the alias, only `server` becomes unfit; empty if the connection did not open.
