@@ -4,7 +4,7 @@ The first server has the probe of `ReplicaWatch`. No evaluation of lag or fitnes
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import takewhile
 from math import inf
@@ -12,7 +12,7 @@ from typing import Any
 
 from switchyard.positions import Position
 from switchyard.routing.monitor import sockets
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe
+from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ProbeState, ServerProbe
 from switchyard.routing.topology.replication import Sample, shared_aliases
 
 DISCOVERY_INTERVAL_SECONDS = 60.0  # between two searches, unless a request reaches an unprobed server
@@ -114,8 +114,32 @@ class ServerDiscovery:
         unprobed = self._unprobed_servers()
         if now >= self._next_search_at or unprobed - self._known_unprobed:
             self._next_search_at, self._known_unprobed = now + DISCOVERY_INTERVAL_SECONDS, unprobed
-            self.discovered.append(DiscoveryProbe(self.alias, self._claimed_before, self._make_check()))
+            self.discovered.append(self._new_probe())
             self.discovered[-1].start()
+
+    def states(self) -> list[ProbeState]:
+        """Return the states of the probes that have found a server."""
+        return [probe.state for probe in self.discovered if probe.found]
+
+    def take(self, states: Sequence[ProbeState]) -> bool:
+        """Have the probes of another process. Return True if a connection leads to a new server without a probe."""
+        while len(self.discovered) < len(states):
+            self.discovered.append(self._new_probe())
+            self.discovered[-1].found = True
+        del self.discovered[len(states) :]
+        for probe, state in zip(self.discovered, states, strict=True):
+            probe.take(state)
+        before, self._known_unprobed = self._known_unprobed, self._unprobed_servers()
+        return bool(self._known_unprobed - before)
+
+    def start(self) -> None:
+        """Run the probes that were another process's."""
+        for probe in self.discovered:
+            probe.start()
+
+    def search_soon(self) -> None:
+        """Search for another server at the next call of `discover()`."""
+        self._next_search_at = 0.0
 
     def stop(self) -> None:
         """Stop all probes of this alias except the first, and start no search any more."""
@@ -150,6 +174,9 @@ class ServerDiscovery:
             return False
         self._admitted.add(server)
         return True
+
+    def _new_probe(self) -> DiscoveryProbe:
+        return DiscoveryProbe(self.alias, self._claimed_before, self._make_check())
 
     def _claimed_before(self, probe: DiscoveryProbe) -> set[str]:
         """Return the servers of the probes before this probe: of two probes on one server, the earlier keeps it."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.utils import load_backend
@@ -33,12 +33,23 @@ _DRIVER_TIMEOUTS: dict[str, dict[str, Any]] = {
 }
 
 
+class ProbeState(NamedTuple):
+    """What an evaluation needs to know of a probe."""
+
+    began_at: float | None  # of the running probe
+    forgiven_at: float  # the running probe counts from here
+    sample: Sample | None
+    error: str
+
+
 class ServerProbe(threading.Thread):
     """A thread that probes the server of one alias, once in each interval, over one connection.
 
     `ask` returns the status by the cursor of a probe; by default it is the query of the vendor's dialect. `extra_check`
     gets the same cursor, and returns a reason why the server must not be read, or an empty text. A probe passes a
     pooler by, except with `through_pooler`.
+
+    The thread need not start: `take()` gives the probe the state of a probe in another process.
     """
 
     def __init__(
@@ -66,6 +77,7 @@ class ServerProbe(threading.Thread):
 
     def run(self) -> None:
         """Probe until `stop()`, and close the connection."""
+        self._began_at = None  # of a probe in another process, which led before
         while not self._stopped.is_set():
             began_at = time.monotonic()
             self.probe()
@@ -119,6 +131,16 @@ class ServerProbe(threading.Thread):
         if earlier.position is None or status.position is None:
             return status
         return status._replace(position=status.position.after(earlier.position))
+
+    @property
+    def state(self) -> ProbeState:
+        """What is known now."""
+        error = self.error  # before the sample, as in `_probe()`
+        return ProbeState(self._began_at, self._forgiven_at, self.last_sample, error)
+
+    def take(self, state: ProbeState) -> None:
+        """Have the state of a probe in another process, and no thread."""
+        self._began_at, self._forgiven_at, self.last_sample, self.error = state
 
     def pending_seconds(self, now: float) -> float:
         """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""

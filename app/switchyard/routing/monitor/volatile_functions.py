@@ -50,6 +50,7 @@ class Catalog(NamedTuple):
     read_only: frozenset[str] = frozenset()  # no function of the name may write
     overloaded: frozenset[str] = frozenset()  # the database has a function of its own that may write
     is_loaded: bool = True  # False until the server has answered: then every function may be one of its own
+    loaded_at: float = 0.0  # time.monotonic()
 
 
 _NOT_LOADED = Catalog(is_loaded=False)
@@ -82,6 +83,11 @@ def read_catalog(cursor: Any, vendor: str) -> Catalog:
     )
 
 
+def known_catalog(alias: str) -> Catalog:
+    """Return the catalog of the owner, also before its server has answered."""
+    return _catalog_of(alias)
+
+
 def cache_catalog(alias: str, catalog: Catalog) -> None:
     """Replace the catalog of the alias."""
     _catalogs[alias] = catalog
@@ -98,8 +104,9 @@ class VolatilityLoader:
     def __call__(self, cursor: Any) -> str:
         """Load the functions if they are due. The empty result says that the probed server has no fault."""
         if time.monotonic() >= self._next_load_at:
-            cache_catalog(self._alias, read_catalog(cursor, self._vendor))
-            self._next_load_at = time.monotonic() + _RELOAD_INTERVAL_SECONDS
+            loaded_at = time.monotonic()
+            cache_catalog(self._alias, read_catalog(cursor, self._vendor)._replace(loaded_at=loaded_at))
+            self._next_load_at = loaded_at + _RELOAD_INTERVAL_SECONDS
         return ""
 
 

@@ -18,7 +18,7 @@ from switchyard.routing.monitor import sockets
 from switchyard.routing.monitor.discovery import ServerDiscovery
 from switchyard.routing.monitor.lag import History
 from switchyard.routing.monitor.pools import reset_pool
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe, ping
+from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ProbeState, ServerProbe, ping
 from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
 from switchyard.routing.monitor.volatile_functions import VolatilityLoader
 from switchyard.routing.monitor.waits import waits_for
@@ -132,6 +132,40 @@ class OwnerWatch:
         yield self.probe
         yield from (watch.probe for watch in self.replicas)
         yield from filter(None, (self._pooler, *(watch.pooler for watch in self.replicas)))
+
+    def start(self) -> None:
+        """Let all probes run."""
+        with self._lock:
+            for probe in self.probes():
+                probe.start()
+            for watch in self.replicas:
+                watch.discovery.start()
+
+    def states(self) -> dict[str, ProbeState]:
+        """Return the state of each probe, for `take()` in another process."""
+        with self._lock:
+            found = {str(number): probe.state for number, probe in enumerate(self.probes())}
+            for watch in self.replicas:
+                found |= {f"{watch.alias}/{number}": state for number, state in enumerate(watch.discovery.states())}
+            return found
+
+    def take(self, states: Mapping[str, ProbeState]) -> bool:
+        """Have the probes of another process. Return True if a connection leads to a new server without a probe."""
+        with self._lock:
+            for number, probe in enumerate(self.probes()):
+                probe.take(states[str(number)])
+            by_alias = [
+                [state for name, state in states.items() if name.startswith(f"{watch.alias}/")]
+                for watch in self.replicas
+            ]
+            news = [watch.discovery.take(found) for watch, found in zip(self.replicas, by_alias, strict=True)]
+            return any(news)
+
+    def look_again(self) -> None:
+        """Probe the owner over a new connection, and search for servers behind the replicas' aliases at once."""
+        self.probe.reconnect()
+        for watch in self.replicas:
+            watch.discovery.search_soon()
 
     def evaluate(self) -> None:
         """Re-evaluate all servers and replace the published snapshot."""

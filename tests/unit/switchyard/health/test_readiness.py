@@ -166,7 +166,7 @@ def test_readyz__while_a_server_hangs(client: Client) -> None:
 def watched(service: None) -> Iterator[ProbedServers]:
     """The watch of the owner `analytics`, in the monitor of this process. No thread runs."""
     servers = ProbedServers(replication_set("analytics"))
-    monitor._monitor._watches = [servers.watch]
+    monitor._monitor._watches = [servers.shared]
     yield servers
     monitor.stop()
 
@@ -201,7 +201,7 @@ def test_answers__replica_and_owner() -> None:
     """A replica is down by its own state. An alias without a watch, or without an answer yet, is unknown."""
     with lagging("replica") as group:
         servers = ProbedServers(group)
-        monitor._monitor._watches = [servers.watch]
+        monitor._monitor._watches = [servers.shared]
         before = answers("default"), answers("replica"), answers("legacy")
         servers.owner_answers(5)
         servers.replica_answers(at(1), is_standby=False)  # promoted, and it answers

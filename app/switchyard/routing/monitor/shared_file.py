@@ -1,0 +1,138 @@
+"""The file in which one process tells the others what its probes of an owner and its replicas know, and its lock.
+
+The kernel releases the lock when the process ends. Each content appears complete, by a rename. All times are
+`time.monotonic()`, which all processes of a machine share.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.db import connections
+
+from switchyard.positions import ServerStatus, parse, serialize
+from switchyard.routing.monitor.probe import ProbeState
+from switchyard.routing.monitor.volatile_functions import Catalog
+from switchyard.routing.topology.direct import direct_settings
+from switchyard.routing.topology.replication import Sample
+
+# The keys of an alias' settings that decide which servers its probes reach.
+_ADDRESS = ("ENGINE", "HOST", "PORT", "NAME")
+
+
+class Published(NamedTuple):
+    """The content of a file."""
+
+    written_at: float
+    probes: Mapping[str, ProbeState]  # by the name of the probe
+    catalog_at: float  # of the owner's functions, which are in a file of their own
+
+
+class SharedFile:
+    """The file of one owner in the directory, with its lock. `aliases` are the owner and its replicas."""
+
+    def __init__(self, directory: str | Path, aliases: Sequence[str]) -> None:
+        name = f"monitor-{aliases[0]}-{_digest(aliases)}"
+        self._path = Path(directory) / name
+        self._lock: int | None = None
+        self.leads = False
+
+    def lead(self) -> bool:
+        """Return True if this process leads, from now on or since an earlier call."""
+        if not self.leads:
+            if self._lock is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            self.leads = True
+        return True
+
+    def close(self) -> None:
+        """Let another process lead. A forked child closes its copy, and the parent keeps the lock."""
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock, self.leads = None, False
+
+    def write(self, published: Published) -> None:
+        """Replace the content. Only the leading process writes."""
+        _replace(self._path, _to_json(published))
+
+    def read(self) -> Published | None:
+        """Return the newest content; None before the first."""
+        try:
+            return _from_json(self._path.read_text())
+        except FileNotFoundError:
+            return None
+
+    def write_catalog(self, catalog: Catalog) -> None:
+        """Replace the functions of the owner."""
+        content = [sorted(catalog.read_only), sorted(catalog.overloaded), catalog.loaded_at]
+        _replace(self._path.with_suffix(".functions"), json.dumps(content, separators=(",", ":")))
+
+    def read_catalog(self) -> Catalog:
+        """Return the functions of the owner that the leading process has loaded."""
+        read_only, overloaded, loaded_at = json.loads(self._path.with_suffix(".functions").read_text())
+        return Catalog(frozenset(read_only), frozenset(overloaded), loaded_at=loaded_at)
+
+    def request(self) -> None:
+        """Ask the leading process to look for a change of the servers at once."""
+        self._path.with_suffix(".request").touch()
+
+    def requested_at(self) -> int:
+        """Return a number that changes with each request."""
+        try:
+            return self._path.with_suffix(".request").stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def _digest(aliases: Sequence[str]) -> str:
+    """Return a name for the servers of the aliases: processes with other settings share nothing."""
+    settings = [(alias, connections.settings[alias]) for alias in aliases]
+    addresses = [
+        (alias, *(str(each[key]) for each in (given, direct_settings(given)) for key in _ADDRESS))
+        for alias, given in settings
+    ]
+    return sha256(repr(addresses).encode()).hexdigest()[:12]
+
+
+def _to_json(published: Published) -> str:
+    probes = {name: _plain(state) for name, state in published.probes.items()}
+    return json.dumps([published.written_at, published.catalog_at, probes], separators=(",", ":"))
+
+
+def _from_json(text: str) -> Published:
+    written_at, catalog_at, probes = json.loads(text)
+    return Published(written_at, {name: _state(plain) for name, plain in probes.items()}, catalog_at)
+
+
+def _plain(state: ProbeState) -> list[Any]:
+    if state.sample is None:
+        return [state.began_at, state.forgiven_at, state.error]
+    begun_at, (server, is_standby, writable, position) = state.sample
+    place = serialize(position) if position else None
+    return [state.began_at, state.forgiven_at, state.error, begun_at, server, is_standby, writable, place]
+
+
+def _state(plain: list[Any]) -> ProbeState:
+    began_at, forgiven_at, error, *sampled = plain
+    if not sampled:
+        return ProbeState(began_at, forgiven_at, None, error)
+    begun_at, server, is_standby, writable, place = sampled
+    position = parse(place) if place else None
+    return ProbeState(
+        began_at, forgiven_at, Sample(begun_at, ServerStatus(server, is_standby, writable, position)), error
+    )

@@ -1,0 +1,105 @@
+"""One process asks the servers of an owner for all processes that share METRICS_DIR; each evaluates for itself.
+
+The process that has the lock leads: its probes ask the servers, and it writes their answers into the file. The others
+read the file before each evaluation. When the leading process ends, another one leads at its next evaluation, and
+continues with what it has read. A process that finds no fresh file, because the leading process stands still, asks
+for itself from then on. Without METRICS_DIR each process asks for itself.
+"""
+
+import time
+from collections.abc import Callable
+from math import inf
+
+from switchyard.routing.monitor.shared_file import Published, SharedFile
+from switchyard.routing.monitor.volatile_functions import cache_catalog, known_catalog
+from switchyard.routing.monitor.watch import OwnerWatch
+
+# A file that is so old shows that the leading process stands still, and says nothing about the servers.
+STANDSTILL_SECONDS = 0.4
+LEADER_TIMEOUT_SECONDS = 3.0
+
+
+class SharedWatch:
+    """The watch of one owner in this process. Without a `file` this process asks for itself."""
+
+    def __init__(self, watch: OwnerWatch, file: SharedFile | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.watch = watch
+        self._file = file
+        self._clock = clock
+        self._asks = False
+        self._fresh_at = clock()
+        self._catalog_at = 0.0
+        self._requested_at = file.requested_at() if file else 0
+
+    def start(self) -> None:
+        """Begin to ask the servers, unless another process does."""
+        if self._file is None or self._file.lead():
+            self._ask()
+        else:
+            self._follow(self._file)
+
+    def update(self, forgiven_seconds: float) -> None:
+        """Evaluate what is known now. The seconds say how long this process stood still."""
+        file = self._file
+        leads = file is not None and file.lead()
+        if not self._asks:
+            if file is None or leads:
+                self._ask()
+            else:
+                self._follow(file)
+        if self._asks:
+            self.watch.forgive(forgiven_seconds)
+        self.watch.evaluate()
+        if self._asks:
+            self.watch.discover()
+        if file is not None and leads:
+            self._answer(file)
+            self._write(file)
+
+    def look_again(self) -> None:
+        """Let the process that asks look for a change of the owner's server at once."""
+        if self._asks or self._file is None:
+            self.watch.look_again()
+        else:
+            self._file.request()
+
+    def stop(self) -> None:
+        """End the threads of the probes, and let another process lead."""
+        self.watch.stop()
+        self.close_file()
+
+    def close_file(self) -> None:
+        """Give up this process's part in the lock: in a forked child, whose parent keeps it."""
+        if self._file is not None:
+            self._file.close()
+
+    def _ask(self) -> None:
+        self._asks = True
+        self.watch.start()
+
+    def _follow(self, file: SharedFile) -> None:
+        published, now = file.read(), self._clock()
+        if published is not None and 0 <= now - published.written_at <= STANDSTILL_SECONDS:
+            self._fresh_at = published.written_at
+            if self.watch.take(published.probes):
+                file.request()
+            if published.catalog_at != self._catalog_at:
+                cache_catalog(self.watch.group.owner, file.read_catalog())
+                self._catalog_at = published.catalog_at
+        elif now - self._fresh_at <= LEADER_TIMEOUT_SECONDS:
+            self.watch.forgive(inf)
+        else:
+            self._ask()
+
+    def _answer(self, file: SharedFile) -> None:
+        requested_at = file.requested_at()
+        if requested_at != self._requested_at:
+            self._requested_at = requested_at
+            self.watch.look_again()
+
+    def _write(self, file: SharedFile) -> None:
+        catalog = known_catalog(self.watch.group.owner)
+        if catalog.loaded_at != self._catalog_at:
+            file.write_catalog(catalog)
+            self._catalog_at = catalog.loaded_at
+        file.write(Published(self._clock(), self.watch.states(), self._catalog_at))
