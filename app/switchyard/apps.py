@@ -23,7 +23,7 @@ class SwitchyardConfig(AppConfig):
             related_managers,
             stale_saves,
         )
-        from switchyard.telemetry import call_counter, decisions, violations  # noqa: PLC0415 - as above
+        from switchyard.telemetry import call_counter, connection_counter, decisions, violations  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
         checks.register(check_servers, checks.Tags.database)
@@ -38,6 +38,7 @@ class SwitchyardConfig(AppConfig):
         related_managers.install()
         redirected_writes.install()
         call_counter.install()
+        connection_counter.install()
         violations.install()
         decisions.install()
         rules.install()

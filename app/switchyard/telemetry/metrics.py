@@ -17,8 +17,15 @@ ERRORS = "switchyard_query_errors_total"
 DECISIONS = "switchyard_decisions_total"
 REJECTED = "switchyard_positions_rejected_total"
 VIOLATIONS = "switchyard_violations_total"
+TRANSACTIONS = "switchyard_transactions_total"
+TRANSACTION_DURATION = "switchyard_transaction_duration_seconds"
+CONNECTIONS_OPENED = "switchyard_connections_opened_total"
+CONNECTIONS_CLOSED = "switchyard_connections_closed_total"
+CONNECTION_ERRORS = "switchyard_connections_errors_total"
+POOL_TIMEOUTS = "db_client_connection_timeouts_total"
 
 DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+TRANSACTION_BUCKETS_SECONDS = (0.01, 0.1, 0.5, 1.0, 5.0, 30.0)
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
     *("replica_write", "read_only_owner_write", "read_only_block_write", "access_mode", "misplaced_write"),
@@ -61,5 +68,11 @@ def layout() -> Layout:
             Family(DECISIONS, "Decisions of the routers.", (alias, decided)),
             Family(REJECTED, "Tokens and positions of clients that the service could not use.", (rejection,)),
             Family(VIOLATIONS, "Statements refused by a guard, and mistakes found by a policy.", (kind, alias)),
+            Family(TRANSACTIONS, "Transactions that ended.", (alias, Axis.of("outcome", ("commit", "rollback")))),
+            Family(TRANSACTION_DURATION, "Duration of transactions in seconds.", (alias,), TRANSACTION_BUCKETS_SECONDS),
+            Family(CONNECTIONS_OPENED, "Connections that were opened.", (alias,)),
+            Family(CONNECTIONS_CLOSED, "Connections that were closed.", (alias,)),
+            Family(CONNECTION_ERRORS, "Connections that could not be opened.", (alias,)),
+            Family(POOL_TIMEOUTS, "Waits for a connection of the pool that ended without one.", (alias,)),
         )
     )
