@@ -24,12 +24,23 @@ from switchyard.routing.topology.replication import Sample
 _ADDRESS = ("ENGINE", "HOST", "PORT", "NAME")
 
 
+class ServerGauges(NamedTuple):
+    """The verdict about an alias, for metrics. `telemetry/server_gauges.py` reads the file without this module."""
+
+    replica_of: str  # empty for an owner
+    usable: bool  # a replica may be read, or an owner written
+    sampled_at: float | None  # None before the first answer
+    lag_seconds: float | None
+    lag_bytes: int | None
+
+
 class Published(NamedTuple):
     """The content of a file."""
 
     written_at: float
     probes: Mapping[str, ProbeState]  # by the name of the probe
-    catalog_at: float  # of the owner's functions, which are in a file of their own
+    catalog_at: float = 0.0  # of the owner's functions, which are in a file of their own
+    servers: Mapping[str, ServerGauges] = {}  # by alias
 
 
 class SharedFile:
@@ -110,13 +121,23 @@ def _digest(aliases: Sequence[str]) -> str:
 
 
 def _to_json(published: Published) -> str:
-    probes = {name: _plain(state) for name, state in published.probes.items()}
-    return json.dumps([published.written_at, published.catalog_at, probes], separators=(",", ":"))
+    plain = {
+        "written_at": published.written_at,
+        "catalog_at": published.catalog_at,
+        "probes": {name: _plain(state) for name, state in published.probes.items()},
+        "servers": {alias: gauges._asdict() for alias, gauges in published.servers.items()},
+    }
+    return json.dumps(plain, separators=(",", ":"))
 
 
 def _from_json(text: str) -> Published:
-    written_at, catalog_at, probes = json.loads(text)
-    return Published(written_at, {name: _state(plain) for name, plain in probes.items()}, catalog_at)
+    plain = json.loads(text)
+    return Published(
+        plain["written_at"],
+        {name: _state(state) for name, state in plain["probes"].items()},
+        plain["catalog_at"],
+        {alias: ServerGauges(**gauges) for alias, gauges in plain["servers"].items()},
+    )
 
 
 def _plain(state: ProbeState) -> list[Any]:

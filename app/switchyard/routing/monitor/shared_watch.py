@@ -7,10 +7,11 @@ for itself from then on. Without METRICS_DIR each process asks for itself.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 
-from switchyard.routing.monitor.shared_file import Published, SharedFile
+from switchyard.routing.monitor.probe import ServerProbe
+from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile
 from switchyard.routing.monitor.volatile_functions import cache_catalog, known_catalog
 from switchyard.routing.monitor.watch import OwnerWatch
 
@@ -102,4 +103,18 @@ class SharedWatch:
         if catalog.loaded_at != self._catalog_at:
             file.write_catalog(catalog)
             self._catalog_at = catalog.loaded_at
-        file.write(Published(self._clock(), self.watch.states(), self._catalog_at))
+        file.write(Published(self._clock(), self.watch.states(), self._catalog_at, dict(_servers(self.watch))))
+
+
+def _servers(watch: OwnerWatch) -> Iterator[tuple[str, ServerGauges]]:
+    """Yield the verdict about the owner, and about each replica."""
+    owner, snapshot = watch.group.owner, watch.group.snapshot
+    yield owner, ServerGauges("", not snapshot.unavailable_reason, _sampled_at(watch.probe), None, None)
+    for each, replica in zip(watch.replicas, snapshot.replicas, strict=True):
+        lag_seconds = replica.lag_seconds if replica.fit or replica.unfit_reason == "lagging" else None
+        gauges = ServerGauges(owner, replica.fit, _sampled_at(each.probe), lag_seconds, replica.lag_bytes)
+        yield replica.alias, gauges
+
+
+def _sampled_at(probe: ServerProbe) -> float | None:
+    return probe.last_sample.begun_at if probe.last_sample else None

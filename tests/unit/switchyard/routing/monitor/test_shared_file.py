@@ -12,7 +12,7 @@ from tests.support.published import at
 
 from switchyard.positions import ServerStatus
 from switchyard.routing.monitor.probe import ProbeState
-from switchyard.routing.monitor.shared_file import Published, SharedFile, _from_json, _to_json
+from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile, _from_json, _to_json
 from switchyard.routing.monitor.volatile_functions import Catalog
 from switchyard.routing.topology.replication import Sample
 
@@ -22,6 +22,9 @@ times = st.floats(0, 1e9)
 statuses = st.builds(ServerStatus, st.text(), st.booleans(), st.booleans(), st.none() | st.integers(0, 2**63).map(at))
 states = st.builds(
     ProbeState, st.none() | times, times, st.none() | st.builds(Sample, times, statuses), st.text(max_size=20)
+)
+gauges = st.builds(
+    ServerGauges, st.text(), st.booleans(), st.none() | times, st.none() | times, st.none() | st.integers(0)
 )
 
 
@@ -34,7 +37,11 @@ def files(tmp_path: Path) -> Iterator[tuple[SharedFile, SharedFile]]:
         file.close()
 
 
-@given(st.builds(Published, times, st.dictionaries(st.text(max_size=9), states), times))
+@given(
+    st.builds(
+        Published, times, st.dictionaries(st.text(), states), times, st.dictionaries(st.text(), gauges, max_size=3)
+    )
+)
 def test_published__round_trip(published: Published) -> None:
     """Everything that is written is read again."""
     assert _from_json(_to_json(published)) == published

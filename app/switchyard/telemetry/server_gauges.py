@@ -1,0 +1,43 @@
+"""Gauges of the servers, from the files in which one process tells what its probes know. No Django and no settings.
+
+`switchyard.routing.monitor.shared_file` writes the files.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+_LABELS = ("alias",)
+
+
+def server_gauges(directory: str | Path) -> Iterator[Metric]:
+    """Yield the gauges of each alias that a process watches, or watched last."""
+    servers = _servers(Path(directory))
+    now = time.monotonic()
+    age = GaugeMetricFamily(
+        "switchyard_server_answer_age_seconds", "Age of the last answer.", labels=_LABELS
+    )
+    owner = GaugeMetricFamily("switchyard_owner_writable", "1 if the owner may be written.", labels=_LABELS)
+    fit = GaugeMetricFamily("switchyard_replica_fit", "1 if the replica may be read.", labels=_LABELS)
+    lag = GaugeMetricFamily("switchyard_replica_lag_seconds", "Lag of the replica in seconds.", labels=_LABELS)
+    lag_bytes = GaugeMetricFamily("switchyard_replica_lag_bytes", "Lag of the replica in bytes.", labels=_LABELS)
+    for alias, server in sorted(servers.items()):
+        (fit if server["replica_of"] else owner).add_metric([alias], server["usable"])
+        if server["sampled_at"] is not None:
+            age.add_metric([alias], max(now - server["sampled_at"], 0.0))
+        if server["lag_seconds"] is not None:
+            lag.add_metric([alias], server["lag_seconds"])
+        if server["lag_bytes"] is not None:
+            lag_bytes.add_metric([alias], server["lag_bytes"])
+    yield from (metric for metric in (age, owner, fit, lag, lag_bytes) if metric.samples)
+
+
+def _servers(directory: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return the verdicts by alias; of two files with one alias, the newer one holds."""
+    contents = [json.loads(path.read_text()) for path in directory.glob("monitor-*") if not path.suffix]
+    contents.sort(key=lambda content: content["written_at"])
+    return {alias: server for content in contents for alias, server in content["servers"].items()}

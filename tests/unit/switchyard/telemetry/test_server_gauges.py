@@ -1,0 +1,54 @@
+"""The gauges of the servers, from the files of the processes that ask them."""
+
+import time
+from pathlib import Path
+
+from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile
+from switchyard.telemetry.server_gauges import server_gauges
+
+LAG = "switchyard_replica_lag_seconds"
+
+
+def gauges(directory: Path) -> dict[tuple[str, str], float]:
+    """Return each gauge by its name and alias."""
+    return {
+        (sample.name, sample.labels["alias"]): sample.value
+        for metric in server_gauges(directory)
+        for sample in metric.samples
+    }
+
+
+def write(directory: Path, written_at: float, *aliases: str, **servers: ServerGauges) -> None:
+    SharedFile(directory, aliases or ("default", "replica")).write(Published(written_at, {}, servers=servers))
+
+
+def test_server_gauges__no_file(tmp_path: Path) -> None:
+    """Before a process watches there are no values."""
+    assert gauges(tmp_path) == {}
+
+
+def test_server_gauges__of_an_owner_and_its_replica(tmp_path: Path) -> None:
+    """Each alias has its verdict; a lag that is unknown is left out."""
+    now = time.monotonic()
+    owner = ServerGauges("", usable=True, sampled_at=now - 5, lag_seconds=None, lag_bytes=None)
+    replica = ServerGauges("default", usable=False, sampled_at=None, lag_seconds=2.5, lag_bytes=7)
+    write(tmp_path, now, default=owner, replica=replica)
+    found = gauges(tmp_path)
+    age = found.pop(("switchyard_server_answer_age_seconds", "default"))
+
+    assert 5 <= age < 6
+    assert found == {
+        ("switchyard_owner_writable", "default"): 1,
+        ("switchyard_replica_fit", "replica"): 0,
+        (LAG, "replica"): 2.5,
+        ("switchyard_replica_lag_bytes", "replica"): 7,
+    }
+
+
+def test_server_gauges__two_files_with_one_alias(tmp_path: Path) -> None:
+    """The file that was written last holds: the other one is of earlier settings."""
+    old = ServerGauges("default", usable=True, sampled_at=None, lag_seconds=9, lag_bytes=None)
+    write(tmp_path, 7.0, "default", "replica", replica=old._replace(lag_seconds=1))
+    write(tmp_path, 5.0, "default", "replica", "legacy", replica=old)
+
+    assert gauges(tmp_path)[LAG, "replica"] == 1
