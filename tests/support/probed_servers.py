@@ -3,8 +3,8 @@
 from tests.support.published import at
 
 from switchyard.positions import Position, ServerStatus
-from switchyard.routing.monitor.discovery import DiscoveryProbe
-from switchyard.routing.monitor.probe import ServerProbe
+from switchyard.routing.monitor.probes.discovery import DiscoveryProbe
+from switchyard.routing.monitor.probes.probe import ServerProbe
 from switchyard.routing.monitor.shared_watch import SharedWatch
 from switchyard.routing.monitor.watch import OwnerWatch
 from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample

@@ -1,9 +1,9 @@
 """Probe whether an alias answers. The probe may block on a hung server; its callers wait for the timeout at most.
 
-Where the monitor of this process watches the server, its verdict serves, without a query. Otherwise, and until the
-migrations of an owner are applied, each probe opens a connection of its own: outside the pool, whose connections may
-all be in use on a healthy server, and outside the counters, which show the work of the service. The state of replicas
-(lag, position) belongs to `switchyard.routing.monitor`.
+Where the monitor of this process watches the server, its verdict serves, without a query. Otherwise, as for a file of
+SQLite or a user who may not read the recorded migrations, each probe opens a connection of its own: outside the pool,
+whose connections may all be in use on a healthy server, and outside the counters, which show the work of the service.
+The state of replicas (lag, position) belongs to `switchyard.routing.monitor`.
 """
 
 import logging
@@ -16,7 +16,7 @@ from django.db import connections
 
 from switchyard.migrations import pending
 from switchyard.routing.connections.calls import exempt
-from switchyard.routing.monitor import server_status
+from switchyard.routing.monitor import monitor, server_status
 from switchyard.routing.topology.ownership import replicated_by
 
 logger = logging.getLogger(__name__)
@@ -43,10 +43,9 @@ class AliasProbe:
 
     def probe(self) -> Future[AliasState]:
         """Return the verdict of the monitor, or the result to come of a new or running probe. Does not block."""
-        answers = server_status.answers(self.alias)
-        if answers is False or (answers and self._migrated):
+        if (state := self._known_state()) is not None:
             known: Future[AliasState] = Future()
-            known.set_result(AliasState.UP if answers else AliasState.DOWN)
+            known.set_result(state)
             return known
         with self._lock:
             if self._running is None or self._running.done():
@@ -55,6 +54,18 @@ class AliasProbe:
                 name = f"switchyard-health-{self.alias}"
                 threading.Thread(target=self._run, args=(self._running,), name=name, daemon=True).start()
             return self._running
+
+    def _known_state(self) -> AliasState | None:
+        """Return the verdict of the monitor; None if it does not know the server, or not yet its migrations."""
+        answers = server_status.answers(self.alias)
+        if not answers:
+            return None if answers is None else AliasState.DOWN
+        if not self._migrated:
+            pending = monitor.pending_migrations(self.alias)
+            if pending:
+                return AliasState.UNMIGRATED
+            self._migrated = pending == 0
+        return AliasState.UP if self._migrated else None
 
     def _run(self, result: Future[AliasState]) -> None:
         try:

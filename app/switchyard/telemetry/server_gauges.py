@@ -18,13 +18,12 @@ def server_gauges(directory: str | Path) -> Iterator[Metric]:
     """Yield the gauges of each alias that a process watches, or watched last."""
     servers = _servers(Path(directory))
     now = time.monotonic()
-    age = GaugeMetricFamily(
-        "switchyard_server_answer_age_seconds", "Age of the last answer.", labels=_LABELS
-    )
+    age = GaugeMetricFamily("switchyard_server_answer_age_seconds", "Age of the last answer.", labels=_LABELS)
     owner = GaugeMetricFamily("switchyard_owner_writable", "1 if the owner may be written.", labels=_LABELS)
     fit = GaugeMetricFamily("switchyard_replica_fit", "1 if the replica may be read.", labels=_LABELS)
     lag = GaugeMetricFamily("switchyard_replica_lag_seconds", "Lag of the replica in seconds.", labels=_LABELS)
     lag_bytes = GaugeMetricFamily("switchyard_replica_lag_bytes", "Lag of the replica in bytes.", labels=_LABELS)
+    pending = GaugeMetricFamily("switchyard_pending_migrations", "Migrations to apply.", labels=_LABELS)
     for alias, server in sorted(servers.items()):
         (fit if server["replica_of"] else owner).add_metric([alias], server["usable"])
         if server["sampled_at"] is not None:
@@ -33,7 +32,9 @@ def server_gauges(directory: str | Path) -> Iterator[Metric]:
             lag.add_metric([alias], server["lag_seconds"])
         if server["lag_bytes"] is not None:
             lag_bytes.add_metric([alias], server["lag_bytes"])
-    yield from (metric for metric in (age, owner, fit, lag, lag_bytes) if metric.samples)
+        if server["pending_migrations"] is not None:
+            pending.add_metric([alias], server["pending_migrations"])
+    yield from (metric for metric in (age, owner, fit, lag, lag_bytes, pending) if metric.samples)
 
 
 def _servers(directory: Path) -> Mapping[str, Mapping[str, Any]]:

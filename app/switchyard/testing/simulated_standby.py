@@ -13,7 +13,7 @@ from typing import NamedTuple, Self, cast
 from switchyard.positions import Position, ServerStatus
 from switchyard.positions.postgresql import Lsn
 from switchyard.routing.connections import calls
-from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.topology.replication import ReplicationSet, Sample
 from switchyard.sql.classifier import Statement
 

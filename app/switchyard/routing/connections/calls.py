@@ -16,7 +16,7 @@ from switchyard.routing.connections.cursors import reporting_cursor
 from switchyard.routing.connections.doubts import defer, settle_alias
 from switchyard.routing.guards.guard import check_unwrapped_call
 from switchyard.routing.monitor import monitor
-from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.monitor.waits import Waits, waits_for
 from switchyard.routing.session.tracking import record_read, record_write
 from switchyard.sql import Statement, classify, statement_text

@@ -30,7 +30,7 @@ from switchyard.routing.errors import (
 )
 from switchyard.routing.guards.access_mode import set_access_mode
 from switchyard.routing.guards.transactions import check_cross_owner_write
-from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.session.tracking import is_fallback_read

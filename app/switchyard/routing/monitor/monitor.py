@@ -15,7 +15,7 @@ from math import inf
 from django.db import connections
 
 from switchyard.conf import conf
-from switchyard.routing.monitor.probe import ServerProbe, can_probe
+from switchyard.routing.monitor.probes.probe import ServerProbe, can_probe
 from switchyard.routing.monitor.shared_file import SharedFile
 from switchyard.routing.monitor.shared_watch import SharedWatch
 from switchyard.routing.monitor.watch import OwnerWatch
@@ -85,6 +85,10 @@ class ReplicationMonitor:
         for each in self._watches:
             each.watch.evaluate()
 
+    def pending_migrations(self, owner: str) -> int | None:
+        """Return the number of migrations that the owner has not recorded; None if this process does not know it."""
+        return next((each.watch.pending.count for each in self._watches if each.watch.group.owner == owner), None)
+
     def watches(self, alias: str) -> bool:
         """Return True if this process notices when the server of the alias is down."""
         return any(probe.alias == alias for probe in self.probes())
@@ -139,6 +143,7 @@ def _has_server(owner: str) -> bool:
 _monitor = ReplicationMonitor()
 start, stop, running, probes = _monitor.start, _monitor.stop, _monitor.running, _monitor.probes
 reconnect, watches, wait_for_answers = _monitor.reconnect, _monitor.watches, _monitor.wait_for_answers
+pending_migrations = _monitor.pending_migrations
 
 
 def ensure_running() -> None:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from django.db import connections
 
 from switchyard.positions import ServerStatus, parse, serialize
-from switchyard.routing.monitor.probe import ProbeState
-from switchyard.routing.monitor.volatile_functions import Catalog
+from switchyard.routing.monitor.probes.probe import ProbeState
+from switchyard.routing.monitor.probes.volatile_functions import Catalog
 from switchyard.routing.topology.direct import direct_settings
 from switchyard.routing.topology.replication import Sample
 
@@ -32,6 +32,7 @@ class ServerGauges(NamedTuple):
     sampled_at: float | None  # None before the first answer
     lag_seconds: float | None
     lag_bytes: int | None
+    pending_migrations: int | None  # of an owner; None if they are not known
 
 
 class Published(NamedTuple):

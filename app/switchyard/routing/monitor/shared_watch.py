@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from math import inf
 
-from switchyard.routing.monitor.probe import ServerProbe
+from switchyard.routing.monitor.probes.probe import ServerProbe
+from switchyard.routing.monitor.probes.volatile_functions import cache_catalog, known_catalog
 from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile
-from switchyard.routing.monitor.volatile_functions import cache_catalog, known_catalog
 from switchyard.routing.monitor.watch import OwnerWatch
 
 # A file that is so old shows that the leading process stands still, and says nothing about the servers.
@@ -84,6 +84,7 @@ class SharedWatch:
             self._fresh_at = published.written_at
             if self.watch.take(published.probes):
                 file.request()
+            self.watch.pending.count = published.servers[self.watch.group.owner].pending_migrations
             if published.catalog_at != self._catalog_at:
                 cache_catalog(self.watch.group.owner, file.read_catalog())
                 self._catalog_at = published.catalog_at
@@ -109,10 +110,11 @@ class SharedWatch:
 def _servers(watch: OwnerWatch) -> Iterator[tuple[str, ServerGauges]]:
     """Yield the verdict about the owner, and about each replica."""
     owner, snapshot = watch.group.owner, watch.group.snapshot
-    yield owner, ServerGauges("", not snapshot.unavailable_reason, _sampled_at(watch.probe), None, None)
+    writable, pending = not snapshot.unavailable_reason, watch.pending.count
+    yield owner, ServerGauges("", writable, _sampled_at(watch.probe), None, None, pending)
     for each, replica in zip(watch.replicas, snapshot.replicas, strict=True):
         lag_seconds = replica.lag_seconds if replica.fit or replica.unfit_reason == "lagging" else None
-        gauges = ServerGauges(owner, replica.fit, _sampled_at(each.probe), lag_seconds, replica.lag_bytes)
+        gauges = ServerGauges(owner, replica.fit, _sampled_at(each.probe), lag_seconds, replica.lag_bytes, None)
         yield replica.alias, gauges
 
 

@@ -196,6 +196,18 @@ def test_readyz__unmigrated_though_watched(client: Client, watched: ProbedServer
     assert (before, after) == ("unmigrated", "up")
 
 
+def test_readyz__migrations_that_the_monitor_counts(client: Client, watched: ProbedServers) -> None:
+    """The owner is unmigrated until the monitor has counted none; no request asks the server."""
+    watched.owner_answers(5)
+    watched.watch.evaluate()
+    states = []
+    with hanging("analytics", asked=False):
+        for watched.watch.pending.count in (2, 0, 1):
+            states.append(client.get("/readyz").json()["aliases"]["analytics"])
+
+    assert states == ["unmigrated", "up", "up"]
+
+
 @pytest.mark.usefixtures("service")
 def test_answers__replica_and_owner() -> None:
     """A replica is down by its own state. An alias without a watch, or without an answer yet, is unknown."""

@@ -30,8 +30,10 @@ def test_server_gauges__no_file(tmp_path: Path) -> None:
 def test_server_gauges__of_an_owner_and_its_replica(tmp_path: Path) -> None:
     """Each alias has its verdict; a lag that is unknown is left out."""
     now = time.monotonic()
-    owner = ServerGauges("", usable=True, sampled_at=now - 5, lag_seconds=None, lag_bytes=None)
-    replica = ServerGauges("default", usable=False, sampled_at=None, lag_seconds=2.5, lag_bytes=7)
+    owner = ServerGauges("", usable=True, sampled_at=now - 5, lag_seconds=None, lag_bytes=None, pending_migrations=3)
+    replica = ServerGauges(
+        "default", usable=False, sampled_at=None, lag_seconds=2.5, lag_bytes=7, pending_migrations=None
+    )
     write(tmp_path, now, default=owner, replica=replica)
     found = gauges(tmp_path)
     age = found.pop(("switchyard_server_answer_age_seconds", "default"))
@@ -42,12 +44,13 @@ def test_server_gauges__of_an_owner_and_its_replica(tmp_path: Path) -> None:
         ("switchyard_replica_fit", "replica"): 0,
         (LAG, "replica"): 2.5,
         ("switchyard_replica_lag_bytes", "replica"): 7,
+        ("switchyard_pending_migrations", "default"): 3,
     }
 
 
 def test_server_gauges__two_files_with_one_alias(tmp_path: Path) -> None:
     """The file that was written last holds: the other one is of earlier settings."""
-    old = ServerGauges("default", usable=True, sampled_at=None, lag_seconds=9, lag_bytes=None)
+    old = ServerGauges("default", usable=True, sampled_at=None, lag_seconds=9, lag_bytes=None, pending_migrations=None)
     write(tmp_path, 7.0, "default", "replica", replica=old._replace(lag_seconds=1))
     write(tmp_path, 5.0, "default", "replica", "legacy", replica=old)
 

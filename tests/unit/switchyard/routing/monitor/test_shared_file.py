@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.support.published import at
 
 from switchyard.positions import ServerStatus
-from switchyard.routing.monitor.probe import ProbeState
+from switchyard.routing.monitor.probes.probe import ProbeState
+from switchyard.routing.monitor.probes.volatile_functions import Catalog
 from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile, _from_json, _to_json
-from switchyard.routing.monitor.volatile_functions import Catalog
 from switchyard.routing.topology.replication import Sample
 
 ALIASES = ("default", "replica")
@@ -24,7 +24,7 @@ states = st.builds(
     ProbeState, st.none() | times, times, st.none() | st.builds(Sample, times, statuses), st.text(max_size=20)
 )
 gauges = st.builds(
-    ServerGauges, st.text(), st.booleans(), st.none() | times, st.none() | times, st.none() | st.integers(0)
+    ServerGauges, st.text(), st.booleans(), st.none() | times, st.none() | times, st.none() | st.integers(0), st.none()
 )
 
 

@@ -8,10 +8,11 @@ from tests.support.probed_servers import PROBE_ERROR, ProbedServers
 from tests.support.published import at, lagging
 
 from switchyard.positions import ServerStatus
-from switchyard.routing.monitor import sockets, volatile_functions
+from switchyard.routing.monitor import sockets
+from switchyard.routing.monitor.probes import volatile_functions
+from switchyard.routing.monitor.probes.volatile_functions import Catalog, cache_catalog, known_catalog
 from switchyard.routing.monitor.shared_file import SharedFile
 from switchyard.routing.monitor.shared_watch import LEADER_TIMEOUT_SECONDS, SharedWatch
-from switchyard.routing.monitor.volatile_functions import Catalog, cache_catalog, known_catalog
 from switchyard.routing.monitor.watch import OwnerWatch
 from switchyard.routing.topology.replication import ReplicationSet, Sample
 

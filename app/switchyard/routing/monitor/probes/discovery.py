@@ -12,7 +12,7 @@ from typing import Any
 
 from switchyard.positions import Position
 from switchyard.routing.monitor import sockets
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ProbeState, ServerProbe
+from switchyard.routing.monitor.probes.probe import PROBE_INTERVAL_SECONDS, ProbeState, ServerProbe
 from switchyard.routing.topology.replication import Sample, shared_aliases
 
 DISCOVERY_INTERVAL_SECONDS = 60.0  # between two searches, unless a request reaches an unprobed server

@@ -10,14 +10,15 @@ from django.db import connections
 from tests.support.published import at, lagging
 
 from switchyard.positions import ServerStatus
-from switchyard.routing.monitor import discovery, probe, sockets
-from switchyard.routing.monitor.discovery import (
+from switchyard.routing.monitor import sockets
+from switchyard.routing.monitor.probes import discovery, probe
+from switchyard.routing.monitor.probes.discovery import (
     DISCOVERY_INTERVAL_SECONDS,
     MAX_ATTEMPTS,
     DiscoveryProbe,
     ServerDiscovery,
 )
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe
+from switchyard.routing.monitor.probes.probe import PROBE_INTERVAL_SECONDS, ServerProbe
 from switchyard.routing.topology.replication import Sample, replication_set, shared_aliases
 
 START = 1000.0

@@ -3,14 +3,21 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
+from django.test import override_settings
 
-from switchyard.routing.monitor import replica_migrations
-from switchyard.routing.monitor.replica_migrations import ReplicaMigrations, missing_migrations
+from switchyard.routing.monitor.probes import recorded_migrations
+from switchyard.routing.monitor.probes.recorded_migrations import (
+    PendingMigrations,
+    ReplicaMigrations,
+    missing_migrations,
+)
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def test_missing_migrations__squashed(monkeypatch: pytest.MonkeyPatch) -> None:
     squashed: Any = Migration("0001_squashed", "accounts")
     squashed.replaces = parts
     disk = {key: Migration(key[1], key[0]) for key in parts} | {("accounts", "0001_squashed"): squashed}
-    monkeypatch.setattr(replica_migrations, "_on_disk", lambda: disk)
+    monkeypatch.setattr(recorded_migrations, "_on_disk", lambda: disk)
 
     assert missing_migrations("default", set(parts)) == []
     assert missing_migrations("default", {("accounts", "0001_squashed")}) == []
@@ -61,6 +68,41 @@ def test_replica_migrations__until_complete(replica: sqlite3.Connection) -> None
     cursor.execute("DROP TABLE django_migrations")
 
     assert check(cursor) == ""
+
+
+def test_pending_migrations__counted_again(replica: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted at each probe while there are some, otherwise in each interval; a table that is missing is no fault."""
+    now = iter(range(100, 200, 5))
+    monkeypatch.setattr(recorded_migrations, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    check, cursor, counted = PendingMigrations("default"), replica.cursor(), list[int | None]()
+
+    def count() -> None:
+        assert check(cursor) == ""
+        counted.append(check.count)
+
+    count()
+    cursor.execute("CREATE TABLE django_migrations (app text, name text)")
+    for _ in range(3):  # the next is due after 15 seconds
+        count()
+    missing = missing_migrations("default", set())
+    cursor.executemany("INSERT INTO django_migrations VALUES (?, ?)", missing[1:])
+    count()
+    cursor.execute("INSERT INTO django_migrations VALUES (?, ?)", missing[0])
+    count()
+    cursor.execute("DELETE FROM django_migrations")
+    for _ in range(3):
+        count()
+
+    assert counted == [None, None, None, len(missing), 1, 0, 0, 0, len(missing)]
+
+
+def test_pending_migrations__unmanaged(replica: sqlite3.Connection) -> None:
+    """An owner whose tables others make is not asked."""
+    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "UNMANAGED": ["legacy"]}):
+        check = PendingMigrations("legacy")
+    check(replica.cursor())
+
+    assert check.count is None
 
 
 def test_replica_migrations__an_owner_without_migrations(replica: sqlite3.Connection) -> None:

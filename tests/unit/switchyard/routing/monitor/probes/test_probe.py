@@ -14,8 +14,8 @@ from tests.support.published import at
 
 from switchyard.positions import ServerStatus
 from switchyard.positions.postgresql import Lsn
-from switchyard.routing.monitor import probe
-from switchyard.routing.monitor.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
+from switchyard.routing.monitor.probes import probe
+from switchyard.routing.monitor.probes.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from django.db import connections
 from pytest_django import Settings
 from tests.support.orm_reads import texts_of
 
-from switchyard.routing.monitor import volatile_functions
-from switchyard.routing.monitor.volatile_functions import Catalog, cache_catalog, may_write
+from switchyard.routing.monitor.probes import volatile_functions
+from switchyard.routing.monitor.probes.volatile_functions import Catalog, cache_catalog, may_write
 from switchyard.sql import classify
 
 
