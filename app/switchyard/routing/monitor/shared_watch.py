@@ -6,6 +6,7 @@ continues with what it has read. A process that finds no fresh file, because the
 for itself from then on. Without METRICS_DIR each process asks for itself.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from math import inf
@@ -14,6 +15,8 @@ from switchyard.routing.monitor.probes.probe import ServerProbe
 from switchyard.routing.monitor.probes.volatile_functions import cache_catalog, known_catalog
 from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile
 from switchyard.routing.monitor.watch import OwnerWatch
+
+logger = logging.getLogger(__name__)
 
 # A file that is so old shows that the leading process stands still, and says nothing about the servers.
 STANDSTILL_SECONDS = 0.4
@@ -34,28 +37,19 @@ class SharedWatch:
 
     def start(self) -> None:
         """Begin to ask the servers, unless another process does."""
-        if self._file is None or self._file.lead():
-            self._ask()
-        else:
-            self._follow(self._file)
+        self._share()
 
     def update(self, forgiven_seconds: float) -> None:
         """Evaluate what is known now. The seconds say how long this process stood still."""
-        file = self._file
-        leads = file is not None and file.lead()
-        if not self._asks:
-            if file is None or leads:
-                self._ask()
-            else:
-                self._follow(file)
+        self._share()
         if self._asks:
             self.watch.forgive(forgiven_seconds)
         self.watch.evaluate()
         if self._asks:
             self.watch.discover()
-        if file is not None and leads:
-            self._answer(file)
-            self._write(file)
+        if self._file is not None and self._file.leads:
+            self._answer(self._file)
+            self._write(self._file)
 
     def look_again(self) -> None:
         """Let the process that asks look for a change of the owner's server at once."""
@@ -74,9 +68,32 @@ class SharedWatch:
         if self._file is not None:
             self._file.close()
 
+    def _share(self) -> None:
+        """Lead if no other process does; otherwise have what the leading process knows."""
+        leads = True
+        if self._file is not None:
+            try:
+                leads = self._file.lead()
+            except OSError as error:
+                self._stop_sharing(error)
+        if not self._asks:
+            if self._file is None or leads:
+                self._ask()
+            else:
+                self._follow(self._file)
+
     def _ask(self) -> None:
         self._asks = True
         self.watch.start()
+
+    def _stop_sharing(self, error: OSError) -> None:
+        logger.error(
+            "The probes of '%s' cannot be shared in METRICS_DIR, so this process asks for itself: %s.",
+            self.watch.group.owner,
+            error.strerror,
+        )
+        self.close_file()
+        self._file = None
 
     def _follow(self, file: SharedFile) -> None:
         published, now = file.read(), self._clock()
@@ -101,10 +118,14 @@ class SharedWatch:
 
     def _write(self, file: SharedFile) -> None:
         catalog = known_catalog(self.watch.group.owner)
-        if catalog.loaded_at != self._catalog_at:
-            file.write_catalog(catalog)
-            self._catalog_at = catalog.loaded_at
-        file.write(Published(self._clock(), self.watch.states(), self._catalog_at, dict(_servers(self.watch))))
+        content = Published(self._clock(), self.watch.states(), catalog.loaded_at, dict(_servers(self.watch)))
+        try:
+            if catalog.loaded_at != self._catalog_at:
+                file.write_catalog(catalog)
+                self._catalog_at = catalog.loaded_at
+            file.write(content)
+        except OSError as error:
+            self._stop_sharing(error)
 
 
 def _servers(watch: OwnerWatch) -> Iterator[tuple[str, ServerGauges]]:

@@ -148,6 +148,41 @@ def test_update__servers_behind_one_alias(processes: tuple[Process, Process]) ->
     assert set(other.group.snapshot.by_server) == {"replica 0"}
 
 
+def test_update__the_file_cannot_be_written(
+    processes: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each process asks for itself, and one line of the log says so."""
+    leader, other = processes
+
+    def full(_published: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(leader.file, "write", full)
+    monkeypatch.setattr(other.file, "write", full)
+    for _ in range(3):
+        leader.update(0.1)
+        other.update(0.1)
+
+    assert leader.asks
+    assert other.asks
+    assert len([record for record in caplog.records if "cannot be shared" in record.message]) == 2
+
+
+def test_start__the_directory_cannot_be_written(
+    processes: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process asks for itself."""
+    process = processes[1]
+
+    def refused() -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(process.file, "lead", refused)
+    process.shared.start()
+
+    assert process.asks
+
+
 def test_look_again__in_the_other_process(processes: tuple[Process, Process]) -> None:
     """The process that asks probes its owner over a new connection, and searches for servers."""
     leader, other = processes
