@@ -42,6 +42,7 @@ class CallCounter:
         self._layout = to.layout
         self._query_indexes: dict[tuple[str, str, str], int] = {}
         self._duration_indexes: dict[tuple[str, str], int] = {}
+        self._rows_indexes: dict[str, int] = {}
 
     def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
         """Count the call."""
@@ -66,6 +67,15 @@ class CallCounter:
         if error is not None and not isinstance(error, GeneratorExit):
             sqlstate: Any = getattr(error, "sqlstate", None)
             cells[self.error_index(alias, vendor, type(error), sqlstate)] += 1.0
+
+    def rows_seen(self, alias: str, returned: int, affected: int) -> None:
+        """Count the rows."""
+        index = self._rows_indexes.get(alias)
+        if index is None:
+            index = self._rows_indexes[alias] = self._layout.index_of(metrics.ROWS, alias, "returned")
+        cells = self._cells()
+        cells[index] += returned
+        cells[index + 1] += affected
 
     def error_index(self, alias: str, vendor: str, error: type[BaseException], sqlstate: str | None) -> int:
         """Return the index of the cell that counts errors of this class and SQLSTATE."""

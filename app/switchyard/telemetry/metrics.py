@@ -14,6 +14,7 @@ from switchyard.telemetry.layout import OTHER, Axis, Family, Layout
 QUERIES = "switchyard_queries_total"
 DURATION = "db_client_operation_duration_seconds"
 ERRORS = "switchyard_query_errors_total"
+ROWS = "switchyard_rows_total"
 DECISIONS = "switchyard_decisions_total"
 REJECTED = "switchyard_positions_rejected_total"
 VIOLATIONS = "switchyard_violations_total"
@@ -31,6 +32,7 @@ VIOLATION_KINDS = (
     *("replica_write", "read_only_owner_write", "read_only_block_write", "access_mode", "misplaced_write"),
     *("cross_owner_query", "cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
 )
+ROW_DIRECTIONS = ("returned", "affected")  # in the order in which call_counter.py adds to them
 WRITE = "write"  # operation and reason of the decision where to write
 REJECTION_REASONS = ("forged", "unknown_key", "other_system", "future")
 NO_SQLSTATE = "none"  # for drivers without SQLSTATE, and for errors that did not come from a server
@@ -65,6 +67,7 @@ def layout() -> Layout:
             Family(QUERIES, "Calls into the database driver.", (alias, operation, Axis.of("app", app_labels()))),
             Family(DURATION, "Duration of these calls in seconds.", (vendor, operation), DURATION_BUCKETS_SECONDS),
             Family(ERRORS, "Calls into the database driver that raised an error.", (vendor, error)),
+            Family(ROWS, "Rows that servers returned or affected.", (alias, Axis.of("direction", ROW_DIRECTIONS))),
             Family(DECISIONS, "Decisions of the routers.", (alias, decided)),
             Family(REJECTED, "Tokens and positions of clients that the service could not use.", (rejection,)),
             Family(VIOLATIONS, "Statements refused by a guard, and mistakes found by a policy.", (kind, alias)),

@@ -100,6 +100,9 @@ class _OwnerSample:
         if alias == self._alias and may_write(statement, alias):
             self._written = _position_after(0.0)
 
+    def rows_seen(self, alias: str, returned: int, affected: int) -> None:
+        """Do nothing."""
+
 
 @contextmanager
 def simulating(group: ReplicationSet) -> Iterator[None]:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from switchyard.routing.connections.cursors import reporting_cursor
+from switchyard.routing.connections.cursors import reporting_cursor, rows_of
 from switchyard.routing.connections.doubts import defer, settle_alias
 from switchyard.routing.guards.guard import check_unwrapped_call
 from switchyard.routing.monitor import monitor
@@ -35,6 +35,10 @@ class CallObserver(Protocol):
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
     ) -> None:
         """Take note of the end of a call; `error` is the exception of the driver, None without one."""
+        ...
+
+    def rows_seen(self, alias: str, returned: int, affected: int) -> None:
+        """Take note of rows that a server returned to the program, or that a write affected."""
         ...
 
 
@@ -63,6 +67,12 @@ def exempt(connection: BaseDatabaseWrapper) -> None:
     _exempt.add(connection)
 
 
+def report_rows(alias: str, returned: int, affected: int) -> None:
+    """Tell the observers of rows."""
+    for observer in _observers:
+        observer.rows_seen(alias, returned, affected)
+
+
 class Call:
     """The block in which the driver runs one call."""
 
@@ -85,11 +95,15 @@ class Call:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         seconds = perf_counter() - self._began_at
         waits, statement = self._waits, self._statement
-        waits.running.pop(self, None)
+        cursor = waits.running.pop(self, None)
         waits.answered += error is None
         alias = waits.alias
         for observer in _observers:
             observer.call_ended(alias, self._vendor, statement, seconds, error)
+        if error is None and cursor is not None:
+            returned, affected = rows_of(cursor, statement.operation)
+            if returned or affected:
+                report_rows(alias, returned, affected)
         # After a failed call, too: a commit whose answer was lost is a commit.
         if may_write(statement, alias):
             if statement.changes or not defer(alias, statement):
@@ -129,7 +143,13 @@ class _Cursors:
                 check_unwrapped_call(alias, statement, text)
                 return Call(waits, vendor, statement, cursor)
 
-            self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, begin_unwrapped, vendor)
+            def fetched(rows: int) -> None:
+                if rows:
+                    report_rows(alias, rows, 0)
+
+            self._classes[driver_cursor, alias] = reporting_cursor(
+                driver_cursor, begin, begin_unwrapped, fetched, vendor
+            )
         return self._classes[driver_cursor, alias]
 
 

@@ -14,20 +14,37 @@ from typing import Any
 
 # Begins a call: takes the query and the cursor, returns the block in which the driver runs it.
 type BeginCall = Callable[[Any, Any], AbstractContextManager[None]]
+# Takes the number of rows that a program has fetched.
+type Fetched = Callable[[int], None]
+
+_UNKNOWN_ROWS = 2**63  # mysqlclient: a number above this, which is -1 without a sign
 
 
-def reporting_cursor(driver_cursor: type, begin: BeginCall, begin_unwrapped: BeginCall, vendor: str) -> type:
+def reporting_cursor(
+    driver_cursor: type, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched, vendor: str
+) -> type:
     """Return a subclass of the driver's cursor class that runs each call in the block that `begin()` returns.
 
-    `begin_unwrapped()` begins the calls that pass no execute wrapper, and may refuse them. A class that already reports
-    its calls is returned unchanged.
+    `begin_unwrapped()` begins the calls that pass no execute wrapper, and may refuse them. `fetched()` takes numbers of
+    rows that are not known at the end of their call. A class that already reports its calls is returned unchanged.
     """
     if hasattr(driver_cursor, "reports_calls"):
         return driver_cursor
-    return _BY_VENDOR.get(vendor, _reporting)(driver_cursor, begin, begin_unwrapped)
+    return _BY_VENDOR.get(vendor, _reporting)(driver_cursor, begin, begin_unwrapped, fetched)
 
 
-def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall) -> type:
+def rows_of(cursor: Any, operation: str) -> tuple[int, int]:
+    """Return the rows that the last call returned, and those that it affected, as far as the cursor knows them."""
+    rows: int = cursor.rowcount
+    if not 0 < rows < _UNKNOWN_ROWS:
+        return 0, 0
+    if operation != "write":
+        return rows, 0
+    result = getattr(cursor, "pgresult", None)  # of RETURNING, which may be the last of several
+    return (result.ntuples if result else 0), rows
+
+
+def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall, _fetched: Fetched) -> type:
     class Reporting(driver_cursor):  # type: ignore[misc]
         __slots__ = ()
         reports_calls = True
@@ -43,8 +60,37 @@ def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall
     return Reporting
 
 
-def _reporting_postgres(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
+def _counting_fetches(driver_cursor: Any, fetched: Fetched) -> type:
+    class CountingFetches(driver_cursor):  # type: ignore[misc]
+        __slots__ = ()
+
+        def fetchone(self) -> Any:
+            row = super().fetchone()
+            fetched(row is not None)
+            return row
+
+        def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
+            rows = super().fetchmany(*args, **kwargs)
+            fetched(len(rows))
+            return rows
+
+        def fetchall(self) -> Any:
+            rows = super().fetchall()
+            fetched(len(rows))
+            return rows
+
+        def __next__(self) -> Any:
+            row = super().__next__()
+            fetched(1)
+            return row
+
+    return CountingFetches
+
+
+def _reporting_postgres(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched) -> type:
+    if hasattr(driver_cursor, "withhold"):  # of server-side cursors, which fetch their rows later
+        driver_cursor = _counting_fetches(driver_cursor, fetched)
+    base: Any = _reporting(driver_cursor, begin, begin_unwrapped, fetched)
 
     class ReportingPostgres(base):  # type: ignore[misc]
         __slots__ = ()  # and no `callproc`, which goes through `execute`
@@ -56,13 +102,15 @@ def _reporting_postgres(driver_cursor: Any, begin: BeginCall, begin_unwrapped: B
 
         def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
             with begin_unwrapped(query, self):
-                yield from super().stream(query, *args, **kwargs)
+                for row in super().stream(query, *args, **kwargs):
+                    fetched(1)
+                    yield row
 
     return ReportingPostgres
 
 
-def _reporting_mysql(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
+def _reporting_mysql(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched) -> type:
+    base: Any = _reporting(driver_cursor, begin, begin_unwrapped, fetched)
 
     class ReportingMySQL(base):  # type: ignore[misc]
         __slots__ = ()
@@ -74,8 +122,8 @@ def _reporting_mysql(driver_cursor: Any, begin: BeginCall, begin_unwrapped: Begi
     return ReportingMySQL
 
 
-def _reporting_sqlite(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
+def _reporting_sqlite(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched) -> type:
+    base: Any = _reporting(_counting_fetches(driver_cursor, fetched), begin, begin_unwrapped, fetched)
 
     class ReportingSQLite(base):  # type: ignore[misc]
         __slots__ = ()

@@ -28,7 +28,7 @@ from switchyard.routing.connections.calls import exempt
 from switchyard.telemetry import counters, snapshot
 from switchyard.telemetry.call_counter import CallCounter, install
 from switchyard.telemetry.counters import current
-from switchyard.telemetry.metrics import DURATION, ERRORS, QUERIES, VIOLATIONS
+from switchyard.telemetry.metrics import DURATION, ERRORS, QUERIES, ROWS, VIOLATIONS
 
 Counts = dict[tuple[str, ...], int]
 
@@ -379,3 +379,40 @@ def test_install__again(connection: BaseDatabaseWrapper) -> None:
         expected = insert_one(connection)
 
     assert counts == expected
+
+
+def fetch_in_parts(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5")
+        cursor.fetchone()
+        cursor.fetchmany(2)
+        next(cursor.cursor)
+        cursor.fetchall()
+        cursor.fetchone()
+
+
+def write_rows(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO analytics_analyticsevent (kind) VALUES (%s)", [["a"], ["b"], ["c"]])
+        cursor.execute("UPDATE analytics_analyticsevent SET kind = 'd' WHERE kind <> 'a'")
+
+
+def return_written_rows(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO analytics_analyticsevent (kind) VALUES ('a') RETURNING id")
+        cursor.fetchall()
+
+
+@pytest.mark.parametrize(
+    ("run", "returned", "affected"),
+    [(fetch_in_parts, 5, 0), (write_rows, 0, 5), (return_written_rows, 1, 0)],
+)
+def test_rows__sqlite(
+    connection: BaseDatabaseWrapper, run: Callable[[BaseDatabaseWrapper], None], returned: int, affected: int
+) -> None:
+    """Rows count when the program fetches them. SQLite knows no affected rows before the last row of RETURNING."""
+    with counting(ROWS) as counts:
+        run(connection)
+
+    expected = {("analytics", "returned"): returned, ("analytics", "affected"): affected}
+    assert counts == {labels: rows for labels, rows in expected.items() if rows}
