@@ -21,8 +21,10 @@ from tests.support.servers import Servers
 from analytics.models import AnalyticsEvent
 from legacy.models import Customer
 from switchyard.routing import allow_writes
+from switchyard.routing.connections.wrapper import routed
 from switchyard.telemetry import snapshot
-from switchyard.telemetry.metrics import QUERIES
+from switchyard.telemetry.metrics import CONNECTIONS_CLOSED, CONNECTIONS_OPENED, QUERIES, TRANSACTIONS
+from switchyard.telemetry.metrics import ROWS as ROWS_SEEN
 
 ROWS = 7
 MOMENT = "2026-01-01 00:00:00"
@@ -171,7 +173,7 @@ BY_ALIAS = {
     "legacy": [call for call in CALLS if call.mysql is not None],
 }
 # The ends of transactions, and the set-up and end of a connection.
-APART = {"BEGIN", "COMMIT", "ROLLBACK", "SET"}
+APART = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "SET"})
 
 POSTGRES_COUNTS = """
     SELECT CASE WHEN query ILIKE 'ROLLBACK TO%' THEN 'ROLLBACK_TO' ELSE upper(split_part(query, ' ', 1)) END,
@@ -181,6 +183,11 @@ POSTGRES_COUNTS = """
 MYSQL_COUNTS = """
     SELECT event_name, count_star FROM performance_schema.events_statements_summary_by_user_by_event_name
     WHERE user = 'app' AND count_star > 0 AND event_name LIKE 'statement/sql/%'
+"""
+POSTGRES_ROWS = "SELECT sum(rows)::int FROM pg_stat_statements JOIN pg_roles ON oid = userid WHERE rolname = 'app'"
+MYSQL_ROWS = """
+    SELECT CAST(sum(sum_rows_sent) + sum(sum_rows_affected) AS SIGNED)
+    FROM performance_schema.events_statements_summary_by_user_by_event_name WHERE user = 'app'
 """
 MYSQL_WORDS = {"RELEASE_SAVEPOINT": "RELEASE", "ROLLBACK_TO_SAVEPOINT": "ROLLBACK_TO", "SET_OPTION": "SET"}
 
@@ -193,14 +200,14 @@ def forget(servers: Servers, alias: str) -> None:
         servers.ask(alias, "SELECT pg_stat_statements_reset()")
 
 
-def counted_by_server(servers: Servers, alias: str) -> Counter[str]:
-    """Return the statements of the service's user that the server has counted, by their first word."""
+def counted_by_server(servers: Servers, alias: str, apart: frozenset[str] = APART) -> Counter[str]:
+    """Return the statements of the service's user that the server has counted, by their first word, except `apart`."""
     if alias == "legacy":
         words = ((name.rpartition("/")[2].upper(), number) for name, number in servers.ask(alias, MYSQL_COUNTS))
         counts = Counter({MYSQL_WORDS.get(word, word): number for word, number in words})
     else:
         counts = Counter(dict(servers.ask(alias, POSTGRES_COUNTS)))
-    return Counter({word: number for word, number in counts.items() if word not in APART})
+    return Counter({word: number for word, number in counts.items() if word not in apart})
 
 
 @contextmanager
@@ -247,6 +254,88 @@ def fill() -> None:
         for alias in ("analytics", "legacy"):
             for _ in range(ROWS):
                 execute(connections[alias])
+
+
+def rolled_back(connection: BaseDatabaseWrapper) -> None:
+    with suppress(KeyError), transaction.atomic(using=connection.alias):
+        execute(connection)
+        raise KeyError
+
+
+def empty_transaction(connection: BaseDatabaseWrapper) -> None:
+    with transaction.atomic(using=connection.alias):
+        pass
+
+
+def fetch_one(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 UNION SELECT 2")
+        cursor.fetchone()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("alias", ["analytics", "legacy"])
+def test_volume__rows(real_databases: Servers, alias: str) -> None:
+    """The rows that were returned and affected are those that the server counts."""
+    fill()
+    connections[alias].ensure_connection()
+    forget(real_databases, alias)
+    with increased(ROWS_SEEN) as rows, allow_writes("legacy", reason="the load of a test"):
+        for call in (*BY_ALIAS[alias], Call(fetch_one, {}, {})):
+            call.run(connections[alias])
+    ((by_server,),) = real_databases.ask(alias, MYSQL_ROWS if alias == "legacy" else POSTGRES_ROWS)
+
+    assert rows.total() == by_server
+    assert rows[alias, "returned"] > rows[alias, "affected"] > 0
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("alias", ["analytics", "legacy"])
+def test_volume__transactions(real_databases: Servers, alias: str) -> None:
+    """The transactions are those that the server counts; PostgreSQL sees none without a statement."""
+    connections[alias].ensure_connection()
+    forget(real_databases, alias)
+    with increased(TRANSACTIONS) as ended, allow_writes("legacy", reason="the load of a test"):
+        for run in (execute, savepoint, savepoint_rolled_back, rolled_back, rolled_back, empty_transaction):
+            run(connections[alias])
+    by_server = counted_by_server(real_databases, alias, apart=frozenset())
+
+    assert ended == {(alias, "commit"): by_server["COMMIT"], (alias, "rollback"): by_server["ROLLBACK"]}
+    assert ended == {(alias, "commit"): 2 if alias == "analytics" else 3, (alias, "rollback"): 2}
+
+
+@contextmanager
+def increased(family: str) -> Iterator[Counter[tuple[str, ...]]]:
+    """Yield a counter; after the block it has the increments of the family by label values."""
+    added = Counter[tuple[str, ...]]()
+    before = snapshot()
+    yield added
+    for (name, labels), value in snapshot().items():
+        if name == family and value != before[name, labels]:
+            added[tuple(value for _, value in labels)] = int(value - before[name, labels])
+
+
+@pytest.mark.docker
+def test_volume__connections(real_databases: Servers) -> None:
+    """Each connection of the driver counts once; a pool counts those that it opens, and none that it lends."""
+    pooled = connections["analytics"].copy()
+    pooled = routed(pooled)
+    pooled.settings_dict["CONN_MAX_AGE"] = 0
+    pooled.settings_dict["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 2, "timeout": 0.2}
+    connections["replica"].close()
+    with increased(CONNECTIONS_OPENED) as opened, increased(CONNECTIONS_CLOSED) as closed:
+        for _ in range(3):
+            raw_read(connections["replica"])
+            connections["replica"].close()
+        try:
+            for _ in range(5):
+                raw_read(pooled)
+                pooled.close()
+        finally:
+            pooled.close_pool()
+
+    assert opened == {("replica",): 3, ("analytics",): 2}
+    assert closed == {("replica",): 3}
 
 
 @pytest.mark.docker
