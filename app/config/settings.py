@@ -44,6 +44,7 @@ INSTALLED_APPS = [
 ABSENCE_NOTICES = _topology.notices  # gunicorn.conf.py logs them
 MIDDLEWARE = [
     "switchyard.health.middleware.LivezMiddleware",
+    "switchyard.telemetry.request_log.RequestLogMiddleware",
     "switchyard.routing.RoutingMiddleware",
     "config.caching.api_cache_control",
     "django.middleware.security.SecurityMiddleware",

@@ -24,8 +24,10 @@ CONNECTIONS_OPENED = "switchyard_connections_opened_total"
 CONNECTIONS_CLOSED = "switchyard_connections_closed_total"
 CONNECTION_ERRORS = "switchyard_connections_errors_total"
 POOL_TIMEOUTS = "db_client_connection_timeouts_total"
+REQUEST_QUERIES = "switchyard_request_queries"
 
 DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+REQUEST_BUCKETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0)
 TRANSACTION_BUCKETS_SECONDS = (0.01, 0.1, 0.5, 1.0, 5.0, 30.0)
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
@@ -73,6 +75,7 @@ def layout() -> Layout:
             Family(VIOLATIONS, "Statements refused by a guard, and mistakes found by a policy.", (kind, alias)),
             Family(TRANSACTIONS, "Transactions that ended.", (alias, Axis.of("outcome", ("commit", "rollback")))),
             Family(TRANSACTION_DURATION, "Duration of transactions in seconds.", (alias,), TRANSACTION_BUCKETS_SECONDS),
+            Family(REQUEST_QUERIES, "Queries of a request that used the alias.", (alias,), REQUEST_BUCKETS),
             Family(CONNECTIONS_OPENED, "Connections that were opened.", (alias,)),
             Family(CONNECTIONS_CLOSED, "Connections that were closed.", (alias,)),
             Family(CONNECTION_ERRORS, "Connections that could not be opened.", (alias,)),
