@@ -83,6 +83,7 @@ SWITCHYARD = {
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
+    "HEALTH_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
 }
 
 # The largest list that the API takes, 1,000 events, fits in. A parsed body takes up to 30 times its size in memory.

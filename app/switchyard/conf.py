@@ -88,6 +88,12 @@ class Conf:
         return bool(self._values.get("SERVER_TIMING", False))
 
     @property
+    def health_tokens(self) -> Sequence[str]:
+        """HEALTH_TOKENS: the bearer tokens with which a client may read /healthz, or one of them. Default: none."""
+        given: str | Sequence[str] = self._values.get("HEALTH_TOKENS", ())
+        return [token for token in ([given] if isinstance(given, str) else given) if token]
+
+    @property
     def read_only_functions(self) -> frozenset[str]:
         """READ_ONLY_FUNCTIONS: names, without schema, of database functions that do not write. Default: none.
 

@@ -53,7 +53,7 @@ class Readiness:
     """The verdict of this process. If it is older than VERDICT_TTL_SECONDS, one request renews it for all."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _was_ready: bool = False
+    was_ready: bool = False  # once every required owner was up and migrated
     _verdict: Verdict | None = None
     _valid_until: float = 0.0  # time.monotonic()
 
@@ -67,6 +67,6 @@ class Readiness:
 
     def _probe_aliases(self) -> Verdict:
         aliases = states(AliasCheck(alias=alias) for alias in database_aliases())
-        status = status_of(aliases, optional=conf.optional, was_ready=self._was_ready)
-        self._was_ready = self._was_ready or status is not Status.UNAVAILABLE
+        status = status_of(aliases, optional=conf.optional, was_ready=self.was_ready)
+        self.was_ready = self.was_ready or status is not Status.UNAVAILABLE
         return Verdict(status, aliases)

@@ -1,11 +1,15 @@
-"""/readyz for Kubernetes and people: states only. No host, no user and no error text."""
+"""/readyz and /startupz for Kubernetes, /healthz for people and scripts. No host, no user and no text of an error."""
+
+from hmac import compare_digest
 
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from switchyard.conf import conf
 from switchyard.health.readiness import Readiness, Status
+from switchyard.health.report import alias_details
 
 _readiness = Readiness()
 
@@ -16,11 +20,47 @@ _readiness = Readiness()
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200 while the service can serve requests, all ("ok") or some ("degraded"), and 503 otherwise.
 
-    Queries: the migrations of each owner until they are applied, and one `SELECT 1` on each alias that the monitor does
-    not watch; over connections of its own, which metrics do not count. A verdict is reused for 1.5 seconds.
+    Queries: on each alias that the monitor does not watch, one `SELECT 1`, and the migrations of an owner until they
+    are applied; over connections of its own, which metrics do not count. A verdict is reused for 1.5 seconds.
     """
     verdict = _readiness.verdict()
     return JsonResponse(
-        {"status": verdict.status, "aliases": dict(verdict.aliases)},
-        status=503 if verdict.status is Status.UNAVAILABLE else 200,
+        {"status": verdict.status, "aliases": dict(verdict.aliases)}, status=_http_status(verdict.status)
     )
+
+
+@never_cache
+@require_safe
+@non_atomic_requests
+def startupz(_request: HttpRequest) -> JsonResponse:
+    """Answer 200 once every required owner was up and migrated, and 503 before. Queries as `readyz()`."""
+    if not _readiness.was_ready:
+        _readiness.verdict()
+    return JsonResponse({"started": _readiness.was_ready}, status=200 if _readiness.was_ready else 503)
+
+
+@never_cache
+@require_safe
+@non_atomic_requests
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer as `readyz()`, with the details of each alias, to a client with a token of SWITCHYARD["HEALTH_TOKENS"]."""
+    if not _holds_token(request):
+        return JsonResponse(
+            {"error": "Send a token of SWITCHYARD['HEALTH_TOKENS'] in the header Authorization, after 'Bearer '."},
+            status=401,
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    verdict = _readiness.verdict()
+    return JsonResponse(
+        {"status": verdict.status, "aliases": alias_details(verdict)}, status=_http_status(verdict.status)
+    )
+
+
+def _http_status(status: Status) -> int:
+    return 503 if status is Status.UNAVAILABLE else 200
+
+
+def _holds_token(request: HttpRequest) -> bool:
+    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+    matches = [compare_digest(sent.strip().encode(), token.encode()) for token in conf.health_tokens]
+    return scheme.lower() == "bearer" and any(matches)

@@ -142,19 +142,18 @@ def _from_json(text: str) -> Published:
 
 
 def _plain(state: ProbeState) -> list[Any]:
+    probed = [state.began_at, state.forgiven_at, state.error, state.seconds]
     if state.sample is None:
-        return [state.began_at, state.forgiven_at, state.error]
+        return probed
     begun_at, (server, is_standby, writable, position) = state.sample
     place = serialize(position) if position else None
-    return [state.began_at, state.forgiven_at, state.error, begun_at, server, is_standby, writable, place]
+    return [*probed, begun_at, server, is_standby, writable, place]
 
 
 def _state(plain: list[Any]) -> ProbeState:
-    began_at, forgiven_at, error, *sampled = plain
+    began_at, forgiven_at, error, seconds, *sampled = plain
     if not sampled:
-        return ProbeState(began_at, forgiven_at, None, error)
+        return ProbeState(began_at, forgiven_at, None, error, seconds)
     begun_at, server, is_standby, writable, place = sampled
-    position = parse(place) if place else None
-    return ProbeState(
-        began_at, forgiven_at, Sample(begun_at, ServerStatus(server, is_standby, writable, position)), error
-    )
+    sample = Sample(begun_at, ServerStatus(server, is_standby, writable, parse(place) if place else None))
+    return ProbeState(began_at, forgiven_at, sample, error, seconds)

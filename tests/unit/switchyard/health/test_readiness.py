@@ -14,9 +14,10 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
-from django.test import Client
+from django.test import Client, override_settings
 from health_check.exceptions import ServiceUnavailable
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
@@ -343,3 +344,66 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield unused.getsockname()[1]
+
+
+@pytest.fixture
+def token() -> Iterator[dict[str, str]]:
+    """The header of a client that may read /healthz."""
+    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "HEALTH_TOKENS": ["", "secret"]}):
+        yield {"Authorization": "Bearer secret"}
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer ", "Bearer s", "Basic secret", "secret"])
+def test_healthz__without_the_token(client: Client, token: dict[str, str], sent: str) -> None:
+    """Nothing is shown."""
+    response = client.get("/healthz", headers={"Authorization": sent})
+
+    assert response.status_code == HTTPStatus.UNAUTHORIZED
+    assert "aliases" not in response.json()
+
+
+@override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "HEALTH_TOKENS": "secret"})
+def test_healthz__one_text_as_tokens(client: Client) -> None:
+    """The text is the token, and not each of its letters."""
+    assert client.get("/healthz", headers={"Authorization": "Bearer s"}).status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.usefixtures("service")
+def test_healthz__embedded_databases(client: Client, token: dict[str, str]) -> None:
+    """Each alias has its state, vendor and role; nothing else is known of a file."""
+    response = client.get("/healthz", headers=token)
+
+    assert (response.status_code, response.json()["status"]) == (HTTPStatus.OK, "ok")
+    details = response.json()["aliases"]["replica"]
+    assert {name: value for name, value in details.items() if value is not None} == {
+        "state": "up",
+        "vendor": "sqlite",
+        "replica_of": "default",
+    }
+
+
+def test_healthz__of_the_monitor(client: Client, watched: ProbedServers, token: dict[str, str]) -> None:
+    """The monitor's knowledge of a server is shown, and of an error its class alone."""
+    watched.owner_answers(5)
+    watched.watch.probe.seconds = 0.00123456
+    watched.watch.pending.count = 0
+    watched.watch.evaluate()
+    up = client.get("/healthz", headers=token).json()["aliases"]["analytics"]
+    watched.watch.probe.error = PROBE_ERROR
+    watched.watch.evaluate()
+    down = client.get("/healthz", headers=token).json()["aliases"]["analytics"]
+
+    assert (up["state"], up["server"], up["answer_seconds"], up["pending_migrations"]) == ("up", "no lag", 0.0012, 0)
+    assert (down["state"], down["server"], down["error"]) == ("down", "down", "OperationalError")
+
+
+@pytest.mark.usefixtures("service")
+def test_startupz__once_migrated(client: Client) -> None:
+    """503 until every required owner is migrated, and 200 from then on, whatever happens."""
+    with unrecorded("analytics", "reporting"):
+        before = client.get("/startupz").status_code
+    after = client.get("/startupz").status_code
+    with hanging("analytics", asked=False):
+        later = client.get("/startupz").status_code
+
+    assert (before, after, later) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK, HTTPStatus.OK)

@@ -40,6 +40,7 @@ class ProbeState(NamedTuple):
     forgiven_at: float  # the running probe counts from here
     sample: Sample | None
     error: str
+    seconds: float | None  # of the last answer
 
 
 class ServerProbe(threading.Thread):
@@ -65,6 +66,7 @@ class ServerProbe(threading.Thread):
         self._through_pooler = through_pooler
         self.vendor = connections[alias].vendor
         self.last_sample: Sample | None = None  # the newest; None before the first
+        self.seconds: float | None = None  # of the last answer
         self.error = ""  # of the last probe, or the reason of `extra_check`; empty without an error
         self._ask = ask
         self._extra_check = extra_check
@@ -119,6 +121,7 @@ class ServerProbe(threading.Thread):
             self._close()
             return False
         # In this order: an evaluation in between must not see an old sample without its error.
+        self.seconds = time.monotonic() - began_at
         self.last_sample = Sample(began_at, status)
         self.error = error
         return True
@@ -136,11 +139,11 @@ class ServerProbe(threading.Thread):
     def state(self) -> ProbeState:
         """What is known now."""
         error = self.error  # before the sample, as in `_probe()`
-        return ProbeState(self._began_at, self._forgiven_at, self.last_sample, error)
+        return ProbeState(self._began_at, self._forgiven_at, self.last_sample, error, self.seconds)
 
     def take(self, state: ProbeState) -> None:
         """Have the state of a probe in another process, and no thread."""
-        self._began_at, self._forgiven_at, self.last_sample, self.error = state
+        self._began_at, self._forgiven_at, self.last_sample, self.error, self.seconds = state
 
     def pending_seconds(self, now: float) -> float:
         """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""

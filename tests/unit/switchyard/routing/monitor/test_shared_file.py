@@ -21,7 +21,12 @@ ALIASES = ("default", "replica")
 times = st.floats(0, 1e9)
 statuses = st.builds(ServerStatus, st.text(), st.booleans(), st.booleans(), st.none() | st.integers(0, 2**63).map(at))
 states = st.builds(
-    ProbeState, st.none() | times, times, st.none() | st.builds(Sample, times, statuses), st.text(max_size=20)
+    ProbeState,
+    st.none() | times,
+    times,
+    st.none() | st.builds(Sample, times, statuses),
+    st.text(max_size=20),
+    st.none() | times,
 )
 gauges = st.builds(
     ServerGauges, st.text(), st.booleans(), st.none() | times, st.none() | times, st.none() | st.integers(0), st.none()
