@@ -382,7 +382,7 @@ def test_healthz__embedded_databases(client: Client, token: dict[str, str]) -> N
     }
 
 
-def test_healthz__of_the_monitor(client: Client, watched: ProbedServers, token: dict[str, str]) -> None:
+def test_healthz__of_the_monitor(client: Client, token: dict[str, str], watched: ProbedServers) -> None:
     """The monitor's knowledge of a server is shown, and of an error its class alone."""
     watched.owner_answers(5)
     watched.watch.probe.seconds = 0.00123456
