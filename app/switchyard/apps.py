@@ -23,7 +23,13 @@ class SwitchyardConfig(AppConfig):
             related_managers,
             stale_saves,
         )
-        from switchyard.telemetry import call_counter, connection_counter, decisions, violations  # noqa: PLC0415 - as above
+        from switchyard.telemetry import pool_gauges  # noqa: PLC0415 - as above
+        from switchyard.telemetry.counting import (  # noqa: PLC0415 - as above
+            call_counter,
+            connection_counter,
+            decisions,
+            violations,
+        )
 
         checks.register(check_routing, "switchyard")
         checks.register(check_servers, checks.Tags.database)
@@ -39,6 +45,7 @@ class SwitchyardConfig(AppConfig):
         redirected_writes.install()
         call_counter.install()
         connection_counter.install()
+        pool_gauges.install()
         violations.install()
         decisions.install()
         rules.install()

@@ -9,6 +9,7 @@ from switchyard.health.readiness import Verdict
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.server_status import ServerReport, reports_of
 from switchyard.routing.topology.ownership import replicated_by
+from switchyard.telemetry.pool_gauges import pools
 
 
 def alias_details(verdict: Verdict) -> dict[str, dict[str, Any]]:
@@ -34,22 +35,8 @@ def _details(alias: str, report: ServerReport | None) -> Mapping[str, Any]:
         "lag_seconds": _rounded(report.lag_seconds if report else None),
         "lag_bytes": report.lag_bytes if report else None,
         "pending_migrations": None if owner else monitor.pending_migrations(alias),
-        "pool": _pool(alias),
+        "pool": pools().get(alias),
         "error": report.error or None if report else None,
-    }
-
-
-def _pool(alias: str) -> Mapping[str, int] | None:
-    """Return the connections of this process's pool, and the threads that wait for one; None without a pool."""
-    pools = getattr(connections[alias], "_connection_pools", {})  # by alias; `connection.pool` would create a pool
-    if alias not in pools:
-        return None
-    stats = pools[alias].get_stats()
-    return {
-        "max": stats["pool_max"],
-        "open": stats["pool_size"],
-        "idle": stats["pool_available"],
-        "waiting": stats["requests_waiting"],
     }
 
 

@@ -17,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from switchyard.telemetry.exposition import prometheus_metrics
-from switchyard.telemetry.server_gauges import server_gauges
+from switchyard.telemetry.server_gauges import pool_gauges, server_gauges
 from switchyard.telemetry.shared_storage import read
 
 
@@ -36,6 +36,7 @@ class SharedCounters(Collector):
         if counts:
             yield from prometheus_metrics(counts.layout, counts.totals)
         yield from server_gauges(self._directory)
+        yield from pool_gauges(self._directory)
 
     def describe(self) -> Iterator[Metric]:
         """Yield no metric: the names are in the file, which may not exist yet."""

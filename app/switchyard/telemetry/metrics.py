@@ -34,7 +34,7 @@ VIOLATION_KINDS = (
     *("replica_write", "read_only_owner_write", "read_only_block_write", "access_mode", "misplaced_write"),
     *("cross_owner_query", "cross_owner_cascade", "stale_save", "early_on_commit", "cross_owner_transaction"),
 )
-ROW_DIRECTIONS = ("returned", "affected")  # in the order in which call_counter.py adds to them
+ROW_DIRECTIONS = ("returned", "affected")  # in the order in which counting/call_counter.py adds to them
 WRITE = "write"  # operation and reason of the decision where to write
 REJECTION_REASONS = ("forged", "unknown_key", "other_system", "future")
 NO_SQLSTATE = "none"  # for drivers without SQLSTATE, and for errors that did not come from a server

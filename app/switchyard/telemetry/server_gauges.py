@@ -1,10 +1,11 @@
-"""Gauges of the servers, from the files in which one process tells what its probes know. No Django and no settings.
+"""Gauges of servers and pools, from the files that the processes of a pod write. No Django and no settings.
 
-`switchyard.routing.monitor.shared_file` writes the files.
+`switchyard.routing.monitor.shared_file` writes what is known of the servers, `pool_gauges.py` each process's pools.
 """
 
 import json
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 _LABELS = ("alias",)
+_PROCESS_TIMEOUT_SECONDS = 5.0  # a process that has not written for so long is gone
 
 
 def server_gauges(directory: str | Path) -> Iterator[Metric]:
@@ -35,6 +37,27 @@ def server_gauges(directory: str | Path) -> Iterator[Metric]:
         if server["pending_migrations"] is not None:
             pending.add_metric([alias], server["pending_migrations"])
     yield from (metric for metric in (age, owner, fit, lag, lag_bytes, pending) if metric.samples)
+
+
+def pool_gauges(directory: str | Path) -> Iterator[Metric]:
+    """Yield the sums over the pools of all processes that write their file."""
+    counted = GaugeMetricFamily("db_client_connection_count", "Connections of pools.", labels=("alias", "state"))
+    most = GaugeMetricFamily("db_client_connection_max", "Connections that pools may have.", labels=_LABELS)
+    waiting = GaugeMetricFamily("db_client_connection_pending_requests", "Threads that wait.", labels=_LABELS)
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in Path(directory).glob("process-*"):
+        if path.suffix:
+            continue
+        content = json.loads(path.read_text())
+        if 0 <= time.monotonic() - content["written_at"] <= _PROCESS_TIMEOUT_SECONDS:
+            for alias, gauges in content["pools"].items():
+                totals[alias].update(gauges)
+    for alias, gauges in sorted(totals.items()):
+        counted.add_metric([alias, "idle"], gauges["idle"])
+        counted.add_metric([alias, "used"], gauges["used"])
+        most.add_metric([alias], gauges["max"])
+        waiting.add_metric([alias], gauges["pending_requests"])
+    yield from (metric for metric in (counted, most, waiting) if metric.samples)
 
 
 def _servers(directory: Path) -> Mapping[str, Mapping[str, Any]]:

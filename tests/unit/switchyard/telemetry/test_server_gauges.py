@@ -1,10 +1,11 @@
 """The gauges of the servers, from the files of the processes that ask them."""
 
+import json
 import time
 from pathlib import Path
 
 from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile
-from switchyard.telemetry.server_gauges import server_gauges
+from switchyard.telemetry.server_gauges import pool_gauges, server_gauges
 
 LAG = "switchyard_replica_lag_seconds"
 
@@ -55,3 +56,25 @@ def test_server_gauges__two_files_with_one_alias(tmp_path: Path) -> None:
     write(tmp_path, 5.0, "default", "replica", "legacy", replica=old)
 
     assert gauges(tmp_path)[LAG, "replica"] == 1
+
+
+def test_pool_gauges__of_two_processes(tmp_path: Path) -> None:
+    """The pools of all processes that write are added; a process that has ended is left out."""
+    pool = {"idle": 1, "used": 2, "max": 4, "pending_requests": 3}
+    now = time.monotonic()
+    for number, written_at in enumerate((now, now, now - 60)):
+        content = {"written_at": written_at, "pools": {"analytics": pool}}
+        (tmp_path / f"process-{number}").write_text(json.dumps(content))
+    (tmp_path / "process-0.lock").touch()
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in pool_gauges(tmp_path)
+        for sample in metric.samples
+    }
+
+    assert found == {
+        ("db_client_connection_count", "analytics", "idle"): 2,
+        ("db_client_connection_count", "analytics", "used"): 4,
+        ("db_client_connection_max", "analytics"): 8,
+        ("db_client_connection_pending_requests", "analytics"): 6,
+    }

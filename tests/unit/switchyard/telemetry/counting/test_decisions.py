@@ -18,7 +18,7 @@ from switchyard.routing.session import context
 from switchyard.routing.session.context import activate
 from switchyard.routing.topology.replication import Replica, replication_set
 from switchyard.telemetry import metrics, snapshot
-from switchyard.telemetry.decisions import count_decision
+from switchyard.telemetry.counting.decisions import count_decision
 
 STACKED = ConnectionRouter(("switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"))
 

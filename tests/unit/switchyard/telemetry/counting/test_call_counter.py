@@ -26,8 +26,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from switchyard.routing import RoutingError
 from switchyard.routing.connections.calls import exempt
 from switchyard.telemetry import counters, snapshot
-from switchyard.telemetry.call_counter import CallCounter, install
 from switchyard.telemetry.counters import current
+from switchyard.telemetry.counting.call_counter import CallCounter, install
 from switchyard.telemetry.metrics import DURATION, ERRORS, QUERIES, ROWS, VIOLATIONS
 
 Counts = dict[tuple[str, ...], int]

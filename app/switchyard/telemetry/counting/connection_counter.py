@@ -14,7 +14,7 @@ def install() -> None:
         (events.connection_failed, _count_failed),
         (events.transaction_ended, _count_transaction),
     ):
-        signal.connect(receiver, dispatch_uid=f"switchyard.telemetry.connection_counter.{receiver.__name__}")
+        signal.connect(receiver, dispatch_uid=f"switchyard.telemetry.counting.connection_counter.{receiver.__name__}")
 
 
 def _count_opened(*, alias: str, **_signal: Any) -> None:

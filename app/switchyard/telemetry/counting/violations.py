@@ -9,7 +9,7 @@ from switchyard.telemetry import count, metrics
 
 def install() -> None:
     """Count every violation and every rejected position from now on. A second call changes nothing."""
-    violations.connect(_count_violation, dispatch_uid="switchyard.telemetry.violations")
+    violations.connect(_count_violation, dispatch_uid="switchyard.telemetry.counting.violations")
     token_rejected.connect(_count_rejected_position, dispatch_uid="switchyard.telemetry.rejected")
 
 
