@@ -145,15 +145,14 @@ def _plain(state: ProbeState) -> list[Any]:
     probed = [state.began_at, state.forgiven_at, state.error, state.seconds]
     if state.sample is None:
         return probed
-    begun_at, (server, is_standby, writable, position) = state.sample
-    place = serialize(position) if position else None
-    return [*probed, begun_at, server, is_standby, writable, place]
+    begun_at, (server, is_standby, writable, *positions) = state.sample
+    return [*probed, begun_at, server, is_standby, writable, *(each and serialize(each) for each in positions)]
 
 
 def _state(plain: list[Any]) -> ProbeState:
     began_at, forgiven_at, error, seconds, *sampled = plain
     if not sampled:
         return ProbeState(began_at, forgiven_at, None, error, seconds)
-    begun_at, server, is_standby, writable, place = sampled
-    sample = Sample(begun_at, ServerStatus(server, is_standby, writable, parse(place) if place else None))
-    return ProbeState(began_at, forgiven_at, sample, error, seconds)
+    begun_at, server, is_standby, writable, *positions = sampled
+    status = ServerStatus(server, is_standby, writable, *(each and parse(each) for each in positions))
+    return ProbeState(began_at, forgiven_at, Sample(begun_at, status), error, seconds)

@@ -19,7 +19,8 @@ from switchyard.routing.topology.replication import Sample
 ALIASES = ("default", "replica")
 
 times = st.floats(0, 1e9)
-statuses = st.builds(ServerStatus, st.text(), st.booleans(), st.booleans(), st.none() | st.integers(0, 2**63).map(at))
+positions = st.none() | st.integers(0, 2**63).map(at)
+statuses = st.builds(ServerStatus, st.text(), st.booleans(), st.booleans(), positions, positions)
 states = st.builds(
     ProbeState,
     st.none() | times,
