@@ -224,7 +224,18 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
         ),
         (
             {"metrics": {"enabled": False, "podMonitor": {"enabled": True}}},
-            "metrics.enabled is false, so there is nothing to scrape; set metrics.serviceMonitor.enabled",
+            "metrics.enabled is false, so there is nothing to scrape; set metrics.podMonitor.enabled to false, or",
+        ),
+        (
+            {"metrics": {"enabled": False, "prometheusRule": {"enabled": True}}},
+            "set metrics.prometheusRule.enabled to false, or metrics.enabled to true",
+        ),
+        (
+            {"metrics": {"prometheusRule": {"enabled": True, "retiring": ["oracle"]}}},
+            (
+                'metrics.prometheusRule.retiring names "oracle", which is not an enabled alias; '
+                "remove it, or set it to one of: analytics, default, legacy, replica"
+            ),
         ),
         (
             {"autoscaling": {"enabled": True, "minReplicas": 11}},

@@ -1,0 +1,61 @@
+"""What tests ask about PromQL: the metrics that it names, whether they exist, and what promtool says."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from switchyard.routing.monitor.shared_file import ServerGauges
+from switchyard.telemetry.exporter import SharedCounters
+from switchyard.telemetry.metrics import layout
+
+# Metrics that the service does not export: of Prometheus itself, and of kube-state-metrics.
+OF_OTHERS = {"up", "kube_job_failed"}
+
+_TEXT = re.compile(r'"[^"]*"')
+_NOT_NAMES = re.compile(
+    r"\{[^{}]*\}|\[[^][]*\]"  # selectors and ranges
+    r"|\b(by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)"
+    r"|\b[a-z_]+(?=\s*\(|\s+(by|without)\b)"  # functions and aggregations
+    r"|\b(and|or|unless)\b"
+)
+_NAME = re.compile(r"\b[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+
+def run_promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run promtool, or skip the test."""
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed (Debian's package is prometheus)")
+    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def metrics_of(expression: str) -> set[str]:
+    """Return the names of the metrics in an expression."""
+    return set(_NAME.findall(_NOT_NAMES.sub(" ", _TEXT.sub("", expression))))
+
+
+def exported_metrics(directory: Path) -> set[str]:
+    """Return the names of all samples that the service and its exporter show, whose files are in the directory."""
+    known: dict[str, Any] = {
+        "usable": True,
+        "sampled_at": 0.0,
+        "lag_seconds": 1.0,
+        "lag_bytes": 1,
+        "pending_migrations": 1,
+    }
+    shown = {"default": ServerGauges("", **known), "replica": ServerGauges("default", **known)}
+    servers = {alias: gauges._asdict() for alias, gauges in shown.items()}
+    (directory / "monitor-default").write_text(json.dumps({"written_at": 0.0, "servers": servers}))
+    gauges = {family.name for family in SharedCounters(str(directory)).collect()}
+    counters = {
+        name
+        for family in layout().families
+        for name in (
+            [f"{family.name}{suffix}" for suffix in ("_bucket", "_sum", "_count")] if family.buckets else [family.name]
+        )
+    }
+    return gauges | counters
