@@ -11,7 +11,7 @@
 - "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled would count each query twice; set one of them to false"
 {{- end }}
 {{- $reads := list -}}
-{{- range $name := list "serviceMonitor" "podMonitor" "prometheusRule" -}}
+{{- range $name := list "serviceMonitor" "podMonitor" "prometheusRule" "dashboard" -}}
 {{- if (get $.Values.metrics $name).enabled -}}
 {{- $reads = printf "metrics.%s.enabled" $name | append $reads -}}
 {{- end -}}
@@ -37,7 +37,7 @@
 
 {{/* Labels of values must not replace those by which the chart selects its objects. */}}
 {{- define "switchyard.problems.labels" -}}
-{{- range $at, $labels := dict "podLabels" .Values.podLabels "serviceAccount.labels" .Values.serviceAccount.labels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels "metrics.podMonitor.labels" .Values.metrics.podMonitor.labels "metrics.prometheusRule.labels" .Values.metrics.prometheusRule.labels -}}
+{{- range $at, $labels := dict "podLabels" .Values.podLabels "serviceAccount.labels" .Values.serviceAccount.labels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels "metrics.podMonitor.labels" .Values.metrics.podMonitor.labels "metrics.prometheusRule.labels" .Values.metrics.prometheusRule.labels "metrics.dashboard.labels" .Values.metrics.dashboard.labels -}}
 {{- range $label, $_ := $labels -}}
 {{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|version|managed-by)|helm[.]sh/chart|switchyard/.*)$" $label }}
 - {{ printf "%s has %q, a label of the chart itself; remove it" $at $label | toJson }}
