@@ -36,7 +36,7 @@ test-compat: $(UV) ## packages of others behind the routers, in an environment o
 	@UV='$(abspath $(UV))' tests/run-compat
 
 .PHONY: test-chart
-test-chart: $(UV) ## the chart, linted and rendered: needs helm
+test-chart: $(UV) ## the chart, linted and rendered, and its alerts: needs helm and promtool
 	@$(SYNC) --extra service --group dev
 	@helm lint --strict chart
 	@.venv/bin/python -m pytest -q -n auto tests/chart
