@@ -16,6 +16,9 @@ from switchyard.telemetry.metrics import layout
 # Metrics that the service does not export: of Prometheus itself, and of kube-state-metrics.
 OF_OTHERS = {"up", "kube_job_failed"}
 
+# Labels that do not come from the service, `le` of buckets, and `vendor`, which differs between environments.
+OF_TARGETS = {"namespace", "job", "instance", "le", "vendor"}
+
 _TEXT = re.compile(r'"[^"]*"')
 _NOT_NAMES = re.compile(
     r"\{[^{}]*\}|\[[^][]*\]"  # selectors and ranges
@@ -24,6 +27,9 @@ _NOT_NAMES = re.compile(
     r"|\b(and|or|unless)\b"
 )
 _NAME = re.compile(r"\b[a-zA-Z_:][a-zA-Z0-9_:]*")
+_SELECTOR = re.compile(r'(\w+)\{((?:[^{}"]|"[^"]*")*)\}')
+_MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
+_SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
 
 def run_promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -36,6 +42,27 @@ def run_promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def metrics_of(expression: str) -> set[str]:
     """Return the names of the metrics in an expression."""
     return set(_NAME.findall(_NOT_NAMES.sub(" ", _TEXT.sub("", expression))))
+
+
+def unknown_labels(expression: str) -> list[str]:
+    """Return the labels, and their values, that the expression asks of a counter or histogram which has none such."""
+    known: dict[str, dict[str, set[str]]] = {
+        family.name: {
+            label: {values[number] for values in axis.values}
+            for axis in family.axes
+            for number, label in enumerate(axis.labels)
+        }
+        for family in layout().families
+    }
+    found = []
+    for metric, matchers in _SELECTOR.findall(expression):
+        labels = known.get(metric, known.get(_SUFFIX.sub("", metric)))
+        for label, value in _MATCHER.findall(matchers) if labels else ():
+            if label in OF_TARGETS or value.startswith("$"):
+                continue
+            if label not in labels or not set(value.split("|")) <= labels[label]:
+                found.append(f'{metric}: {label}="{value}"')
+    return found
 
 
 def exported_metrics(directory: Path) -> set[str]:

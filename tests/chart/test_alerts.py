@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.chart.objects import CHART, Object, Render, of_kind
-from tests.chart.promql import OF_OTHERS, exported_metrics, metrics_of, run_promtool
+from tests.chart.promql import OF_OTHERS, exported_metrics, metrics_of, run_promtool, unknown_labels
 from tests.support.documents import ROOT
 
 RULES = sorted((CHART / "files" / "alerts").glob("*.yaml"))
@@ -108,6 +108,31 @@ def test_rules__name_metrics_that_exist(tmp_path: Path) -> None:
     named = {metric for rule in ALL for metric in metrics_of(rule["expr"])}
 
     assert named - exported_metrics(tmp_path) - RECORDS == OF_OTHERS
+
+
+def test_rules__name_labels_that_exist() -> None:
+    """Rules, and the cases that try them, use only labels and values that the counters have."""
+    series = [
+        each["series"]
+        for path in CASES
+        for test in yaml.safe_load(path.read_text())["tests"]
+        for each in test["input_series"]
+    ]
+
+    assert [found for text in (*(rule["expr"] for rule in ALL), *series) for found in unknown_labels(text)] == []
+
+
+def test_unknown_labels__of_an_expression() -> None:
+    """An unknown label and an unknown value are found, in a counter and in a histogram."""
+    asked = (
+        'switchyard_decisions_total{reason=~"down|away", alias="$alias", job="x"}',
+        'db_client_operation_duration_seconds_bucket{kind="read", le="1", operation="read"}',
+    )
+
+    assert unknown_labels(" / ".join(asked)) == [
+        'switchyard_decisions_total: reason="down|away"',
+        'db_client_operation_duration_seconds_bucket: kind="read"',
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 from tests.chart.objects import CHART, Object, Render, of_kind
-from tests.chart.promql import exported_metrics, metrics_of, run_promtool
+from tests.chart.promql import exported_metrics, metrics_of, run_promtool, unknown_labels
 
 DASHBOARD: Object = json.loads((CHART / "files" / "dashboard.json").read_text())
 PANELS: list[Object] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
@@ -41,10 +41,11 @@ def test_queries__by_promtool(tmp_path: Path) -> None:
 
 
 def test_queries__name_metrics_that_exist(tmp_path: Path) -> None:
-    """Each metric is one that the exporter shows."""
+    """Each metric is one that the exporter shows, with labels and values that it has."""
     named = {metric for each in expressions() for metric in metrics_of(each)}
 
     assert len(named) > 10
+    assert [found for each in expressions() for found in unknown_labels(each)] == []
     assert named - exported_metrics(tmp_path) == set()
 
 
