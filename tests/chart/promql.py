@@ -4,10 +4,13 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from tests.chart.objects import Object
 
 from switchyard.routing.monitor.shared_file import ServerGauges
 from switchyard.telemetry.exporter import SharedCounters
@@ -37,6 +40,20 @@ def run_promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed (Debian's package is prometheus)")
     return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def check_groups(groups: list[Object], directory: Path) -> None:
+    """Fail if promtool refuses the groups of rules, which it reads from a file in the directory."""
+    file = directory / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": groups}))
+    ran = run_promtool("check", "rules", file)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def check_expressions(expressions: Iterable[str], directory: Path) -> None:
+    """Fail if promtool cannot parse one of the expressions."""
+    rules = [{"record": f"expression:{number}", "expr": each} for number, each in enumerate(expressions)]
+    check_groups([{"name": "expressions", "rules": rules}], directory)
 
 
 def metrics_of(expression: str) -> set[str]:
