@@ -26,7 +26,12 @@ def server_gauges(directory: str | Path) -> Iterator[Metric]:
     lag = GaugeMetricFamily("switchyard_replica_lag_seconds", "Lag of the replica in seconds.", labels=_LABELS)
     lag_bytes = GaugeMetricFamily("switchyard_replica_lag_bytes", "Lag of the replica in bytes.", labels=_LABELS)
     pending = GaugeMetricFamily("switchyard_pending_migrations", "Migrations to apply.", labels=_LABELS)
+    info = GaugeMetricFamily(
+        "switchyard_alias_info", "The server of an alias.", labels=("alias", "vendor", "role", "server_version")
+    )
     for alias, server in sorted(servers.items()):
+        role = "replica" if server["replica_of"] else "owner"
+        info.add_metric([alias, server["vendor"], role, server["server_version"]], 1)
         (fit if server["replica_of"] else owner).add_metric([alias], server["usable"])
         if server["sampled_at"] is not None:
             age.add_metric([alias], max(now - server["sampled_at"], 0.0))
@@ -36,7 +41,7 @@ def server_gauges(directory: str | Path) -> Iterator[Metric]:
             lag_bytes.add_metric([alias], server["lag_bytes"])
         if server["pending_migrations"] is not None:
             pending.add_metric([alias], server["pending_migrations"])
-    yield from (metric for metric in (age, owner, fit, lag, lag_bytes, pending) if metric.samples)
+    yield from (metric for metric in (info, age, owner, fit, lag, lag_bytes, pending) if metric.samples)
 
 
 def pool_gauges(directory: str | Path) -> Iterator[Metric]:

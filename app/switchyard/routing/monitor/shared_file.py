@@ -27,6 +27,8 @@ _ADDRESS = ("ENGINE", "HOST", "PORT", "NAME")
 class ServerGauges(NamedTuple):
     """The verdict about an alias, for metrics. `telemetry/server_gauges.py` reads the file without this module."""
 
+    vendor: str
+    server_version: str
     replica_of: str  # empty for an owner
     usable: bool  # a replica may be read, or an owner written
     sampled_at: float | None  # None before the first answer
@@ -142,7 +144,7 @@ def _from_json(text: str) -> Published:
 
 
 def _plain(state: ProbeState) -> list[Any]:
-    probed = [state.began_at, state.forgiven_at, state.error, state.seconds]
+    probed = [state.began_at, state.forgiven_at, state.error, state.seconds, state.server_version]
     if state.sample is None:
         return probed
     begun_at, (server, is_standby, writable, *positions) = state.sample
@@ -150,9 +152,9 @@ def _plain(state: ProbeState) -> list[Any]:
 
 
 def _state(plain: list[Any]) -> ProbeState:
-    began_at, forgiven_at, error, seconds, *sampled = plain
+    began_at, forgiven_at, error, seconds, version, *sampled = plain
     if not sampled:
-        return ProbeState(began_at, forgiven_at, None, error, seconds)
+        return ProbeState(began_at, forgiven_at, None, error, seconds, version)
     begun_at, server, is_standby, writable, *positions = sampled
     status = ServerStatus(server, is_standby, writable, *(each and parse(each) for each in positions))
-    return ProbeState(began_at, forgiven_at, Sample(begun_at, status), error, seconds)
+    return ProbeState(began_at, forgiven_at, Sample(begun_at, status), error, seconds, version)

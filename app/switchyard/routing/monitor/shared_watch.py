@@ -131,13 +131,25 @@ class SharedWatch:
 def _servers(watch: OwnerWatch) -> Iterator[tuple[str, ServerGauges]]:
     """Yield the verdict about the owner, and about each replica."""
     owner, snapshot = watch.group.owner, watch.group.snapshot
-    writable, pending = not snapshot.unavailable_reason, watch.pending.count
-    yield owner, ServerGauges("", writable, _sampled_at(watch.probe), None, None, pending)
+    known = _gauges(watch.probe, usable=not snapshot.unavailable_reason)
+    yield owner, known._replace(pending_migrations=watch.pending.count)
     for each, replica in zip(watch.replicas, snapshot.replicas, strict=True):
         lag_seconds = replica.lag_seconds if replica.fit or replica.unfit_reason == "lagging" else None
-        gauges = ServerGauges(owner, replica.fit, _sampled_at(each.probe), lag_seconds, replica.lag_bytes, None)
-        yield replica.alias, gauges
+        known = _gauges(each.probe, usable=replica.fit)
+        yield (
+            replica.alias,
+            known._replace(replica_of=owner, lag_seconds=lag_seconds, lag_bytes=replica.lag_bytes),
+        )
 
 
-def _sampled_at(probe: ServerProbe) -> float | None:
-    return probe.last_sample.begun_at if probe.last_sample else None
+def _gauges(probe: ServerProbe, *, usable: bool) -> ServerGauges:
+    return ServerGauges(
+        vendor=probe.vendor,
+        server_version=probe.server_version,
+        replica_of="",
+        usable=usable,
+        sampled_at=probe.last_sample.begun_at if probe.last_sample else None,
+        lag_seconds=None,
+        lag_bytes=None,
+        pending_migrations=None,
+    )

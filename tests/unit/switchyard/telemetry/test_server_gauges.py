@@ -8,6 +8,9 @@ from switchyard.routing.monitor.shared_file import Published, ServerGauges, Shar
 from switchyard.telemetry.server_gauges import pool_gauges, server_gauges
 
 LAG = "switchyard_replica_lag_seconds"
+SERVER = ServerGauges(
+    "postgresql", "18.6", "", usable=True, sampled_at=None, lag_seconds=None, lag_bytes=None, pending_migrations=None
+)
 
 
 def gauges(directory: Path) -> dict[tuple[str, str], float]:
@@ -31,16 +34,16 @@ def test_server_gauges__no_file(tmp_path: Path) -> None:
 def test_server_gauges__of_an_owner_and_its_replica(tmp_path: Path) -> None:
     """Each alias has its verdict; a lag that is unknown is left out."""
     now = time.monotonic()
-    owner = ServerGauges("", usable=True, sampled_at=now - 5, lag_seconds=None, lag_bytes=None, pending_migrations=3)
-    replica = ServerGauges(
-        "default", usable=False, sampled_at=None, lag_seconds=2.5, lag_bytes=7, pending_migrations=None
-    )
+    owner = SERVER._replace(sampled_at=now - 5, pending_migrations=3)
+    replica = SERVER._replace(replica_of="default", usable=False, lag_seconds=2.5, lag_bytes=7)
     write(tmp_path, now, default=owner, replica=replica)
     found = gauges(tmp_path)
     age = found.pop(("switchyard_server_answer_age_seconds", "default"))
 
     assert 5 <= age < 6
     assert found == {
+        ("switchyard_alias_info", "default"): 1,
+        ("switchyard_alias_info", "replica"): 1,
         ("switchyard_owner_writable", "default"): 1,
         ("switchyard_replica_fit", "replica"): 0,
         (LAG, "replica"): 2.5,
@@ -51,7 +54,7 @@ def test_server_gauges__of_an_owner_and_its_replica(tmp_path: Path) -> None:
 
 def test_server_gauges__two_files_with_one_alias(tmp_path: Path) -> None:
     """The file that was written last holds: the other one is of earlier settings."""
-    old = ServerGauges("default", usable=True, sampled_at=None, lag_seconds=9, lag_bytes=None, pending_migrations=None)
+    old = SERVER._replace(replica_of="default", lag_seconds=9)
     write(tmp_path, 7.0, "default", "replica", replica=old._replace(lag_seconds=1))
     write(tmp_path, 5.0, "default", "replica", "legacy", replica=old)
 
@@ -78,3 +81,14 @@ def test_pool_gauges__of_two_processes(tmp_path: Path) -> None:
         ("db_client_connection_max", "analytics"): 8,
         ("db_client_connection_pending_requests", "analytics"): 6,
     }
+
+
+def test_server_gauges__info(tmp_path: Path) -> None:
+    """Each alias has its vendor, its role and the version of its server."""
+    write(tmp_path, 1.0, default=SERVER, replica=SERVER._replace(replica_of="default"))
+    (info,) = (metric for metric in server_gauges(tmp_path) if metric.name == "switchyard_alias_info")
+
+    assert [tuple(sample.labels.values()) for sample in info.samples] == [
+        ("default", "postgresql", "owner", "18.6"),
+        ("replica", "postgresql", "replica", "18.6"),
+    ]

@@ -41,6 +41,7 @@ class ProbeState(NamedTuple):
     sample: Sample | None
     error: str
     seconds: float | None  # of the last answer
+    server_version: str  # empty before the first connection
 
 
 class ServerProbe(threading.Thread):
@@ -67,6 +68,7 @@ class ServerProbe(threading.Thread):
         self.vendor = connections[alias].vendor
         self.last_sample: Sample | None = None  # the newest; None before the first
         self.seconds: float | None = None  # of the last answer
+        self.server_version = ""  # empty before the first connection
         self.error = ""  # of the last probe, or the reason of `extra_check`; empty without an error
         self._ask = ask
         self._extra_check = extra_check
@@ -111,6 +113,7 @@ class ServerProbe(threading.Thread):
             if self._connection is None:
                 self._connection = open_probe_connection(self.alias, self.vendor, through_pooler=self._through_pooler)
                 self._dialect = dialect_for(self.vendor, self._connection)
+                self.server_version = server_version(self.vendor, self._connection)
             cursor = self._connection.cursor()
             status = (self._ask or self._dialect.status)(cursor)
             error = self._extra_check(cursor)
@@ -139,11 +142,11 @@ class ServerProbe(threading.Thread):
     def state(self) -> ProbeState:
         """What is known now."""
         error = self.error  # before the sample, as in `_probe()`
-        return ProbeState(self._began_at, self._forgiven_at, self.last_sample, error, self.seconds)
+        return ProbeState(self._began_at, self._forgiven_at, self.last_sample, error, self.seconds, self.server_version)
 
     def take(self, state: ProbeState) -> None:
         """Have the state of a probe in another process, and no thread."""
-        self._began_at, self._forgiven_at, self.last_sample, self.error, self.seconds = state
+        self._began_at, self._forgiven_at, self.last_sample, self.error, self.seconds, self.server_version = state
 
     def pending_seconds(self, now: float) -> float:
         """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""
@@ -181,6 +184,15 @@ def ping(cursor: Any) -> ServerStatus:
     cursor.execute("SELECT 1 /* switchyard */")
     cursor.fetchone()
     return ServerStatus(server_id="", is_standby=False, writable=True, position=None)
+
+
+def server_version(vendor: str, connection: Any) -> str:
+    """Return the version that the server told when the driver's connection opened, such as `18.6`. No query."""
+    if vendor == "mysql":
+        return str(connection.get_server_info())
+    if vendor == "postgresql":
+        return str(connection.info.parameter_status("server_version")).partition(" ")[0]
+    return ""
 
 
 def can_probe(alias: str) -> bool:

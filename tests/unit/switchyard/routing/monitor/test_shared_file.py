@@ -28,9 +28,18 @@ states = st.builds(
     st.none() | st.builds(Sample, times, statuses),
     st.text(max_size=20),
     st.none() | times,
+    st.text(max_size=20),
 )
 gauges = st.builds(
-    ServerGauges, st.text(), st.booleans(), st.none() | times, st.none() | times, st.none() | st.integers(0), st.none()
+    ServerGauges,
+    st.text(),
+    st.text(),
+    st.text(),
+    st.booleans(),
+    st.none() | times,
+    st.none() | times,
+    st.none() | st.integers(0),
+    st.none(),
 )
 
 
