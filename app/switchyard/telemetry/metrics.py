@@ -13,6 +13,7 @@ from switchyard.telemetry.layout import OTHER, Axis, Family, Layout
 
 QUERIES = "switchyard_queries_total"
 DURATION = "db_client_operation_duration_seconds"
+DURATION_BUCKET = "db_client_operation_duration_seconds_bucket"  # the samples of its buckets
 ERRORS = "switchyard_query_errors_total"
 ROWS = "switchyard_rows_total"
 DECISIONS = "switchyard_decisions_total"
