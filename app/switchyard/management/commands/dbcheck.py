@@ -65,7 +65,7 @@ class Command(BaseCommand):
 def _watching() -> Iterator[None]:
     """Ask the servers in this block. The table shows each state, so the monitor logs none."""
     watch.logger.disabled = True
-    monitor.start()
+    monitor.start(alone=True)
     try:
         monitor.wait_for_answers(_FIRST_ANSWERS_SECONDS)
         time.sleep(2 * monitor.EVALUATION_INTERVAL_SECONDS)  # until the lag of the last answers is known

@@ -41,14 +41,17 @@ class ReplicationMonitor:
         self._parents: list[SharedWatch] = []
         self._stopped = threading.Event()
 
-    def start(self) -> None:
-        """Watch from now on, in this process and in processes forked from it; a second call changes nothing."""
+    def start(self, *, alone: bool = False) -> None:
+        """Watch from now on, in this process and in processes forked from it; a second call changes nothing.
+
+        With `alone` this process asks the servers itself, though others share METRICS_DIR with it.
+        """
         with self._lock:
             if self._process == os.getpid():
                 return
             self._process = os.getpid()
             self._stopped = threading.Event()
-            self._watches = [_shared_watch(owner) for owner in connections if _has_server(owner)]
+            self._watches = [_shared_watch(owner, alone=alone) for owner in connections if _has_server(owner)]
             for watch in self._watches:
                 watch.start()
             if self._watches:
@@ -127,8 +130,8 @@ class ReplicationMonitor:
                     logger.exception("The servers of '%s' could not be evaluated.", each.watch.group.owner)
 
 
-def _shared_watch(owner: str) -> SharedWatch:
-    directory = conf.metrics_dir
+def _shared_watch(owner: str, *, alone: bool) -> SharedWatch:
+    directory = None if alone else conf.metrics_dir
     file = SharedFile(directory, (owner, *replicas_of(owner))) if directory else None
     return SharedWatch(OwnerWatch(replication_set(owner)), file)
 
