@@ -65,6 +65,6 @@ def test_dbcheck__table(servers: Servers) -> None:
 
 def test_dbcheck__unknown_alias(servers: Servers) -> None:
     """The error names the aliases that there are."""
-    done = manage("dbcheck", "defualt", **servers.environ())
+    done = manage("dbcheck", "nowhere", **servers.environ())
 
-    assert "DATABASES has no alias defualt. Aliases: default" in done.stderr
+    assert "DATABASES has no alias nowhere. Aliases: default" in done.stderr

@@ -83,7 +83,7 @@ def test_request_log__request_id(caplog: pytest.LogCaptureFixture, sent: str, ke
     assert len(line.request_id) <= 64
 
 
-@pytest.mark.parametrize(("sent", "trace"), [(f"00-{TRACE}-00f067aa0ba902b7-01", TRACE), ("00-x-y-01", None)])
+@pytest.mark.parametrize(("sent", "trace"), [(f"00-{TRACE}-0123456701234567-01", TRACE), ("00-x-y-01", None)])
 def test_request_log__trace_id(caplog: pytest.LogCaptureFixture, sent: str, trace: str | None) -> None:
     """The id of a trace comes from the header of the W3C."""
     _, line = logged(nothing, caplog, traceparent=sent)
