@@ -84,6 +84,7 @@ SWITCHYARD = {
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
     "HEALTH_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
+    "CONSOLE_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
 }
 
 # The largest list that the API takes, 1,000 events, fits in. A parsed body takes up to 30 times its size in memory.

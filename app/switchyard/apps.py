@@ -30,6 +30,7 @@ class SwitchyardConfig(AppConfig):
             decisions,
             violations,
         )
+        from switchyard.telemetry.recent import recorder  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
         checks.register(check_servers, checks.Tags.database)
@@ -46,6 +47,7 @@ class SwitchyardConfig(AppConfig):
         call_counter.install()
         connection_counter.install()
         pool_gauges.install()
+        recorder.install()
         violations.install()
         decisions.install()
         rules.install()

@@ -90,7 +90,15 @@ class Conf:
     @property
     def health_tokens(self) -> Sequence[str]:
         """HEALTH_TOKENS: the bearer tokens with which a client may read /healthz, or one of them. Default: none."""
-        given: str | Sequence[str] = self._values.get("HEALTH_TOKENS", ())
+        return self._tokens("HEALTH_TOKENS")
+
+    @property
+    def console_tokens(self) -> Sequence[str]:
+        """CONSOLE_TOKENS: the bearer tokens with which a client may read the console's data. Default: none."""
+        return self._tokens("CONSOLE_TOKENS")
+
+    def _tokens(self, key: str) -> Sequence[str]:
+        given: str | Sequence[str] = self._values.get(key, ())
         return [token for token in ([given] if isinstance(given, str) else given) if token]
 
     @property

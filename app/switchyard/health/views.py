@@ -1,12 +1,11 @@
 """/readyz and /startupz for Kubernetes, /healthz for people and scripts. No host, no user and no text of an error."""
 
-from hmac import compare_digest
-
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from switchyard.bearer_tokens import holds_token
 from switchyard.conf import conf
 from switchyard.health.readiness import Readiness, Status
 from switchyard.health.report import alias_details
@@ -44,7 +43,7 @@ def startupz(_request: HttpRequest) -> JsonResponse:
 @non_atomic_requests
 def healthz(request: HttpRequest) -> JsonResponse:
     """Answer as `readyz()`, with the details of each alias, to a client with a token of SWITCHYARD["HEALTH_TOKENS"]."""
-    if not _holds_token(request):
+    if not holds_token(request, conf.health_tokens):
         return JsonResponse(
             {"error": "Send a token of SWITCHYARD['HEALTH_TOKENS'] in the header Authorization, after 'Bearer '."},
             status=401,
@@ -58,9 +57,3 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 def _http_status(status: Status) -> int:
     return 503 if status is Status.UNAVAILABLE else 200
-
-
-def _holds_token(request: HttpRequest) -> bool:
-    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-    matches = [compare_digest(sent.strip().encode(), token.encode()) for token in conf.health_tokens]
-    return scheme.lower() == "bearer" and any(matches)

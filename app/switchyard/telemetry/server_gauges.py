@@ -49,6 +49,16 @@ def pool_gauges(directory: str | Path) -> Iterator[Metric]:
     counted = GaugeMetricFamily("db_client_connection_count", "Connections of pools.", labels=("alias", "state"))
     most = GaugeMetricFamily("db_client_connection_max", "Connections that pools may have.", labels=_LABELS)
     waiting = GaugeMetricFamily("db_client_connection_pending_requests", "Threads that wait.", labels=_LABELS)
+    for alias, gauges in sorted(pool_totals(directory).items()):
+        counted.add_metric([alias, "idle"], gauges["idle"])
+        counted.add_metric([alias, "used"], gauges["used"])
+        most.add_metric([alias], gauges["max"])
+        waiting.add_metric([alias], gauges["pending_requests"])
+    yield from (metric for metric in (counted, most, waiting) if metric.samples)
+
+
+def pool_totals(directory: str | Path) -> Mapping[str, Mapping[str, int]]:
+    """Return the sum of each gauge over the pools of all processes that write their file, by alias."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for path in Path(directory).glob("process-*"):
         if path.suffix:
@@ -57,12 +67,7 @@ def pool_gauges(directory: str | Path) -> Iterator[Metric]:
         if 0 <= time.monotonic() - content["written_at"] <= _PROCESS_TIMEOUT_SECONDS:
             for alias, gauges in content["pools"].items():
                 totals[alias].update(gauges)
-    for alias, gauges in sorted(totals.items()):
-        counted.add_metric([alias, "idle"], gauges["idle"])
-        counted.add_metric([alias, "used"], gauges["used"])
-        most.add_metric([alias], gauges["max"])
-        waiting.add_metric([alias], gauges["pending_requests"])
-    yield from (metric for metric in (counted, most, waiting) if metric.samples)
+    return totals
 
 
 def _servers(directory: Path) -> Mapping[str, Mapping[str, Any]]:

@@ -1,0 +1,111 @@
+"""The counters of all processes, sampled every five seconds: rates and distributions of the last fifteen minutes.
+
+A sample holds what the console shows, and not every counter: queries by alias and operation, errors by alias, the
+durations by alias, and the decisions.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import pairwise
+from math import inf
+
+from switchyard.telemetry import metrics
+from switchyard.telemetry.counters import Counters
+from switchyard.telemetry.layout import Layout
+from switchyard.telemetry.recent.ring import FileRing, MemoryRing, Ring, Sample
+
+FILE = "history"
+
+# The kind of the number, and what it is about: ("queries", alias, operation), ("errors", alias),
+# ("durations", alias, upper bound in seconds), ("decisions", alias, operation, reason).
+type Column = tuple[str, ...]
+
+
+def columns(layout: Layout) -> Mapping[Column, Sequence[int]]:
+    """Return the columns of a sample in their order, each with the cells of the counters whose sum it is."""
+    found: dict[Column, list[int]] = defaultdict(list)
+    for family, children in layout.children(range(layout.cell_count)):
+        for label_values, cells in children:
+            of = dict(zip(family.labels, label_values, strict=True))
+            if family.name == metrics.QUERIES:
+                found["queries", of["alias"], of["operation"]] += map(int, cells)
+            elif family.name == metrics.ERRORS:
+                found["errors", of["alias"]] += map(int, cells)
+            elif family.name == metrics.DECISIONS:
+                found["decisions", of["alias"], of["operation"], of["reason"]] += map(int, cells)
+            elif family.name == metrics.DURATION:
+                for bound, cell in zip((*family.buckets, inf), cells[:-1], strict=True):
+                    found["durations", of["alias"], str(bound)].append(int(cell))
+    return found
+
+
+@dataclass(frozen=True)
+class Span:
+    """What was counted between two samples."""
+
+    seconds: float
+    added: Mapping[Column, float]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The samples of the last fifteen minutes, and the newest counts."""
+
+    columns: Mapping[Column, int]  # the index of each column in the values of a sample
+    samples: Sequence[Sample]
+    newest: Sample
+
+    @property
+    def times(self) -> list[float]:
+        """The Unix times of the samples, the oldest first."""
+        return [each.at for each in self.samples]
+
+    def per_second(self, column: Column) -> list[float | None]:
+        """Return the rate before each sample; None for the first, before which nothing is known."""
+        index = self.columns[column]
+        rates = (
+            (after.values[index] - before.values[index]) / (after.at - before.at)
+            for before, after in pairwise(self.samples)
+        )
+        return [None, *rates] if self.samples else []
+
+    def last(self, seconds: float) -> Span | None:
+        """Return what was counted in the last seconds, or since the oldest sample; None without a sample."""
+        since = self.newest.at - seconds
+        before = next((each for each in reversed(self.samples) if each.at <= since), next(iter(self.samples), None))
+        if before is None or before.at >= self.newest.at:
+            return None
+        added = {
+            column: self.newest.values[index] - before.values[index]
+            for column, index in self.columns.items()
+            if self.newest.values[index] > before.values[index]
+        }
+        return Span(self.newest.at - before.at, added)
+
+
+class History:
+    """The samples of these counters: in a file beside shared counters, otherwise in the memory of this process."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._columns = columns(counters.layout)
+        directory = counters.open().directory
+        key = sha256(repr(list(self._columns.items())).encode()).hexdigest()
+        self._ring: Ring = (
+            MemoryRing() if directory is None else FileRing(directory / FILE, key, width=len(self._columns))
+        )
+
+    def sample(self, now: float) -> None:
+        """Keep the counts of now, unless a process has done so in this interval. `now` is the Unix time."""
+        self._ring.add(now, self._values)
+
+    def recording(self, now: float) -> Recording:
+        """Return the samples up to the Unix time `now`, and the counts of now."""
+        indexes = {column: index for index, column in enumerate(self._columns)}
+        return Recording(indexes, self._ring.samples(now), Sample(now, self._values()))
+
+    def _values(self) -> list[float]:
+        totals = self._counters.open().totals()
+        return [sum(totals[cell] for cell in cells) for cells in self._columns.values()]
