@@ -1,47 +1,30 @@
 """The console's data for its page and for programs, as JSON. No host, user, database name or password."""
 
-import socket
-import time
-
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from switchyard.console import load
 from switchyard.console.access import console_access_required
-from switchyard.console.alias_data import aliases_data
+from switchyard.console.console_data import console_data
+from switchyard.console.page.context import page_context, page_parts
 from switchyard.console.route_question import QuestionError, answer
-from switchyard.routing.monitor import monitor
-from switchyard.telemetry.recent import recorder
-from switchyard.telemetry.recent.ring import INTERVAL_SECONDS
 
 
 @never_cache
 @require_safe
 @non_atomic_requests
 @console_access_required
-def data(_request: HttpRequest) -> JsonResponse:
+def data(request: HttpRequest) -> JsonResponse:
     """Answer what happened on each alias in the last fifteen minutes, in all processes that share METRICS_DIR.
 
-    Queries: those of `console_access_required`. Everything else comes from memory.
+    With the parameter `parts` the answer also holds the changing parts of the page as HTML, so that one template makes
+    them for the first load and for each update. Queries: those of `console_access_required`.
     """
-    monitor.ensure_running()
-    recorder.ensure_running()
-    now = time.time()
-    recording = recorder.history().recording(now)
-    return JsonResponse(
-        {
-            "at": now,
-            "interval_seconds": INTERVAL_SECONDS,
-            "times": recording.times,
-            "pods": [socket.gethostname()],
-            "aliases": aliases_data(recording),
-            "decisions": load.decisions(recording),
-            "statements": [],
-            "violations": [],
-        }
-    )
+    if "parts" not in request.GET:
+        return JsonResponse(console_data())
+    context = page_context(request.GET.dict())
+    return JsonResponse(context["data"] | {"parts": page_parts(context)})
 
 
 @never_cache

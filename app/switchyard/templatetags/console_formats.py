@@ -1,12 +1,14 @@
 """Filters of the console's templates: numbers, times and sizes as people read them. None is shown as a dash."""
 
+# ruff: noqa: PLR2004 - the numbers are where another form begins
+
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from django import template
 
 register = template.Library()
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 LEVEL_SYMBOLS = {"good": "●", "neutral": "○", "warning": "▲", "error": "■"}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from switchyard.console.attention import latest
+from switchyard.console.page.attention import latest
 from switchyard.telemetry.metrics import OPERATIONS
 from switchyard.templatetags.console_formats import rate
 

@@ -1,6 +1,6 @@
 """The topology as a picture: for each owner its apps, its replicas, and the decisions that flow to them.
 
-Computes positions only; the template `_picture.html` draws them as SVG. Reads the data of the page, and no database.
+Computes positions only; the template `_drawing.html` draws them as SVG. Reads the data of the page, and no database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from switchyard.templatetags.console_formats import percent, rate
 type Data = Mapping[str, Any]
 
 LINE_HEIGHT = 16
-FLOW_HEIGHT = 38  # of a line with its two texts
+FLOW_HEIGHT = 44  # of a line with its two texts
 GAP = 30  # between two boxes
 PADDING = 10
 
@@ -35,8 +35,8 @@ class Measures:
         return self.apps + self.flow + self.alias
 
 
-WIDE = Measures("wide", apps=130, flow=250, alias=240, characters=38)
-NARROW = Measures("narrow", apps=78, flow=118, alias=124, characters=20)
+WIDE = Measures("wide", apps=130, flow=250, alias=240, characters=34)
+NARROW = Measures("narrow", apps=78, flow=118, alias=124, characters=18)
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,12 @@ class Box:
     y: int
     height: int
     link: str  # the text on the line from the owner; empty for the owner itself
+    link_x: int
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """The picture of one owner in one width."""
+    """The picture of one owner in one width. Its first box is the owner."""
 
     measures: Measures
     apps: tuple[str, ...]
@@ -79,6 +80,11 @@ class Drawing:
     def height(self) -> int:
         """The height of the drawing: that of the boxes, and at least that of the apps."""
         return max(self.boxes[-1].y + self.boxes[-1].height, LINE_HEIGHT * (len(self.apps) + 1) + 2 * PADDING) + 2
+
+    @property
+    def link_begins_y(self) -> int:
+        """Where the lines from the owner to its replicas begin."""
+        return self.boxes[0].y + self.boxes[0].height
 
 
 @dataclass(frozen=True)
@@ -127,20 +133,28 @@ def _drawing(measures: Measures, aliases: Sequence[Data], decisions: Sequence[Da
             (each for each in decisions if each["alias"] == alias["alias"]),
             key=lambda each: (each["operation"] != "read", -each["per_second"]),
         )
-        reason = tuple(wrap(alias["explanation"], measures.characters)) if alias["level"] != "good" else ()
+        reason = tuple(wrap(alias["explanation"], measures.characters)) if _has_problem(alias) else ()
         vendor = f"{alias['vendor']} {'replica' if alias['replica_of'] else ''}".strip()
         content = LINE_HEIGHT * (3 + len(reason)) + 2 * PADDING - 4
         height = max(content, FLOW_HEIGHT * max(1, len(of_alias)))
+        link_x = 24 + 14 * (len(boxes) - 1)
         boxes.append(
-            Box(alias["alias"], vendor, alias["state"], alias["level"], reason, y, height, _link(alias)),
+            Box(alias["alias"], vendor, alias["state"], alias["level"], reason, y, height, _link(alias), link_x)
         )
         step = height / max(1, len(of_alias))
         ends += [(alias, each, round(y + step * (n + 0.5))) for n, each in enumerate(of_alias or [None])]
         y += height + GAP
     drawing = Drawing(measures, tuple(aliases[0]["apps"]) or ("no app",), tuple(boxes), ())
     return Drawing(
-        measures, drawing.apps, drawing.boxes, tuple(_flows(measures, ends, drawing.height, busiest)),
+        measures,
+        drawing.apps,
+        drawing.boxes,
+        tuple(_flows(measures, ends, drawing.height, busiest)),
     )
+
+
+def _has_problem(alias: Data) -> bool:
+    return alias["level"] in {"warning", "error"}
 
 
 def _link(alias: Data) -> str:
@@ -150,7 +164,9 @@ def _link(alias: Data) -> str:
     return "replicates" if lag is None else f"{lag:.1f} s behind"
 
 
-def _flows(measures: Measures, ends: Sequence[tuple[Data, Data | None, int]], height: int, busiest: float) -> list[Flow]:
+def _flows(
+    measures: Measures, ends: Sequence[tuple[Data, Data | None, int]], height: int, busiest: float
+) -> list[Flow]:
     """Lead each line from the apps, where the lines begin side by side, to its end; the last part is horizontal."""
     begin_x, end_x = measures.apps, measures.apps + measures.flow
     bend = begin_x + measures.flow // 3
@@ -170,8 +186,11 @@ def _flows(measures: Measures, ends: Sequence[tuple[Data, Data | None, int]], he
 def _texts(alias: Data, decision: Data | None, *, with_rate: bool) -> tuple[str, str, str]:
     """Return the kind of a line, and the texts above and below it."""
     if decision is None:
-        blocked = alias["level"] in {"warning", "error"}
-        return ("blocked", "not used", alias["state"]) if blocked else ("idle", "no decision", "in the last minute")
+        return (
+            ("blocked", "not used", alias["state"])
+            if _has_problem(alias)
+            else ("idle", "no decision", "in the last minute")
+        )
     label = f"{percent(decision['share'])} of {decision['operation']}s"
     detail = decision["reason"]
     return decision["operation"], label, f"{detail} · {rate(decision['per_second'])}/s" if with_rate else detail
