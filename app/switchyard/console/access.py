@@ -6,8 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from switchyard.bearer_tokens import holds_token
 from switchyard.conf import conf
+from switchyard.health.bearer_tokens import holds_token
 
 
 def console_access_required[**P](

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from switchyard.console import load
@@ -19,14 +20,18 @@ def console_data() -> dict[str, Any]:
     monitor.ensure_running()
     recorder.ensure_running()
     now = time.time()
-    recording = recorder.history().recording(now)
+    recent = recorder.recent()
+    with suppress(OSError):  # a full METRICS_DIR; the thread of the recorder logs it
+        recent.flush()
+    recording = recent.history.recording(now)
+    violations = recent.violations.newest(now)
     return {
         "at": now,
         "interval_seconds": INTERVAL_SECONDS,
         "times": recording.times,
         "pods": [socket.gethostname()],
-        "aliases": aliases_data(recording),
+        "aliases": aliases_data(recording, violations),
         "decisions": load.decisions(recording),
-        "statements": [],
-        "violations": [],
+        "statements": recent.statements.newest(now),
+        "violations": violations,
     }

@@ -13,7 +13,7 @@ EXPLANATIONS = {
     "unmigrated": "It has not replayed the migrations that its owner has.",
     "read-write": "It takes reads and writes.",
     "read-only": "SWITCHYARD['READ_ONLY'] names it, so writes are refused outside allow_writes().",
-    "unavailable (down)": "Its server refuses connections or is silent, so writes fail at once; replicas are still read.",
+    "unavailable (down)": "Its server refuses connections or is silent, so writes fail at once; replicas answer reads.",
     "unavailable (standby)": "Its address leads to a standby, which takes no writes; reads continue.",
     "unavailable (read_only)": "Its server refuses writes, for example because somebody has set it so; reads continue.",
     "unavailable (superseded)": "Its server is an old primary and another one has taken over, so writes would be lost.",

@@ -31,9 +31,11 @@ def query_totals(recording: Recording, alias: str) -> dict[str, int]:
     return {operation: int(values[index["queries", alias, operation]]) for operation in OPERATIONS}
 
 
-def latency_seconds(recording: Recording, alias: str) -> dict[str, float | None] | None:
-    """Return quantiles of the durations of the last two minutes; None without a call."""
-    span = recording.last(LATENCY_SECONDS)
+def latency_seconds(
+    recording: Recording, alias: str, seconds: float = LATENCY_SECONDS
+) -> dict[str, float | None] | None:
+    """Return quantiles of the durations of the last seconds, by default of two minutes; None without a call."""
+    span = recording.last(seconds)
     if span is None:
         return None
     cumulative, calls = [], 0.0

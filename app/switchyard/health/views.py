@@ -5,8 +5,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from switchyard.bearer_tokens import holds_token
 from switchyard.conf import conf
+from switchyard.health.bearer_tokens import holds_token
 from switchyard.health.readiness import Readiness, Status
 from switchyard.health.report import alias_details
 

@@ -4,6 +4,6 @@ The package imports nothing of Switchyard outside itself. It does not decide whi
 """
 
 from switchyard.sql.classifier import Statement, classify, statement_text
-from switchyard.sql.masking import masked
+from switchyard.sql.masking import masked, normalized
 
-__all__ = ["Statement", "classify", "masked", "statement_text"]
+__all__ = ["Statement", "classify", "masked", "normalized", "statement_text"]

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from switchyard.routing.connections import events
 from switchyard.routing.connections.cursors import reporting_cursor, rows_of
 from switchyard.routing.connections.doubts import defer, settle_alias
 from switchyard.routing.guards.guard import check_unwrapped_call
@@ -20,6 +21,8 @@ from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.monitor.waits import Waits, waits_for
 from switchyard.routing.session.tracking import record_read, record_write
 from switchyard.sql import Statement, classify, statement_text
+
+SLOW_CALL_SECONDS = 0.1  # a call that takes as long stands out
 
 _exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
@@ -76,12 +79,13 @@ def report_rows(alias: str, returned: int, affected: int) -> None:
 class Call:
     """The block in which the driver runs one call."""
 
-    __slots__ = ("_began_at", "_statement", "_vendor", "_waits")
+    __slots__ = ("_began_at", "_statement", "_text", "_vendor", "_waits")
 
-    def __init__(self, waits: Waits, vendor: str, statement: Statement, cursor: Any) -> None:
+    def __init__(self, waits: Waits, vendor: str, statement: Statement, text: str, cursor: Any) -> None:
         self._waits = waits
         self._vendor = vendor
         self._statement = statement
+        self._text = text
         if statement.ends_transaction:
             settle_alias(waits.alias)
         for observer in _observers:
@@ -100,6 +104,10 @@ class Call:
         alias = waits.alias
         for observer in _observers:
             observer.call_ended(alias, self._vendor, statement, seconds, error)
+        if seconds >= SLOW_CALL_SECONDS or error is not None:
+            events.call_stood_out.send(
+                sender=Call, alias=alias, vendor=self._vendor, sql=self._text, seconds=seconds, error=error
+            )
         if error is None and cursor is not None:
             returned, affected = rows_of(cursor, statement.operation)
             if returned or affected:
@@ -135,13 +143,14 @@ class _Cursors:
             waits = waits_for(alias)
 
             def begin(query: Any, cursor: Any) -> Call:
-                return Call(waits, vendor, classify(statement_text(query, cursor), vendor), cursor)
+                text = statement_text(query, cursor)
+                return Call(waits, vendor, classify(text, vendor), text, cursor)
 
             def begin_unwrapped(query: Any, cursor: Any) -> Call:
                 text = statement_text(query, cursor)
                 statement = classify(text, vendor)
                 check_unwrapped_call(alias, statement, text)
-                return Call(waits, vendor, statement, cursor)
+                return Call(waits, vendor, statement, text, cursor)
 
             def fetched(rows: int) -> None:
                 if rows:

@@ -1,4 +1,7 @@
-"""Signals about connections and transactions, for counters. Each one has the alias; no receiver may send a query."""
+"""Signals about connections, transactions and calls that stand out, for telemetry.
+
+Each one has the alias. No receiver may send a query.
+"""
 
 from typing import Any
 
@@ -8,6 +11,9 @@ connection_opened = Signal()  # alias; by the pool of a process as well, and not
 connection_closed = Signal()  # alias
 connection_failed = Signal()  # alias, error: the exception of the driver
 transaction_ended = Signal()  # alias, committed, seconds: None if nobody knows when it began
+
+# alias, vendor, sql, seconds, error: the exception of the driver, None for a call that was only slow
+call_stood_out = Signal()
 
 _IDLE, _FAILED = 0, 3  # libpq's PQTRANS_IDLE and PQTRANS_INERROR
 

@@ -1,7 +1,7 @@
 """The counters of all processes, sampled every five seconds: rates and distributions of the last fifteen minutes.
 
-A sample holds what the console shows, and not every counter: queries by alias and operation, errors by alias, the
-durations by alias, and the decisions.
+A sample holds what the console shows, and not every counter: by alias the queries of each operation, the errors, the
+durations, the decisions, and the connections that could not be had.
 """
 
 from collections import defaultdict
@@ -17,9 +17,12 @@ from switchyard.telemetry.layout import Layout
 from switchyard.telemetry.recent.ring import FileRing, MemoryRing, Ring, Sample
 
 FILE = "history"
+_ANSWER = "IntegrityError"  # get_or_create() and unique columns cause it in a healthy service
+_CONNECTION_COLUMNS = {metrics.POOL_TIMEOUTS: "pool_timeouts", metrics.CONNECTION_ERRORS: "connection_errors"}
 
-# The kind of the number, and what it is about: ("queries", alias, operation), ("errors", alias),
-# ("durations", alias, upper bound in seconds), ("decisions", alias, operation, reason).
+# The kind of the number, and what it is about: ("queries", alias, operation), ("errors", alias), ("failures", alias)
+# for the errors that are no answer of the server, ("durations", alias, upper bound in seconds),
+# ("decisions", alias, operation, reason), ("pool_timeouts", alias), ("connection_errors", alias).
 type Column = tuple[str, ...]
 
 
@@ -33,11 +36,15 @@ def columns(layout: Layout) -> Mapping[Column, Sequence[int]]:
                 found["queries", of["alias"], of["operation"]] += map(int, cells)
             elif family.name == metrics.ERRORS:
                 found["errors", of["alias"]] += map(int, cells)
+                if of["error"] != _ANSWER:
+                    found["failures", of["alias"]] += map(int, cells)
             elif family.name == metrics.DECISIONS:
                 found["decisions", of["alias"], of["operation"], of["reason"]] += map(int, cells)
             elif family.name == metrics.DURATION:
                 for bound, cell in zip((*family.buckets, inf), cells[:-1], strict=True):
                     found["durations", of["alias"], str(bound)].append(int(cell))
+            elif family.name in _CONNECTION_COLUMNS:
+                found[_CONNECTION_COLUMNS[family.name], of["alias"]] += map(int, cells)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The thread of each process that keeps the history. It starts with the first connection of the process."""
+"""The thread of each process that keeps the history and the recent events. It starts with the first connection."""
 
 import logging
 import os
@@ -9,28 +9,48 @@ from typing import Any
 from switchyard.routing.connections import events
 from switchyard.routing.monitor import monitor
 from switchyard.telemetry import counters
+from switchyard.telemetry.recent import statements, violations
+from switchyard.telemetry.recent.entries import Entries
 from switchyard.telemetry.recent.history import History
+from switchyard.telemetry.recent.statements import STATEMENTS
+from switchyard.telemetry.recent.violations import VIOLATIONS
 
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 1.0
 
 
+class Recent:
+    """What this process reads and writes: the files of METRICS_DIR, or its own memory."""
+
+    def __init__(self) -> None:
+        opened = counters.current()
+        directory = opened.open().directory
+        self.history = History(opened)
+        self.statements = Entries(STATEMENTS, directory)
+        self.violations = Entries(VIOLATIONS, directory)
+
+    def flush(self) -> None:
+        """Write the events of this process. Raises OSError if METRICS_DIR cannot be written."""
+        self.statements.add(statements.drain())
+        self.violations.add(violations.drain())
+
+
 class Recorder:
-    """The history of this process, and its thread."""
+    """What is recent in this process, and its thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._history: History | None = None
+        self._recent: Recent | None = None
         self._runs = False
         os.register_at_fork(after_in_child=self._discard)
 
-    def history(self) -> History:
-        """Return the history that this process reads and writes."""
+    def recent(self) -> Recent:
+        """Return what is recent."""
         with self._lock:
-            if self._history is None:
-                self._history = History(counters.current())
-            return self._history
+            if self._recent is None:
+                self._recent = Recent()
+            return self._recent
 
     def ensure_running(self) -> None:
         """Keep the history from now on; not while tests run, whose counts are no load."""
@@ -42,7 +62,9 @@ class Recorder:
 
     def turn(self) -> None:
         """Do what is due now. Raises OSError if METRICS_DIR cannot be written."""
-        self.history().sample(time.time())
+        recent = self.recent()
+        recent.flush()
+        recent.history.sample(time.time())
 
     def _run(self) -> None:
         fails = False
@@ -50,24 +72,28 @@ class Recorder:
             try:
                 self.turn()
                 fails = False
-            except OSError as error:
+            except Exception:  # the thread goes on: a full file system gets space again
                 if not fails:  # one line, and not one each second
-                    logger.error("The console has no history, METRICS_DIR cannot be used: %s.", error.strerror)  # noqa: TRY400 - no traceback
+                    logger.exception("What the console shows could not be kept.")
                 fails = True
             time.sleep(TURN_SECONDS)
 
     def _discard(self) -> None:
         """Begin anew in a forked child, which has no thread."""
         self._lock = threading.Lock()
-        self._history, self._runs = None, False
+        self._recent, self._runs = None, False
+        statements.discard()
+        violations.discard()
 
 
 _recorder = Recorder()
-history, ensure_running, turn = _recorder.history, _recorder.ensure_running, _recorder.turn
+recent, ensure_running = _recorder.recent, _recorder.ensure_running
 
 
 def install() -> None:
-    """Keep the history from the first connection of this process on. A second call changes nothing."""
+    """Keep what happens from the first connection of this process on. A second call changes nothing."""
+    statements.install()
+    violations.install()
     events.connection_opened.connect(_start, dispatch_uid="switchyard.telemetry.recent.recorder")
 
 

@@ -15,7 +15,7 @@ from switchyard.routing.topology.tables import has_owner
 
 logger = logging.getLogger(__name__)
 
-_COUNT_INTERVAL_SECONDS = 15.0
+_COUNT_INTERVAL_SECONDS = 5.0
 # The error of a missing table: the SQLSTATE of PostgreSQL, the number of MySQL and MariaDB.
 _MISSING_TABLE = frozenset({"42P01", 1146})
 

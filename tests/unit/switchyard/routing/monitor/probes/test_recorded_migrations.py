@@ -82,7 +82,7 @@ def test_pending_migrations__counted_again(replica: sqlite3.Connection, monkeypa
 
     count()
     cursor.execute("CREATE TABLE django_migrations (app text, name text)")
-    for _ in range(3):  # the next is due after 15 seconds
+    for _ in range(3):  # the next is due after 5 seconds
         count()
     missing = missing_migrations("default", set())
     cursor.executemany("INSERT INTO django_migrations VALUES (?, ?)", missing[1:])
