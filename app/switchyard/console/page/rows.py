@@ -1,10 +1,9 @@
 """What the page's templates need beside the data: totals, drawings and rows. Reads the data, and no database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from switchyard.console.page.attention import latest
 from switchyard.telemetry.metrics import OPERATIONS
 from switchyard.templatetags.console_formats import rate
 
@@ -54,6 +53,15 @@ class Row:
         """The connections of the pool that are open, used or idle."""
         pool = self.alias["connections"]
         return int(pool["used"] + pool["idle"]) if pool else 0
+
+
+def latest(values: Sequence[float | None]) -> float | None:
+    """Return the newest known value of a series.
+
+    >>> latest([1.0, 2.0, None])
+    2.0
+    """
+    return next((value for value in reversed(values) if value is not None), None)
 
 
 def rows(data: Data) -> tuple[Row, ...]:

@@ -3,6 +3,7 @@
 
 (() => {
   const OPERATIONS = ["read", "write", "ddl", "tx", "other"];
+  const DRAWN = [...OPERATIONS].reverse(); // uPlot draws the first series first, so the highest edge comes first
   const HEIGHT = 88;
   const charts = new Map(); // alias -> uPlot
   let newest = null;
@@ -16,13 +17,22 @@
     return value;
   }
 
-  /* Return each operation's upper edge, from the sum of all down to the first: uPlot draws the highest first. */
+  /* Return each operation's upper edge, from the sum of all down to the first. */
   function stacked(data, alias) {
     const sums = data.times.map(() => 0);
     const edges = OPERATIONS.map((operation) =>
       (alias.queries_per_second[operation] ?? []).map((value, at) => (value === null ? null : (sums[at] += value))),
     );
-    return [data.times, ...edges.reverse()];
+    return withGaps([data.times, ...edges.reverse()], data.interval_seconds);
+  }
+
+  /* Where nothing was recorded for a while, put an unknown value, so that no line leads over it. */
+  function withGaps(series, interval) {
+    const times = series[0];
+    const jumps = times.map((time, at) => at && time - times[at - 1] > 2.5 * interval);
+    return series.map((values, row) =>
+      values.flatMap((value, at) => (jumps[at] ? [row ? null : times[at - 1] + interval / 2, value] : [value])),
+    );
   }
 
   function options(element, width) {
@@ -42,7 +52,7 @@
       ],
       series: [
         {},
-        ...[...OPERATIONS].reverse().map((operation) => {
+        ...DRAWN.map((operation) => {
           const stroke = resolved(operation);
           return { stroke, fill: stroke, width: 1, points: { show: false }, spanGaps: false };
         }),
@@ -55,16 +65,19 @@
     return new Date(seconds * 1000).toISOString().slice(11, 16);
   }
 
-  /* Say the values under the pointer in the chart's corner. */
+  /* Say the values under the pointer in the chart's corner: each is the distance between two edges. */
   function point(element, chart) {
     const at = chart.cursor.idx;
     const note = element.querySelector(".note");
-    const alias = newest.aliases.find((each) => each.alias === element.dataset.alias);
-    if (at === null || at === undefined || !alias) return void (note.textContent = "");
-    const parts = OPERATIONS.map((operation) => [operation, alias.queries_per_second[operation]?.[at]]);
-    const texts = parts.filter(([, value]) => value).map(([operation, value]) => `${operation} ${value.toFixed(1)}`);
-    const time = new Date(newest.times[at] * 1000).toISOString().slice(11, 19);
-    note.textContent = `${time}  ${texts.join("  ") || "0"}`;
+    const [times, ...edges] = chart.data.map((values) => values[at ?? -1]);
+    if (times === undefined || edges[0] === null) return void (note.textContent = "");
+    const lower = [...edges.slice(1), 0];
+    const rates = edges.map((edge, row) => {
+      const rate = edge - lower[row];
+      return rate > 0 ? `${DRAWN[row]} ${rate.toFixed(1)}` : "";
+    });
+    const time = new Date(times * 1000).toISOString().slice(11, 19);
+    note.textContent = [time, ...rates.reverse()].filter(Boolean).join("  ");
   }
 
   function draw(element) {
