@@ -92,10 +92,10 @@ def _without_literals(head: str, vendor: str, signs: _Signs) -> str:
 
 def _parts(sql: str, dialect: str, reading: Reading, tables: Collection[str], signs: _Signs) -> Iterator[str]:
     match = pattern(dialect, reading.backslash_escapes, reading.ansi_quotes, in_bulk=False).match
-    position, in_executed_comment = 0, False
+    position, in_executed_comment, after_dot = 0, False, False
     while position < len(sql) and (found := match(sql, position)) is not None:
         text, kind, position = found[0], found.lastgroup, found.end()
-        if kind in _SHOWN or (kind == "name" and _is_name(found[kind], dialect, tables)):
+        if kind in _SHOWN or (kind == "name" and (after_dot or _is_name(found[kind], dialect, tables))):
             yield text
         elif kind in OPENING_COMMENTS:
             end = end_of_skipped(sql, position, found[kind], reading)
@@ -108,6 +108,7 @@ def _parts(sql: str, dialect: str, reading: Reading, tables: Collection[str], si
             in_executed_comment = False
         else:
             yield _mask(text, signs)
+        after_dot = text == "." and dialect == "sqlite"  # there a quoted text after a dot is no literal
 
 
 def _mask(text: str, signs: _Signs) -> str:
