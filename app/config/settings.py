@@ -114,7 +114,6 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVED_OVER_HTTPS
 SECURE_CSP = {
     "default-src": ["'self'"],
     "img-src": ["'self'", "data:"],  # the icons of /api/docs
-    "style-src-attr": ["'unsafe-inline'"],  # the widths of the console's bars
     "object-src": ["'none'"],
     "base-uri": ["'none'"],
     "form-action": ["'self'"],

@@ -150,7 +150,7 @@ def test_data__parts() -> None:
 )
 def test_console__route(parameters: str, alias: str, rule: str) -> None:
     """The answer to the form names the alias and the rule, and the form keeps what was chosen."""
-    with published(replicas=[Replica("replica")]):
+    with published(replicas=[Replica("replica")], lag_free=False):
         text = page(f"model=accounts.User&{parameters}")
 
     assert f'A read goes to</dt><dd><strong>{alias}</strong> <span class="rule">{rule}</span>' in text

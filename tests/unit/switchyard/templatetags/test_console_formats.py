@@ -23,20 +23,32 @@ def test_console_formats__unknown(show) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "0 s"), (0.00004, "0.04 ms"), (0.0095, "9.5 ms"), (0.4321, "432 ms"), (9.94, "9.9 s"), (599, "599 s"), (6000, "100 min")],
+    [
+        (0, "0 s"),
+        (0.00004, "0.04 ms"),
+        (0.0095, "9.5 ms"),
+        (0.4321, "432 ms"),
+        (9.94, "9.9 s"),
+        (599, "599 s"),
+        (6000, "100 min"),
+    ],
 )
 def test_duration__units(seconds: float, shown: str) -> None:
     """The unit grows with the duration."""
     assert duration(seconds) == shown
 
 
-@pytest.mark.parametrize(("share", "shown"), [(0, "0 %"), (0.001, "<1 %"), (0.5, "50 %"), (0.9999, ">99 %"), (1, "100 %")])
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0, "0 %"), (0.001, "<1 %"), (0.5, "50 %"), (0.9999, ">99 %"), (1, "100 %")]
+)
 def test_percent__ends(share: float, shown: str) -> None:
     """A little is not nothing, and nearly everything is not everything."""
     assert percent(share) == shown
 
 
-@pytest.mark.parametrize(("size_bytes", "shown"), [(999, "999 B"), (1000, "1 kB"), (5_000_000, "5 MB"), (3_200_000_000, "3 GB")])
+@pytest.mark.parametrize(
+    ("size_bytes", "shown"), [(999, "999 B"), (1000, "1 kB"), (5_000_000, "5 MB"), (3_200_000_000, "3 GB")]
+)
 def test_size__units(size_bytes: int, shown: str) -> None:
     """The unit grows with the size."""
     assert size(size_bytes) == shown
