@@ -10,7 +10,7 @@ from textwrap import wrap
 from typing import Any
 
 from switchyard.console.page.attention import has_problem, is_unfit
-from switchyard.templatetags.console_formats import percent, rate
+from switchyard.templatetags.console_formats import duration, percent, rate
 
 type Data = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ class Measures:
         return self.apps + self.flow + self.alias
 
 
-WIDE = Measures("wide", apps=130, flow=250, alias=240, characters=36)
+WIDE = Measures("wide", apps=130, flow=250, alias=240, characters=33)
 NARROW = Measures("narrow", apps=90, flow=114, alias=124, characters=18)
 
 
@@ -98,7 +98,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class _Member:
-    """An alias of a lane, and the decisions that chose it, the reads first."""
+    """An alias of a lane, and the decisions that lead there, the reads first."""
 
     alias: Data
     decisions: Sequence[Data]
@@ -118,6 +118,8 @@ def _lane(owner: Data, data: Data, busiest: float) -> Lane:
 
 
 def _decisions(alias: Data, data: Data) -> Sequence[Data]:
+    if alias["replica_of"] and is_unfit(alias):
+        return []  # reads of the last minute may have gone there, but none goes there now
     found = [each for each in data["decisions"] if each["alias"] == alias["alias"]]
     return sorted(found, key=lambda each: (each["operation"] != "read", -each["per_second"]))
 
@@ -166,7 +168,7 @@ def _link(alias: Data) -> str:
     if alias["replica_of"] is None:
         return ""
     lag = alias["lag_seconds"]
-    return "replicates" if lag is None else f"{lag:.1f} s behind"
+    return "replicates" if lag is None else f"{duration(lag)} behind"
 
 
 def _flows(
