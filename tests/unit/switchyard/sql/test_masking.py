@@ -46,7 +46,7 @@ TEXTS = [
     (MY, "DELETE /*!50000 FROM */ a WHERE x = 'secret'", "DELETE FROM a WHERE x = '...'"),
     (LITE, 'DELETE FROM "a" WHERE x = "secret"', "DELETE FROM \"a\" WHERE x = '...'"),
     (LITE, "DELETE FROM [a] WHERE `x` = 'sec\\' OR x = 'ret'", "DELETE FROM [a] WHERE `x` = '...' OR x = '...'"),
-    (LITE, 'UPDATE "a" SET "b" = %s WHERE "a"."id" = "x"', "UPDATE \"a\" SET '...' = %s WHERE \"a\".\"id\" = '...'"),
+    (LITE, 'UPDATE "a" SET "b" = %s WHERE "a"."id" = "x"', 'UPDATE "a" SET \'...\' = %s WHERE "a"."id" = \'...\''),
     # The readings of these texts disagree about a literal.
     (PG, "DELETE FROM a WHERE x = 'secret\\' OR y = 'secret'", "DELETE [...] a"),
     (MY, "DELETE FROM a WHERE x = 'secret\\' OR y = 'secret'", "DELETE [...] a"),
