@@ -68,7 +68,7 @@ def test_answer__write_on_a_read_only_owner() -> None:
         ({"app": "accounts"}, "Name the model"),
         ({"app": "nobody", "model": "User"}, "No app has the label 'nobody'. Labels: accounts,"),
         ({"app": "accounts", "model": "Nothing"}, "has no model 'Nothing'. Models: User,"),
-        ({**USER, "has_writen": "1"}, "Unknown parameter 'has_writen'. Parameters: app, model, in_transaction,"),
+        ({**USER, "colour": "1"}, "Unknown parameter 'colour'. Parameters: app, model, in_transaction,"),
         ({**USER, "has_written": "maybe"}, "has_written is 'maybe': send 1"),
     ],
 )
