@@ -12,6 +12,7 @@ from tests.support.published import published
 
 import switchyard
 from switchyard.console.aliases import LEVELS, alias_row
+from switchyard.console.explanations import EXPLANATIONS
 from switchyard.console.json_views import data
 from switchyard.console.page.context import PARTS
 from switchyard.console.views import console
@@ -83,6 +84,14 @@ def test_alias_row__documented_states() -> None:
 
     assert set(re.findall(r"^\| `([^`]+)` \|", of_replicas, re.MULTILINE)) - {"no lag"} == set(REPLICA_LEVELS)
     assert set(re.findall(r"^\| `([^`]+)` \|", of_owners, re.MULTILINE)) == set(OWNER_REASONS)
+
+
+def test_explanations__states() -> None:
+    """Each state that a row may have is explained in a sentence."""
+    of_owners = {"read-write", "read-only", *(f"unavailable ({reason})" for reason in OWNER_REASONS)}
+
+    assert EXPLANATIONS.keys() == REPLICA_LEVELS.keys() | of_owners
+    assert all(sentence.endswith(".") for sentence in EXPLANATIONS.values())
 
 
 def test_console__states() -> None:
