@@ -90,16 +90,12 @@ class Conf:
     @property
     def health_tokens(self) -> Sequence[str]:
         """HEALTH_TOKENS: the bearer tokens with which a client may read /healthz, or one of them. Default: none."""
-        return self._tokens("HEALTH_TOKENS")
+        return _tokens(self._values.get("HEALTH_TOKENS", ()))
 
     @property
     def console_tokens(self) -> Sequence[str]:
         """CONSOLE_TOKENS: the bearer tokens with which a client may read the console's data. Default: none."""
-        return self._tokens("CONSOLE_TOKENS")
-
-    def _tokens(self, key: str) -> Sequence[str]:
-        given: str | Sequence[str] = self._values.get(key, ())
-        return [token for token in ([given] if isinstance(given, str) else given) if token]
+        return _tokens(self._values.get("CONSOLE_TOKENS", ()))
 
     @property
     def read_only_functions(self) -> frozenset[str]:
@@ -126,6 +122,11 @@ class Conf:
         """
         directory: str | None = self._values.get("METRICS_DIR")
         return directory
+
+
+def _tokens(given: str | Sequence[str]) -> Sequence[str]:
+    """Return the tokens of a setting that holds one or several; an empty text is none."""
+    return [token for token in ([given] if isinstance(given, str) else given) if token]
 
 
 conf = Conf()

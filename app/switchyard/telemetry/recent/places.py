@@ -13,8 +13,6 @@ def place_in_program() -> str:
     """Return the innermost frame of the program: outside Django, Switchyard, installed packages and Python's library.
 
     Where a view of a package does the work, such as one of the admin, the frame of the package. Empty if there is none.
-
-        legacy/views.py:41 in update
     """
     frame = inspect.currentframe()
     package: FrameType | None = None

@@ -72,7 +72,7 @@ def test_replica_migrations__until_complete(replica: sqlite3.Connection) -> None
 
 def test_pending_migrations__counted_again(replica: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted at each probe while there are some, otherwise in each interval; a table that is missing is no fault."""
-    now = iter(range(100, 200, 5))
+    now = iter(100 + step * 5 / 3 for step in range(20))
     monkeypatch.setattr(recorded_migrations, "time", SimpleNamespace(monotonic=lambda: next(now)))
     check, cursor, counted = PendingMigrations("default"), replica.cursor(), list[int | None]()
 
