@@ -28,8 +28,10 @@ _COMMENTS = ("--", "/*", "#")
 _SHOWN = frozenset({"word", "mark", "operator"})
 
 
-def masked(sql: str, vendor: str) -> str:
+def masked(sql: str, vendor: str, *, max_length: int = MAX_LENGTH) -> str:
     r"""Return the beginning of the text in one line, with `'...'` for each literal and `...` for each number.
+
+    The line has about `max_length` characters.
 
     >>> masked("UPDATE shop_user SET password = 'x' WHERE id = 7 -- by hand", "postgresql")
     "UPDATE shop_user SET password = '...' WHERE id = ..."
@@ -37,7 +39,7 @@ def masked(sql: str, vendor: str) -> str:
     'DELETE [...] shop_user'
     """
     # The beginning identifies the statement. Values come later, and mostly as parameters.
-    head = sql[: 4 * MAX_LENGTH]
+    head = sql[: 4 * max_length]
     dialect = dialect_of(vendor)
     readings = readings_of(head, dialect)
     if readings is None:
@@ -47,7 +49,7 @@ def masked(sql: str, vendor: str) -> str:
     tables = [table for table in statements[0].tables if all(table in each.tables for each in statements)]
     texts = {" ".join("".join(_parts(head, dialect, reading, tables)).split()) for reading in readings}
     line = texts.pop() if len(texts) == 1 else _shape(head, dialect, readings, tables)
-    return line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]} [...]"
+    return line if len(line) <= max_length else f"{line[:max_length]} [...]"
 
 
 def _parts(sql: str, dialect: str, reading: Reading, tables: Collection[str]) -> Iterator[str]:
