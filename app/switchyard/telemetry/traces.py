@@ -12,7 +12,7 @@ from django.db import connections
 from opentelemetry import trace
 from opentelemetry.semconv.attributes import db_attributes
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
 from switchyard.routing.connections import annotations
 from switchyard.sql import Statement, masked
@@ -29,10 +29,13 @@ def install() -> None:
 
 
 class QueryTracer:
-    """Makes the spans: of the kind `client`, named by the verb and the table, with the semantic names of databases."""
+    """Makes the spans: of the kind `client`, named by the verb and the table, with the semantic names of databases.
 
-    def __init__(self) -> None:
-        self._tracer = trace.get_tracer("switchyard", version("switchyard"))
+    Without a `provider` it takes the one of the process, also if that is set later.
+    """
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._tracer = trace.get_tracer("switchyard", version("switchyard"), tracer_provider=provider)
 
     def begin(self, alias: str, vendor: str, statement: Statement, text: str, reason: str | None) -> "QuerySpan":
         """Begin the span of a call, below the span that is current. It does not become current itself."""
