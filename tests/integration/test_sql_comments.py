@@ -84,7 +84,6 @@ def test_comment__of_the_orm() -> None:
 
     until(lambda: User.objects.using("replica").exists(), "the replica has the row")
     users, customers = in_a_request(read, HTTP_TRACEPARENT=PARENT)
-    assert "'%0\\%%'" in users
     assert comment_of(users) == (
         f"alias='replica',app='accounts',reason='replica',route='{QUOTED}',traceparent='{PARENT}'"
     )
@@ -139,7 +138,7 @@ def test_comment__of_a_server_side_cursor() -> None:
         )
         users.close()
 
-    assert comment_of(declaration) == "alias='default',app='accounts',reason='write'"
+    assert comment_of(declaration) == "alias='default',app='accounts'"
 
 
 @pytest.mark.usefixtures("_commented")
