@@ -25,7 +25,7 @@ pytestmark = pytest.mark.docker
 
 ROUTE = "users/<int:key>"
 QUOTED = "users%2F%3Cint%3Akey%3E"
-PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-0123456701234567-01"
 POSTGRESQL = "SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 MYSQL = "SELECT info FROM information_schema.processlist WHERE id = connection_id()"
 OWN_TEXT = {"postgresql": POSTGRESQL, "mysql": MYSQL}

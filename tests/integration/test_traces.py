@@ -20,7 +20,7 @@ from switchyard.routing import use_primary
 
 PARENT_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
-PARENT = f"00-{PARENT_TRACE}-00f067aa0ba902b7-01"
+PARENT = f"00-{PARENT_TRACE}-0123456701234567-01"
 
 
 def ask(service: Gunicorn, path: str, **headers: str) -> int:

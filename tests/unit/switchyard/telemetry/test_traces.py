@@ -26,7 +26,7 @@ from switchyard.telemetry import request_log, traces
 from switchyard.telemetry.request_log import RequestLogMiddleware
 
 SAMPLED = TracerProvider(shutdown_on_exit=False).get_tracer("a test")
-PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-0123456701234567-01"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from switchyard.routing.connections.comments import is_prepared, takes_comment, with_comment
 from switchyard.sql import classify
 
-PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-0123456701234567-01"
 ALL = {"alias": "replica", "app": "accounts", "reason": "replica", "route": "users/<int:key>"}
 
 
