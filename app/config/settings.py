@@ -83,6 +83,8 @@ SWITCHYARD = {
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
+    "SQL_COMMENTS": env.flag(os.environ, "SQL_COMMENTS", default=False),
+    "TRACES": env.flag(os.environ, "TRACES", default=False),  # wsgi.py sends them
     "HEALTH_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
     "CONSOLE_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
 }

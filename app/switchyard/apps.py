@@ -2,6 +2,9 @@
 
 from django.apps import AppConfig
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from switchyard.conf import conf
 
 
 class SwitchyardConfig(AppConfig):
@@ -14,7 +17,7 @@ class SwitchyardConfig(AppConfig):
         from switchyard.management import rules, unapplied  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.connections import calls, wrapper  # noqa: PLC0415 - as above
+        from switchyard.routing.connections import annotations, calls, wrapper  # noqa: PLC0415 - as above
         from switchyard.routing.guards import access_mode, guard, refusals  # noqa: PLC0415 - as above
         from switchyard.routing.orm import (  # noqa: PLC0415 - as above
             cascades,
@@ -36,6 +39,7 @@ class SwitchyardConfig(AppConfig):
         checks.register(check_servers, checks.Tags.database)
         wrapper.install()
         calls.install()
+        annotations.install()
         guard.install()
         access_mode.install()
         refusals.install()
@@ -52,3 +56,16 @@ class SwitchyardConfig(AppConfig):
         decisions.install()
         rules.install()
         unapplied.install()
+        if conf.traces:
+            _trace()
+
+
+def _trace() -> None:
+    """Make a span for each query. Raises ImproperlyConfigured without OpenTelemetry."""
+    try:
+        from switchyard.telemetry import traces  # noqa: PLC0415 - needs packages that are optional
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            "SWITCHYARD['TRACES'] is set, but OpenTelemetry is not installed. Install switchyard[otel]."
+        ) from error
+    traces.install()

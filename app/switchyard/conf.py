@@ -88,6 +88,16 @@ class Conf:
         return bool(self._values.get("SERVER_TIMING", False))
 
     @property
+    def sql_comments(self) -> bool:
+        """SQL_COMMENTS: add a comment with alias, app, reason and route to each statement. Default: False."""
+        return bool(self._values.get("SQL_COMMENTS", False))
+
+    @property
+    def traces(self) -> bool:
+        """TRACES: make a span of OpenTelemetry for each query. Default: False."""
+        return bool(self._values.get("TRACES", False))
+
+    @property
     def health_tokens(self) -> Sequence[str]:
         """HEALTH_TOKENS: the bearer tokens with which a client may read /healthz, or one of them. Default: none."""
         return _tokens(self._values.get("HEALTH_TOKENS", ()))

@@ -46,8 +46,10 @@ _COMMENTS = ("--", "/*", "#")
 _SHOWN = frozenset({"word", "mark", "operator"})
 
 
-def masked(sql: str, vendor: str) -> str:
+def masked(sql: str, vendor: str, *, max_length: int = MAX_LENGTH) -> str:
     r"""Return the beginning of the text in one line, with `'...'` for each literal and `...` for each number.
+
+    The line has about `max_length` characters.
 
     >>> masked("UPDATE shop_user SET password = 'x' WHERE id = 7 -- by hand", "postgresql")
     "UPDATE shop_user SET password = '...' WHERE id = ..."
@@ -55,8 +57,8 @@ def masked(sql: str, vendor: str) -> str:
     'DELETE [...] shop_user'
     """
     # The beginning identifies the statement. Values come later, and mostly as parameters.
-    line = _without_literals(sql[: 4 * MAX_LENGTH], vendor, _IN_MESSAGES)
-    return line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]} [...]"
+    line = _without_literals(sql[: 4 * max_length], vendor, _IN_MESSAGES)
+    return line if len(line) <= max_length else f"{line[:max_length]} [...]"
 
 
 def normalized(sql: str, vendor: str) -> str:

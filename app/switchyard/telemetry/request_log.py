@@ -11,6 +11,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from switchyard.routing.connections.annotations import trace_id_of
 from switchyard.routing.contrib.request_record import RequestRecord, install, recording
 from switchyard.telemetry import counters, metrics
 
@@ -18,19 +19,16 @@ logger = logging.getLogger(__name__)
 
 HEADER = "X-Request-ID"
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_TRACEPARENT = re.compile(
-    r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*"
-)  # https://www.w3.org/TR/trace-context/
 
 
 class RequestLogMiddleware:
     """Log each request when its response leaves: its route, status and seconds, and its work on each alias.
 
     The record has these attributes: `request_id`, which the client sent as `X-Request-ID` or which is new, and which
-    the response has as well; `trace_id` of a `traceparent`; `method`; `route`, the pattern of the URL; `status`;
-    `seconds`; and `databases`: alias -> `queries`, `seconds`, and `decisions` by rule. Requests of health probes are
-    logged with the level DEBUG. Queries of a streaming body are not in the record. Put the middleware before
-    RoutingMiddleware, whose own queries then count. No query. In the settings:
+    the response has as well; `trace_id` of the running trace, or of a `traceparent`; `method`; `route`, the pattern of
+    the URL; `status`; `seconds`; and `databases`: alias -> `queries`, `seconds`, and `decisions` by rule. Requests of
+    health probes are logged with the level DEBUG. Queries of a streaming body are not in the record. Put the middleware
+    before RoutingMiddleware, whose own queries then count. No query. In the settings:
 
         MIDDLEWARE = ["switchyard.telemetry.request_log.RequestLogMiddleware", *MIDDLEWARE]
     """
@@ -76,7 +74,7 @@ def _finish(
 def _attributes(
     request: HttpRequest, response: HttpResponseBase, record: RequestRecord, seconds: float, request_id: str
 ) -> dict[str, Any]:
-    trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    trace_id = trace_id_of(request)
     databases = {
         alias: {
             "queries": record.queries[alias],
@@ -87,7 +85,7 @@ def _attributes(
     }
     return {
         "request_id": request_id,
-        **({"trace_id": trace[1]} if trace else {}),
+        **({"trace_id": trace_id} if trace_id else {}),
         "method": request.method,
         "route": request.resolver_match.route if request.resolver_match else None,
         "status": response.status_code,

@@ -1,4 +1,4 @@
-"""System checks of the keys of SWITCHYARD, and of values that must be lists (E016)."""
+"""System checks of the keys of SWITCHYARD, and of values that must be lists or switches (E016)."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Error
 
 from switchyard.conf import KEYS
 
+_SWITCHES = ("SERVER_TIMING", "SQL_COMMENTS", "TRACES")
 _LISTS = ("READ_ONLY", "OPTIONAL", "UNMANAGED", "PRIMARY_ONLY", "READ_ONLY_FUNCTIONS")
 
 
@@ -37,9 +38,19 @@ def wrong_types() -> Iterator[CheckMessage]:
             )
 
 
+def _wrong_switches() -> Iterator[CheckMessage]:
+    for key in _SWITCHES:
+        if not isinstance(value := _given().get(key, False), bool):
+            yield Error(
+                f"SWITCHYARD['{key}'] is {value!r}, which is neither True nor False.",
+                hint="Write True or False, without quotation marks.",
+                id="switchyard.E016",
+            )
+
+
 def _given() -> Mapping[str, Any]:
     given: Mapping[str, Any] = getattr(settings, "SWITCHYARD", {})
     return given
 
 
-CHECKS = (_unknown_keys,)
+CHECKS = (_unknown_keys, _wrong_switches)

@@ -4,6 +4,7 @@ Observed from the moment a connection is set up. Not observed: Django's connecti
 sent on the raw driver connection (`connection.connection.cursor()`).
 """
 
+from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from switchyard.routing.connections import events
-from switchyard.routing.connections.cursors import reporting_cursor, rows_of
+from switchyard.routing.connections.cursors import Comment, reporting_cursor, rows_of
 from switchyard.routing.connections.doubts import defer, settle_alias
 from switchyard.routing.guards.guard import check_unwrapped_call
 from switchyard.routing.monitor import monitor
@@ -45,7 +46,30 @@ class CallObserver(Protocol):
         ...
 
 
+class Annotation(Protocol):
+    """What one call has beside its statement: a comment, a span of a trace."""
+
+    @property
+    def comment(self) -> Comment | None:
+        """The function that adds the comment to the statement, None without a comment."""
+        ...
+
+    def end(self, error: BaseException | None) -> None:
+        """Take note of the end of the call, as `CallObserver.call_ended()`."""
+        ...
+
+
+# Takes the alias, the vendor, the statement and its text.
+type Annotate = Callable[[str, str, Statement, str], Annotation]
+
 _observers: tuple[CallObserver, ...] = ()
+_annotate: Annotate | None = None
+
+
+def annotate_with(annotate: Annotate | None) -> None:
+    """Make an annotation for each call from now on; None: for no call."""
+    global _annotate  # noqa: PLW0603 - one function for the process
+    _annotate = annotate
 
 
 def add_observer(observer: CallObserver) -> None:
@@ -79,9 +103,18 @@ def report_rows(alias: str, returned: int, affected: int) -> None:
 class Call:
     """The block in which the driver runs one call."""
 
-    __slots__ = ("_began_at", "_statement", "_text", "_vendor", "_waits")
+    __slots__ = ("_annotation", "_began_at", "_statement", "_text", "_vendor", "_waits")
 
-    def __init__(self, waits: Waits, vendor: str, statement: Statement, text: str, cursor: Any) -> None:
+    def __init__(
+        self,
+        waits: Waits,
+        vendor: str,
+        statement: Statement,
+        text: str,
+        cursor: Any,
+        annotation: Annotation | None = None,
+    ) -> None:
+        self._annotation = annotation
         self._waits = waits
         self._vendor = vendor
         self._statement = statement
@@ -93,11 +126,13 @@ class Call:
         waits.running[self] = cursor
         self._began_at = perf_counter()
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Comment | None:
+        return self._annotation.comment if self._annotation is not None else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         seconds = perf_counter() - self._began_at
+        if self._annotation is not None:
+            self._annotation.end(error)
         waits, statement = self._waits, self._statement
         cursor = waits.running.pop(self, None)
         waits.answered += error is None
@@ -144,13 +179,16 @@ class _Cursors:
 
             def begin(query: Any, cursor: Any) -> Call:
                 text = statement_text(query, cursor)
-                return Call(waits, vendor, classify(text, vendor), text, cursor)
+                statement = classify(text, vendor)
+                annotation = _annotate and _annotate(alias, vendor, statement, text)
+                return Call(waits, vendor, statement, text, cursor, annotation)
 
             def begin_unwrapped(query: Any, cursor: Any) -> Call:
                 text = statement_text(query, cursor)
                 statement = classify(text, vendor)
                 check_unwrapped_call(alias, statement, text)
-                return Call(waits, vendor, statement, text, cursor)
+                annotation = _annotate and _annotate(alias, vendor, statement, text)
+                return Call(waits, vendor, statement, text, cursor, annotation)
 
             def fetched(rows: int) -> None:
                 if rows:

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-# Begins a call: takes the query and the cursor, returns the block in which the driver runs it.
-type BeginCall = Callable[[Any, Any], AbstractContextManager[None]]
+# Takes a query, its cursor, and the arguments beside the query; returns the query to send in its place.
+type Comment = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
+# Begins a call: takes the query and the cursor, returns the block in which the driver runs it. The block gives a
+# function if the statement is to carry a comment.
+type BeginCall = Callable[[Any, Any], AbstractContextManager[Comment | None]]
 # Takes the number of rows that a program has fetched.
 type Fetched = Callable[[int], None]
 
@@ -50,7 +53,9 @@ def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall
         reports_calls = True
 
         def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            with begin(query, self):
+            with begin(query, self) as comment:
+                if comment is not None:
+                    query = comment(query, self, args, kwargs)
                 return super().execute(query, *args, **kwargs)
 
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:

@@ -4,7 +4,7 @@ Tables are named as `switchyard.sql` names them: lower case, without schema.
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.apps import apps
@@ -28,9 +28,14 @@ def models_by_table() -> Mapping[str, Mapping[str, type[Model]]]:
     tables: dict[str, dict[str, type[Model]]] = {}
     for model in apps.get_models(include_auto_created=True):
         if not model._meta.proxy and has_owner(model._meta.app_label):
-            name = model._meta.db_table.rpartition(".")[2].strip('"`[]').lower()
-            tables.setdefault(name, {}).setdefault(owner_of(model), model)
+            tables.setdefault(table_of(model), {}).setdefault(owner_of(model), model)
     return tables
+
+
+@lru_cache(maxsize=1024)  # migrations render thousands of model classes
+def table_of(model: type[Model]) -> str:
+    """Return the name of the model's table, as a `Statement` names it."""
+    return model._meta.db_table.rpartition(".")[2].strip('"`[]').lower()
 
 
 @cache

@@ -101,6 +101,13 @@ def test_normalized__long_text() -> None:
     assert len(text) <= MAX_NORMALIZED_LENGTH + len(" [...]")
 
 
+def test_masked__another_length() -> None:
+    """A caller may ask for more of the text."""
+    text = f"SELECT {', '.join(['a'] * 100)} FROM b WHERE c = 'secret'"
+
+    assert masked(text, "postgresql", max_length=1000) == text.replace("secret", "...")
+
+
 LITERALS = {
     "postgresql": ["'{}'", "E'{}'", "U&'{}'", "$${}$$", "$q${}$q$", "/* {} */", "-- {}\n", "'x'\n'{}'"],
     "mysql": ["'{}'", '"{}"', "N'{}'", "_utf8mb4'{}'", "/* {} */", "-- {}\n", "# {}\n", "/*!999999 '{}' */"],

@@ -102,6 +102,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E016", {"OWNERS": OWNERS, "COLOUR": 1}, [APP], "unknown key 'COLOUR'", "Keys: CONSOLE_TOKENS, HEALTH_TOKENS"),
     ("E016", {"OWNERS": OWNERS, "READ_ONLY": "legacy"}, [APP], "['READ_ONLY'] is 'legacy'", "Write ['legacy']"),
     ("E016", {"OWNERS": OWNERS, "READ_ONLY": [1]}, [APP], "['READ_ONLY'] is [1]", "Write a list of texts"),
+    ("E016", {"OWNERS": OWNERS, "TRACES": "false"}, [APP], "['TRACES'] is 'false'", "without quotation marks"),
     (
         "E016",
         {"OWNERS": OWNERS, "REPLICAS": {"default": "replica"}},
