@@ -6,7 +6,7 @@ sent on the raw driver connection (`connection.connection.cursor()`).
 
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakSet
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,37 +24,48 @@ from switchyard.sql import Statement, classify, statement_text
 _exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
 
-class CallObserver(Protocol):
-    """Somebody who is told of each call into a driver."""
+class CallObserver:
+    """Somebody who is told of calls into drivers: a subclass has those of these methods that it needs."""
 
     def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
         """Take note of a call before the driver runs it: a process may be killed inside the call."""
-        ...
 
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
     ) -> None:
         """Take note of the end of a call; `error` is the exception of the driver, None without one."""
-        ...
 
     def rows_seen(self, alias: str, returned: int, affected: int) -> None:
         """Take note of rows that a server returned to the program, or that a write affected."""
-        ...
 
 
-_observers: tuple[CallObserver, ...] = ()
+class _Observers:
+    """All observers, and their methods: a call loses no time with those that an observer does not need."""
+
+    def __init__(self, observers: tuple[CallObserver, ...]) -> None:
+        self.all = observers
+        self.call_began = tuple(each.call_began for each in observers if _needs(each, "call_began"))
+        self.call_ended = tuple(each.call_ended for each in observers if _needs(each, "call_ended"))
+        self.rows_seen = tuple(each.rows_seen for each in observers if _needs(each, "rows_seen"))
+
+
+def _needs(observer: CallObserver, method: str) -> bool:
+    return getattr(type(observer), method) is not getattr(CallObserver, method)
+
+
+_observers = _Observers(())
 
 
 def add_observer(observer: CallObserver) -> None:
     """Tell the observer of each call from now on."""
     global _observers  # noqa: PLW0603 - replaced as a whole, because other threads iterate over it
-    _observers = (*_observers, observer)
+    _observers = _Observers((*_observers.all, observer))
 
 
 def remove_observer(observer: CallObserver) -> None:
     """Tell the observer of no more calls."""
     global _observers  # noqa: PLW0603 - as above
-    _observers = tuple(each for each in _observers if each is not observer)
+    _observers = _Observers(tuple(each for each in _observers.all if each is not observer))
 
 
 def install() -> None:
@@ -69,8 +80,8 @@ def exempt(connection: BaseDatabaseWrapper) -> None:
 
 def report_rows(alias: str, returned: int, affected: int) -> None:
     """Tell the observers of rows."""
-    for observer in _observers:
-        observer.rows_seen(alias, returned, affected)
+    for rows_seen in _observers.rows_seen:
+        rows_seen(alias, returned, affected)
 
 
 class Call:
@@ -84,8 +95,8 @@ class Call:
         self._statement = statement
         if statement.ends_transaction:
             settle_alias(waits.alias)
-        for observer in _observers:
-            observer.call_began(waits.alias, vendor, statement)
+        for call_began in _observers.call_began:
+            call_began(waits.alias, vendor, statement)
         waits.running[self] = cursor
         self._began_at = perf_counter()
 
@@ -98,8 +109,8 @@ class Call:
         cursor = waits.running.pop(self, None)
         waits.answered += error is None
         alias = waits.alias
-        for observer in _observers:
-            observer.call_ended(alias, self._vendor, statement, seconds, error)
+        for call_ended in _observers.call_ended:
+            call_ended(alias, self._vendor, statement, seconds, error)
         if error is None and cursor is not None:
             returned, affected = rows_of(cursor, statement.operation)
             if returned or affected:
