@@ -84,6 +84,21 @@ def test_one_monitor__taken_over(servers: Servers, gunicorn: Gunicorn, metrics_d
     assert statuses == {200}
 
 
+def test_one_monitor__stood_still(servers: Servers, gunicorn: Gunicorn, metrics_dir: Path) -> None:
+    """While the worker that asks stands still, others ask for themselves; when it goes on, it asks alone again."""
+    alone = dict.fromkeys(POSTGRESQL, 1)
+    until(lambda: asked(servers) == alone, "each server is asked over one connection")
+    before = leader(metrics_dir)
+    os.kill(before, signal.SIGSTOP)
+    try:
+        until(lambda: asked(servers)["default"] > 1, "others ask")
+    finally:
+        os.kill(before, signal.SIGCONT)
+    until(lambda: asked(servers) == alone, "each server is asked over one connection again")
+
+    assert leader(metrics_dir) == before
+
+
 def test_one_monitor__verdicts_of_all_workers(servers: Servers, gunicorn: Gunicorn) -> None:
     """All workers know that a replica hangs, and read its owner."""
     assert {read(gunicorn) for _ in range(30)} == {200}

@@ -1,213 +1,26 @@
 """The counters of this process, compared with the counters of the servers.
 
-A query is one call into the driver; servers count other units. CALLS has, for each way to call, the increments of the
-counters and of each server. The ends of transactions, which are calls of a connection and not of a cursor, and the
-set-up of connections are left out on both sides.
+A query is one call into the driver; servers count other units. The table of `tests/support/driver_calls.py` has, for
+each way to call, the increments of the counters and of each server. test_exactness.py compares any order of calls.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from random import Random
-from typing import Any, NamedTuple
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model
+from tests.support.driver_calls import BY_ALIAS, ROWS, copy_in, execute, raw_read, savepoint, savepoint_rolled_back
+from tests.support.server_counts import counted_by_server, forget, rows_by_server
 from tests.support.servers import Servers
 
-from analytics.models import AnalyticsEvent
-from legacy.models import Customer
 from switchyard.routing import allow_writes
 from switchyard.routing.connections.wrapper import routed
 from switchyard.telemetry import snapshot
 from switchyard.telemetry.metrics import CONNECTIONS_CLOSED, CONNECTIONS_OPENED, QUERIES, TRANSACTIONS
 from switchyard.telemetry.metrics import ROWS as ROWS_SEEN
-
-ROWS = 7
-MOMENT = "2026-01-01 00:00:00"
-
-MODELS: Mapping[str, type[Model]] = {"analytics": AnalyticsEvent, "legacy": Customer, "replica": Permission}
-INSERT = {
-    "postgresql": "INSERT INTO analytics_analyticsevent (user_id, kind, at) VALUES (%s, %s, %s)",
-    "mysql": "INSERT INTO customers (name, email, created_at) VALUES (%s, %s, %s)",
-}
-UPDATE = {
-    "postgresql": "UPDATE analytics_analyticsevent SET kind = %s WHERE id = %s",
-    "mysql": "UPDATE customers SET name = %s WHERE id = %s",
-}
-COPY_IN = "COPY analytics_analyticsevent (user_id, kind, at) FROM STDIN"
-COPY_OUT = "COPY (SELECT generate_series(1, 3)) TO STDOUT"
-
-
-def orm_read(connection: BaseDatabaseWrapper) -> None:
-    list(MODELS[connection.alias].objects.using(connection.alias).order_by("pk")[:ROWS])
-
-
-def raw_read(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        cursor.fetchall()
-
-
-def debugged_read(connection: BaseDatabaseWrapper) -> None:
-    connection.force_debug_cursor = True
-    raw_read(connection)
-    connection.force_debug_cursor = False
-
-
-def iterate(connection: BaseDatabaseWrapper) -> None:
-    rows = MODELS[connection.alias].objects.using(connection.alias).order_by("pk")[:ROWS].iterator(chunk_size=5)
-    assert len(list(rows)) == ROWS
-
-
-def orm_write(connection: BaseDatabaseWrapper) -> None:
-    MODELS[connection.alias].objects.using(connection.alias).filter(pk=-1).update(id=-1)
-
-
-def execute(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT[connection.vendor], [1, "one", MOMENT])
-
-
-def insert_many(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        cursor.executemany(INSERT[connection.vendor], [[number, "many", MOMENT] for number in range(5)])
-
-
-def update_many(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        cursor.executemany(UPDATE[connection.vendor], [["updated", -number] for number in range(3)])
-
-
-def copy_in(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor, cursor.copy(COPY_IN) as copy:
-        for number in range(20):
-            copy.write_row((number, "copied", MOMENT))
-
-
-def copy_out(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor, cursor.copy(COPY_OUT) as copy:
-        list(copy.rows())
-
-
-def call_procedure(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        cursor.callproc("pg_backend_pid")
-
-
-def stream(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        assert len(list(cursor.stream("SELECT generate_series(1, 3)"))) == 3
-
-
-def savepoint(connection: BaseDatabaseWrapper) -> None:
-    with transaction.atomic(using=connection.alias), transaction.atomic(using=connection.alias):
-        execute(connection)
-
-
-def savepoint_rolled_back(connection: BaseDatabaseWrapper) -> None:
-    with transaction.atomic(using=connection.alias), suppress(KeyError), transaction.atomic(using=connection.alias):
-        raise KeyError
-
-
-def violate(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor, suppress(DatabaseError):
-        cursor.execute(INSERT[connection.vendor], [None, None, MOMENT])
-
-
-def misspell(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor, suppress(DatabaseError):
-        cursor.execute("SELECT nothing FROM nowhere")
-
-
-def refused(connection: BaseDatabaseWrapper) -> None:
-    def refuse(*_arguments: Any) -> Any:
-        raise PermissionError
-
-    with connection.execute_wrapper(refuse), suppress(PermissionError):
-        raw_read(connection)
-
-
-class Call(NamedTuple):
-    """A way to call, with the increments of the counters by operation, and of the servers by first word."""
-
-    run: Callable[[BaseDatabaseWrapper], None]
-    counted: Mapping[str, int]
-    postgresql: Mapping[str, int] | None
-    mysql: Mapping[str, int] | None = None
-
-
-SAVED = {"SAVEPOINT": 1, "RELEASE": 1, "INSERT": 1}
-ROLLED_BACK = {"SAVEPOINT": 1, "ROLLBACK_TO": 1, "RELEASE": 1}
-READS = (
-    Call(orm_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
-    Call(raw_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
-    Call(debugged_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}),
-    # A server-side cursor sends at least three statements: 7 rows, 5 at a time, and a last one that finds the end.
-    Call(iterate, {"read": 1}, {"DECLARE": 1, "FETCH": 3, "CLOSE": 1}, {"SELECT": 1}),
-    Call(copy_out, {"read": 1}, {"COPY": 1}),
-    Call(call_procedure, {"read": 1}, {"SELECT": 1}),
-    Call(stream, {"read": 1}, {"SELECT": 1}),
-    # PostgreSQL does not count statements that fail.
-    Call(misspell, {"read": 1}, {}, {"SELECT": 1}),
-    Call(refused, {}, {}, {}),
-)
-CALLS = (
-    *READS,
-    Call(orm_write, {"write": 1}, {"UPDATE": 1}, {"UPDATE": 1}),
-    Call(execute, {"write": 1}, {"INSERT": 1}, {"INSERT": 1}),
-    # psycopg sends a statement for each row; mysqlclient joins the rows of an INSERT, and nothing else.
-    Call(insert_many, {"write": 1}, {"INSERT": 5}, {"INSERT": 1}),
-    Call(update_many, {"write": 1}, {"UPDATE": 3}, {"UPDATE": 3}),
-    Call(copy_in, {"write": 1}, {"COPY": 1}),
-    Call(savepoint, {"tx": 2, "write": 1}, SAVED, SAVED),
-    Call(savepoint_rolled_back, {"tx": 3}, ROLLED_BACK, ROLLED_BACK),
-    Call(violate, {"write": 1}, {}, {"INSERT": 1}),
-)
-BY_ALIAS = {
-    "replica": [call for call in READS if call.postgresql is not None],
-    "analytics": [call for call in CALLS if call.postgresql is not None],
-    "legacy": [call for call in CALLS if call.mysql is not None],
-}
-# The ends of transactions, and the set-up and end of a connection.
-APART = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "SET"})
-
-POSTGRES_COUNTS = """
-    SELECT CASE WHEN query ILIKE 'ROLLBACK TO%' THEN 'ROLLBACK_TO' ELSE upper(split_part(query, ' ', 1)) END,
-        sum(calls)::int
-    FROM pg_stat_statements JOIN pg_roles ON pg_roles.oid = userid WHERE rolname = 'app' GROUP BY 1
-"""
-MYSQL_COUNTS = """
-    SELECT event_name, count_star FROM performance_schema.events_statements_summary_by_user_by_event_name
-    WHERE user = 'app' AND count_star > 0 AND event_name LIKE 'statement/sql/%'
-"""
-POSTGRES_ROWS = "SELECT sum(rows)::int FROM pg_stat_statements JOIN pg_roles ON oid = userid WHERE rolname = 'app'"
-MYSQL_ROWS = """
-    SELECT CAST(sum(sum_rows_sent) + sum(sum_rows_affected) AS SIGNED)
-    FROM performance_schema.events_statements_summary_by_user_by_event_name WHERE user = 'app'
-"""
-MYSQL_WORDS = {"RELEASE_SAVEPOINT": "RELEASE", "ROLLBACK_TO_SAVEPOINT": "ROLLBACK_TO", "SET_OPTION": "SET"}
-
-
-def forget(servers: Servers, alias: str) -> None:
-    """Reset the counters of the server."""
-    if alias == "legacy":
-        servers.ask(alias, "TRUNCATE performance_schema.events_statements_summary_by_user_by_event_name")
-    else:
-        servers.ask(alias, "SELECT pg_stat_statements_reset()")
-
-
-def counted_by_server(servers: Servers, alias: str, apart: frozenset[str] = APART) -> Counter[str]:
-    """Return the statements of the service's user that the server has counted, by their first word, except `apart`."""
-    if alias == "legacy":
-        words = ((name.rpartition("/")[2].upper(), number) for name, number in servers.ask(alias, MYSQL_COUNTS))
-        counts = Counter({MYSQL_WORDS.get(word, word): number for word, number in words})
-    else:
-        counts = Counter(dict(servers.ask(alias, POSTGRES_COUNTS)))
-    return Counter({word: number for word, number in counts.items() if word not in apart})
 
 
 @contextmanager
@@ -267,26 +80,22 @@ def empty_transaction(connection: BaseDatabaseWrapper) -> None:
         pass
 
 
-def fetch_one(connection: BaseDatabaseWrapper) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 UNION SELECT 2")
-        cursor.fetchone()
-
-
 @pytest.mark.docker
 @pytest.mark.parametrize("alias", ["analytics", "legacy"])
 def test_volume__rows(real_databases: Servers, alias: str) -> None:
-    """The rows that were returned and affected are those that the server counts."""
+    """The rows that were returned and affected are those that the server and the table count."""
     fill()
     connections[alias].ensure_connection()
     forget(real_databases, alias)
     with increased(ROWS_SEEN) as rows, allow_writes("legacy", reason="the load of a test"):
-        for call in (*BY_ALIAS[alias], Call(fetch_one, {}, {})):
+        for call in BY_ALIAS[alias]:
             call.run(connections[alias])
-    ((by_server,),) = real_databases.ask(alias, MYSQL_ROWS if alias == "legacy" else POSTGRES_ROWS)
 
-    assert rows.total() == by_server
-    assert rows[alias, "returned"] > rows[alias, "affected"] > 0
+    assert rows.total() == rows_by_server(real_databases, alias)
+    assert rows == {
+        (alias, "returned"): sum(call.returned for call in BY_ALIAS[alias]),
+        (alias, "affected"): sum(call.affected for call in BY_ALIAS[alias]),
+    }
 
 
 @pytest.mark.docker

@@ -77,7 +77,7 @@ class SimulatedStandby:
         self._group.replace_snapshot(lag_free=all(each.position == _CAUGHT_UP for each in replicas))
 
 
-class _OwnerSample:
+class _OwnerSample(calls.CallObserver):
     """The newest sample of the owner, and the observer that moves its position with each write."""
 
     begun_at = inf  # the sample includes every write at once
@@ -90,18 +90,12 @@ class _OwnerSample:
     def status(self) -> ServerStatus:
         return ServerStatus("simulated", is_standby=False, writable=True, position=self._written)
 
-    def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
-        """Do nothing: a write is complete when its call ends."""
-
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
     ) -> None:
         """Move the position if the call may have written on the owner."""
         if alias == self._alias and may_write(statement, alias):
             self._written = _position_after(0.0)
-
-    def rows_seen(self, alias: str, returned: int, affected: int) -> None:
-        """Do nothing."""
 
 
 @contextmanager

@@ -28,22 +28,36 @@ SLOW_CALL_SECONDS = 0.1  # a call that takes as long stands out
 _exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
 
-class CallObserver(Protocol):
-    """Somebody who is told of each call into a driver."""
+class CallObserver:
+    """Somebody who is told of calls into drivers: a subclass has those of these methods that it needs."""
 
     def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
         """Take note of a call before the driver runs it: a process may be killed inside the call."""
-        ...
 
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
     ) -> None:
         """Take note of the end of a call; `error` is the exception of the driver, None without one."""
-        ...
 
     def rows_seen(self, alias: str, returned: int, affected: int) -> None:
         """Take note of rows that a server returned to the program, or that a write affected."""
-        ...
+
+
+class _Observers:
+    """All observers, and their methods: a call loses no time with those that an observer does not need."""
+
+    def __init__(self, observers: tuple[CallObserver, ...]) -> None:
+        self.all = observers
+        self.call_began = tuple(each.call_began for each in observers if _needs(each, "call_began"))
+        self.call_ended = tuple(each.call_ended for each in observers if _needs(each, "call_ended"))
+        self.rows_seen = tuple(each.rows_seen for each in observers if _needs(each, "rows_seen"))
+
+
+def _needs(observer: CallObserver, method: str) -> bool:
+    return getattr(type(observer), method) is not getattr(CallObserver, method)
+
+
+_observers = _Observers(())
 
 
 class Annotation(Protocol):
@@ -62,7 +76,6 @@ class Annotation(Protocol):
 # Takes the alias, the vendor, the statement and its text.
 type Annotate = Callable[[str, str, Statement, str], Annotation]
 
-_observers: tuple[CallObserver, ...] = ()
 _annotate: Annotate | None = None
 
 
@@ -75,13 +88,13 @@ def annotate_with(annotate: Annotate | None) -> None:
 def add_observer(observer: CallObserver) -> None:
     """Tell the observer of each call from now on."""
     global _observers  # noqa: PLW0603 - replaced as a whole, because other threads iterate over it
-    _observers = (*_observers, observer)
+    _observers = _Observers((*_observers.all, observer))
 
 
 def remove_observer(observer: CallObserver) -> None:
     """Tell the observer of no more calls."""
     global _observers  # noqa: PLW0603 - as above
-    _observers = tuple(each for each in _observers if each is not observer)
+    _observers = _Observers(tuple(each for each in _observers.all if each is not observer))
 
 
 def install() -> None:
@@ -96,8 +109,8 @@ def exempt(connection: BaseDatabaseWrapper) -> None:
 
 def report_rows(alias: str, returned: int, affected: int) -> None:
     """Tell the observers of rows."""
-    for observer in _observers:
-        observer.rows_seen(alias, returned, affected)
+    for rows_seen in _observers.rows_seen:
+        rows_seen(alias, returned, affected)
 
 
 class Call:
@@ -112,6 +125,7 @@ class Call:
         statement: Statement,
         text: str,
         cursor: Any,
+        *,
         annotation: Annotation | None = None,
     ) -> None:
         self._annotation = annotation
@@ -121,8 +135,8 @@ class Call:
         self._text = text
         if statement.ends_transaction:
             settle_alias(waits.alias)
-        for observer in _observers:
-            observer.call_began(waits.alias, vendor, statement)
+        for call_began in _observers.call_began:
+            call_began(waits.alias, vendor, statement)
         waits.running[self] = cursor
         self._began_at = perf_counter()
 
@@ -137,8 +151,8 @@ class Call:
         cursor = waits.running.pop(self, None)
         waits.answered += error is None
         alias = waits.alias
-        for observer in _observers:
-            observer.call_ended(alias, self._vendor, statement, seconds, error)
+        for call_ended in _observers.call_ended:
+            call_ended(alias, self._vendor, statement, seconds, error)
         if seconds >= SLOW_CALL_SECONDS or error is not None:
             events.call_stood_out.send(
                 sender=Call, alias=alias, vendor=self._vendor, sql=self._text, seconds=seconds, error=error
@@ -181,14 +195,14 @@ class _Cursors:
                 text = statement_text(query, cursor)
                 statement = classify(text, vendor)
                 annotation = _annotate and _annotate(alias, vendor, statement, text)
-                return Call(waits, vendor, statement, text, cursor, annotation)
+                return Call(waits, vendor, statement, text, cursor, annotation=annotation)
 
             def begin_unwrapped(query: Any, cursor: Any) -> Call:
                 text = statement_text(query, cursor)
                 statement = classify(text, vendor)
                 check_unwrapped_call(alias, statement, text)
                 annotation = _annotate and _annotate(alias, vendor, statement, text)
-                return Call(waits, vendor, statement, text, cursor, annotation)
+                return Call(waits, vendor, statement, text, cursor, annotation=annotation)
 
             def fetched(rows: int) -> None:
                 if rows:

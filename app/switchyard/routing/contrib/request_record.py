@@ -44,10 +44,7 @@ def recording() -> Iterator[RequestRecord]:
         _record.reset(token)
 
 
-class _CallRecorder:
-    def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
-        """Do nothing: a call is recorded with its seconds."""
-
+class _CallRecorder(calls.CallObserver):
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
     ) -> None:
@@ -55,9 +52,6 @@ class _CallRecorder:
         if (record := _record.get()) is not None:
             record.queries[alias] += 1
             record.seconds[alias] += seconds
-
-    def rows_seen(self, alias: str, returned: int, affected: int) -> None:
-        """Do nothing."""
 
 
 _recorder = _CallRecorder()

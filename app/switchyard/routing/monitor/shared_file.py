@@ -7,7 +7,7 @@ The kernel releases the lock when the process ends. Each content appears complet
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from switchyard.routing.topology.replication import Sample
 
 # The keys of an alias' settings that decide which servers its probes reach.
 _ADDRESS = ("ENGINE", "HOST", "PORT", "NAME")
+_POSITIONS = ("position", "replayed")  # the fields of a status that are not plain
 
 
 class ServerGauges(NamedTuple):
@@ -44,6 +45,10 @@ class Published(NamedTuple):
     probes: Mapping[str, ProbeState]  # by the name of the probe
     catalog_at: float = 0.0  # of the owner's functions, which are in a file of their own
     servers: Mapping[str, ServerGauges] = {}  # by alias
+
+
+# Processes of another release, which write other fields, share nothing.
+_FIELDS = [each._fields for each in (Published, ProbeState, Sample, ServerStatus, ServerGauges)]
 
 
 class SharedFile:
@@ -114,20 +119,19 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _digest(aliases: Sequence[str]) -> str:
-    """Return a name for the servers of the aliases: processes with other settings share nothing."""
+    """Return a name for the servers of the aliases and for the fields of the file."""
     settings = [(alias, connections.settings[alias]) for alias in aliases]
     addresses = [
         (alias, *(str(each[key]) for each in (given, direct_settings(given)) for key in _ADDRESS))
         for alias, given in settings
     ]
-    return sha256(repr(addresses).encode()).hexdigest()[:12]
+    return sha256(repr((addresses, _FIELDS)).encode()).hexdigest()[:12]
 
 
 def _to_json(published: Published) -> str:
     plain = {
-        "written_at": published.written_at,
-        "catalog_at": published.catalog_at,
-        "probes": {name: _plain(state) for name, state in published.probes.items()},
+        **published._asdict(),
+        "probes": {name: _plain_state(state) for name, state in published.probes.items()},
         "servers": {alias: gauges._asdict() for alias, gauges in published.servers.items()},
     }
     return json.dumps(plain, separators=(",", ":"))
@@ -135,26 +139,29 @@ def _to_json(published: Published) -> str:
 
 def _from_json(text: str) -> Published:
     plain = json.loads(text)
-    return Published(
-        plain["written_at"],
-        {name: _state(state) for name, state in plain["probes"].items()},
-        plain["catalog_at"],
-        {alias: ServerGauges(**gauges) for alias, gauges in plain["servers"].items()},
-    )
+    given = {
+        "probes": {name: _state(state) for name, state in plain["probes"].items()},
+        "servers": {alias: ServerGauges(**gauges) for alias, gauges in plain["servers"].items()},
+    }
+    return Published(**{**plain, **given})
 
 
-def _plain(state: ProbeState) -> list[Any]:
-    probed = [state.began_at, state.forgiven_at, state.error, state.seconds, state.server_version]
-    if state.sample is None:
-        return probed
-    begun_at, (server, is_standby, writable, *positions) = state.sample
-    return [*probed, begun_at, server, is_standby, writable, *(each and serialize(each) for each in positions)]
+# A field with a plain value needs no line here. One with another value has a pair of functions, as `sample` has.
+def _plain_state(state: ProbeState) -> dict[str, Any]:
+    return {**state._asdict(), "sample": state.sample and _plain_sample(state.sample)}
 
 
-def _state(plain: list[Any]) -> ProbeState:
-    began_at, forgiven_at, error, seconds, version, *sampled = plain
-    if not sampled:
-        return ProbeState(began_at, forgiven_at, None, error, seconds, version)
-    begun_at, server, is_standby, writable, *positions = sampled
-    status = ServerStatus(server, is_standby, writable, *(each and parse(each) for each in positions))
-    return ProbeState(began_at, forgiven_at, Sample(begun_at, status), error, seconds, version)
+def _state(plain: Mapping[str, Any]) -> ProbeState:
+    return ProbeState(**{**plain, "sample": plain["sample"] and _sample(plain["sample"])})
+
+
+def _plain_sample(sample: Sample) -> dict[str, Any]:
+    return {"begun_at": sample.begun_at, "status": _with_positions(sample.status._asdict(), serialize)}
+
+
+def _sample(plain: Mapping[str, Any]) -> Sample:
+    return Sample(plain["begun_at"], ServerStatus(**_with_positions(plain["status"], parse)))
+
+
+def _with_positions(status: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
+    return {**status, **{name: status[name] and convert(status[name]) for name in _POSITIONS}}

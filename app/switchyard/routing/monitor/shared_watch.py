@@ -3,7 +3,7 @@
 The process that has the lock leads: its probes ask the servers, and it writes their answers into the file. The others
 read the file before each evaluation. When the leading process ends, another one leads at its next evaluation, and
 continues with what it has read. A process that finds no fresh file, because the leading process stands still, asks
-for itself from then on. Without METRICS_DIR each process asks for itself.
+for itself until the file is fresh again. Without METRICS_DIR each process asks for itself.
 """
 
 import logging
@@ -76,15 +76,15 @@ class SharedWatch:
                 leads = self._file.lead()
             except OSError as error:
                 self._stop_sharing(error)
-        if not self._asks:
-            if self._file is None or leads:
-                self._ask()
-            else:
-                self._follow(self._file)
+        if self._file is None or leads:
+            self._ask()
+        else:
+            self._follow(self._file)
 
     def _ask(self) -> None:
-        self._asks = True
-        self.watch.start()
+        if not self._asks:
+            self._asks = True
+            self.watch.start()
 
     def _stop_sharing(self, error: OSError) -> None:
         logger.error(
@@ -99,16 +99,19 @@ class SharedWatch:
         published, now = file.read(), self._clock()
         if published is not None and 0 <= now - published.written_at <= STANDSTILL_SECONDS:
             self._fresh_at = published.written_at
+            if self._asks:
+                self._asks = False
+                self.watch.pause()
             if self.watch.take(published.probes):
                 file.request()
             self.watch.pending.count = published.servers[self.watch.group.owner].pending_migrations
             if published.catalog_at != self._catalog_at:
                 cache_catalog(self.watch.group.owner, file.read_catalog())
                 self._catalog_at = published.catalog_at
-        elif now - self._fresh_at <= LEADER_TIMEOUT_SECONDS:
-            self.watch.forgive(inf)
-        else:
+        elif now - self._fresh_at > LEADER_TIMEOUT_SECONDS:
             self._ask()
+        elif not self._asks:
+            self.watch.forgive(inf)
 
     def _answer(self, file: SharedFile) -> None:
         requested_at = file.requested_at()

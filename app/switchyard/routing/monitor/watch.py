@@ -120,6 +120,14 @@ class OwnerWatch:
             for watch in self.replicas:
                 watch.discovery.discover(self._clock())
 
+    def pause(self) -> None:
+        """Ask no server until `start()`: another process asks them."""
+        with self._lock:
+            for probe in self.probes():
+                probe.pause()
+            for watch in self.replicas:
+                watch.discovery.pause()
+
     def stop(self) -> None:
         """Let all probing threads end."""
         with self._lock:

@@ -61,9 +61,26 @@ def has_owner(app_label: str) -> bool:
 
 def app_of(statement: Statement) -> str:
     """Return the label of the app with the first known table of the statement; `other` if no table is known."""
+    return _app_of_tables(statement.tables)
+
+
+@lru_cache(maxsize=1024)
+def _app_of_tables(names: tuple[str, ...]) -> str:
     tables = models_by_table()
-    known = (tables[table] for table in statement.tables if table in tables)
+    known = (tables[name] for name in names if name in tables)
     return next((model._meta.app_label for models in known for model in models.values()), OTHER)
+
+
+@lru_cache(maxsize=1024)
+def models_of(names: tuple[str, ...], owner: str) -> tuple[list[type[Model]], list[tuple[str, type[Model]]]]:
+    """Return the models of these tables on the owner; and of tables without one there, another owner and its model.
+
+    Do not change the lists: each statement asks for them.
+    """
+    tables = models_by_table()
+    known = [tables[name] for name in names if name in tables]
+    here = [models[owner] for models in known if owner in models]
+    return here, [next(iter(models.items())) for models in known if owner not in models]
 
 
 def app_labels() -> tuple[str, ...]:
@@ -75,6 +92,8 @@ def app_labels() -> tuple[str, ...]:
 def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "INSTALLED_APPS"}:
         models_by_table.cache_clear()
+        _app_of_tables.cache_clear()
+        models_of.cache_clear()
         is_unrelated.cache_clear()
     if setting == "CACHES":
         cache_tables.cache_clear()

@@ -34,7 +34,7 @@ def install() -> None:
     calls.add_observer(_installed[0])
 
 
-class CallCounter:
+class CallCounter(calls.CallObserver):
     """Counts a call at its begin, so that a killed process has counted it; its seconds and its error at its end."""
 
     def __init__(self, to: Counters) -> None:

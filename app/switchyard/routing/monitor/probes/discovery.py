@@ -137,6 +137,12 @@ class ServerDiscovery:
         for probe in self.discovered:
             probe.start()
 
+    def pause(self) -> None:
+        """Stop all probes of this alias except the first: another process has probes of its own."""
+        for probe in self.discovered:
+            probe.stop()
+        self.discovered = []
+
     def search_soon(self) -> None:
         """Search for another server at the next call of `discover()`."""
         self._next_search_at = 0.0

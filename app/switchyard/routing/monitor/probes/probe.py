@@ -51,7 +51,7 @@ class ServerProbe(threading.Thread):
     gets the same cursor, and returns a reason why the server must not be read, or an empty text. A probe passes a
     pooler by, except with `through_pooler`.
 
-    The thread need not start: `take()` gives the probe the state of a probe in another process.
+    The thread need not start, and may pause: `take()` gives the probe the state of a probe in another process.
     """
 
     def __init__(
@@ -76,22 +76,37 @@ class ServerProbe(threading.Thread):
         self._forgiven_at = 0.0  # time.monotonic(): the running probe counts from here
         self._reconnects = False
         self._stopped = threading.Event()
+        self._runs = threading.Event()  # not set: paused
         self._connection: Any = None
         self._dialect: Dialect
 
+    def start(self) -> None:
+        """Probe from now on, also after `pause()`."""
+        self._runs.set()
+        if self.ident is None:
+            super().start()
+
     def run(self) -> None:
         """Probe until `stop()`, and close the connection."""
-        self._began_at = None  # of a probe in another process, which led before
         while not self._stopped.is_set():
+            if not self._runs.is_set():
+                self._close()
+                self._runs.wait()
+                continue
             began_at = time.monotonic()
             self.probe()
             remaining_seconds = PROBE_INTERVAL_SECONDS - (time.monotonic() - began_at)
             self._stopped.wait(max(remaining_seconds, PROBE_INTERVAL_SECONDS / 5))
         self._close()
 
+    def pause(self) -> None:
+        """Let the thread close its connection after the running probe, and wait for `start()` or `stop()`."""
+        self._runs.clear()
+
     def stop(self) -> None:
         """Let the thread end after the running probe."""
         self._stopped.set()
+        self._runs.set()
 
     def probe(self) -> None:
         """Ask the server once for its status, and keep the sample or the error.
@@ -142,11 +157,23 @@ class ServerProbe(threading.Thread):
     def state(self) -> ProbeState:
         """What is known now."""
         error = self.error  # before the sample, as in `_probe()`
-        return ProbeState(self._began_at, self._forgiven_at, self.last_sample, error, self.seconds, self.server_version)
+        return ProbeState(
+            began_at=self._began_at,
+            forgiven_at=self._forgiven_at,
+            sample=self.last_sample,
+            error=error,
+            seconds=self.seconds,
+            server_version=self.server_version,
+        )
 
     def take(self, state: ProbeState) -> None:
-        """Have the state of a probe in another process, and no thread."""
-        self._began_at, self._forgiven_at, self.last_sample, self.error, self.seconds, self.server_version = state
+        """Have the state of a probe in another process. The own thread, if there is one, is paused."""
+        self._began_at = state.began_at
+        self._forgiven_at = state.forgiven_at
+        self.last_sample = state.sample
+        self.error = state.error
+        self.seconds = state.seconds
+        self.server_version = state.server_version
 
     def pending_seconds(self, now: float) -> float:
         """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""

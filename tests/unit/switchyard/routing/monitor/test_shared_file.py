@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.support.published import at
 
 from switchyard.positions import ServerStatus
+from switchyard.routing.monitor import shared_file
 from switchyard.routing.monitor.probes.probe import ProbeState
 from switchyard.routing.monitor.probes.volatile_functions import Catalog
 from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile, _from_json, _to_json
@@ -115,6 +116,17 @@ def test_catalog__round_trip(files: tuple[SharedFile, SharedFile]) -> None:
     files[0].write_catalog(catalog)
 
     assert files[1].read_catalog() == catalog
+
+
+def test_name__another_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose release writes other fields has another file."""
+    here = SharedFile(tmp_path, ALIASES)
+    monkeypatch.setattr(shared_file, "_FIELDS", [])
+    other = SharedFile(tmp_path, ALIASES)
+
+    assert [here.lead(), other.lead()] == [True, True]
+    for file in (here, other):
+        file.close()
 
 
 def test_name__other_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

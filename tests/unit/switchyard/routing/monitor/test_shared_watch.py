@@ -45,7 +45,12 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
             (process,) = (each for each in made if each.watch is watch)
             process.asks = True
 
+        def pause(watch: OwnerWatch) -> None:
+            (process,) = (each for each in made if each.watch is watch)
+            process.asks = False
+
         monkeypatch.setattr(OwnerWatch, "start", start)
+        monkeypatch.setattr(OwnerWatch, "pause", pause)
         monkeypatch.setattr(OwnerWatch, "discover", lambda _watch: None)
         for process in made:
             process.shared.start()
@@ -127,6 +132,27 @@ def test_update__the_leading_process_stands_still(processes: tuple[Process, Proc
     assert set(found[:-2]) == {("", "", False)}
     assert other.asks
     assert not other.file.leads
+
+
+def test_update__the_leading_process_goes_on(processes: tuple[Process, Process]) -> None:
+    """The other process, which asked for itself meanwhile, asks no more and has the verdicts of the first again."""
+    leader, other = processes
+    leader.owner_answers(5)
+    leader.replica_answers(at(5))
+    leader.update(0.1)
+    other.update(0.1)
+    other.update(LEADER_TIMEOUT_SECONDS + 0.1)
+    other.owner_answers(5)
+    other.replica_answers(at(5))
+    other.update(0.1)
+    alone = (other.asks, reason(other))
+    leader.now = other.now
+    leader.replica_answers(at(5), is_standby=False)
+    leader.update(0.1)
+    other.update(0.1)
+
+    assert alone == (True, "")
+    assert (other.asks, reason(other)) == (False, "promoted")
 
 
 def test_update__servers_behind_one_alias(processes: tuple[Process, Process]) -> None:

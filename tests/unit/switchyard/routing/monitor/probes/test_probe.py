@@ -11,6 +11,7 @@ import pytest
 from django.db import connections
 from django.db.backends.postgresql import base
 from tests.support.published import at
+from tests.support.waiting import until
 
 from switchyard.positions import ServerStatus
 from switchyard.positions.postgresql import Lsn
@@ -286,3 +287,30 @@ def test_run__until_stop(opened: list[Connection], monkeypatch: pytest.MonkeyPat
     assert not server_probe.is_alive()
     assert len(opened) == 1
     assert opened[0].closed > len(probes)  # its cursors, and the connection itself
+
+
+def test_run__paused(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paused thread closes its connection and asks nobody; it asks again over another connection, or ends."""
+    monkeypatch.setattr(probe, "PROBE_INTERVAL_SECONDS", 0.001)
+    asked = threading.Semaphore(0)
+
+    def check(_cursor: Any) -> str:
+        asked.release()
+        return ""
+
+    server_probe = ServerProbe("replica", extra_check=check)
+    server_probe.start()
+    assert asked.acquire(timeout=10)
+    server_probe.pause()
+    until(lambda: server_probe._connection is None, "the connection is closed")
+    while asked.acquire(blocking=False):
+        pass
+    assert not asked.acquire(timeout=0.05)
+    server_probe.start()
+    assert asked.acquire(timeout=10)
+    server_probe.pause()
+    server_probe.stop()
+    server_probe.join(10)
+
+    assert len(opened) == 2
+    assert not server_probe.is_alive()
