@@ -10,21 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from math import inf
 
-from django.db import connections
-
-from switchyard.conf import conf
 from switchyard.positions import Position
 from switchyard.routing.monitor import sockets
-from switchyard.routing.monitor.discovery import ServerDiscovery
 from switchyard.routing.monitor.lag import History
 from switchyard.routing.monitor.pools import reset_pool
 from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe, ping
-from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
+from switchyard.routing.monitor.replica_watch import OTHER_SERVER, ReplicaWatch, pooler_probe
 from switchyard.routing.monitor.volatile_functions import VolatilityLoader
 from switchyard.routing.monitor.waits import waits_for
-from switchyard.routing.topology.direct import DIRECT
 from switchyard.routing.topology.ownership import replicas_of
-from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample
+from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample, Shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -33,56 +28,6 @@ OWNER_LATE_SECONDS = 0.3
 # Silence of an owner before its connections are shut down. With the interval of the probes and of the evaluations, a
 # hang is known after 0.75 to 1.1 seconds.
 OWNER_TIMEOUT_SECONDS = 0.75
-# Another server than the expected replica answers at the address.
-_OTHER_SERVER = frozenset({"promoted", "other_system", "superseded"})
-
-
-class ReplicaWatch:
-    """One replica: its probe, the other servers behind its alias, and the failures that queries reported."""
-
-    def __init__(self, alias: str, owner: str) -> None:
-        self.alias = alias
-        self.probe = ServerProbe(alias, extra_check=ReplicaMigrations(owner))
-        self.pooler = pooler_probe(alias)
-        self.discovery = ServerDiscovery(alias, self.probe, lambda: ReplicaMigrations(owner))
-        # Server, empty if it is unknown -> time.monotonic() of its last failed query, and the reason.
-        self.reported_failures: dict[str, tuple[float, str]] = {}
-
-    def evaluate(
-        self, probe: ServerProbe, owner: Sample | None, history: History, *, now: float, lag_now: float
-    ) -> Replica:
-        """Return what is known about the probed server. `lag_now` stands still while the owner does not answer."""
-        sample = probe.last_sample
-        position = sample.status.position if sample else None
-        if probe.hangs(now) or (self.pooler and (self.pooler.error or self.pooler.hangs(now))):
-            return Replica(self.alias, "down", position)
-        if probe.error:
-            return Replica(self.alias, probe.error if probe.error == "unmigrated" else "down", position)
-        for server in ("", sample.status.server_id if sample else ""):
-            failed_at, reason = self.reported_failures.get(server, (-inf, ""))
-            if reason and (sample is None or sample.begun_at <= failed_at):
-                return Replica(self.alias, reason, position)
-        if sample is None:
-            return Replica(self.alias)
-        written = owner.status.position if owner else None
-        if position is None or (reason := _other_server_reason(sample, position, written)):
-            return Replica(self.alias, "empty" if position is None else reason, sample.status.replayed)
-        lag_seconds = history.lag_seconds(position, probed_at=sample.begun_at, now=lag_now)
-        server = sample.status.server_id
-        if not self.discovery.admits(server, position, owner, owner_unavailable=lag_now < now, now=now):
-            reason = "unverified"
-        else:
-            reason = "lagging" if lag_seconds > conf.max_lag_seconds_of(self.alias) else ""
-        return Replica(self.alias, reason, position, lag_seconds, position.bytes_behind(written) if written else None)
-
-    def hangs(self, now: float) -> bool:
-        """Return True if the replica, or the pooler in front of it, does not answer."""
-        return any(probe.hangs(now) for probe in (self.probe, self.pooler) if probe)
-
-
-def pooler_probe(alias: str) -> ServerProbe | None:
-    """Return a probe of the pooler in front of the alias, whose server has another probe; None without a pooler."""
-    return ServerProbe(alias, ask=ping, through_pooler=True) if connections.settings[alias].get(DIRECT) else None
 
 
 def _standing_for(first: Replica, others: Iterable[Replica], *, hangs: bool) -> Replica:
@@ -93,17 +38,6 @@ def _standing_for(first: Replica, others: Iterable[Replica], *, hangs: bool) -> 
     if first.fit or hangs:
         return first
     return next((each for each in others if each.alias == first.alias and each.fit), first)
-
-
-def _other_server_reason(sample: Sample, position: Position, written: Position | None) -> str:
-    """Return why the rows of the server are not the owner's, though the server answers; empty if they are."""
-    if not sample.status.is_standby:
-        return "promoted"
-    if written is None:
-        return ""
-    if position.different_system(written):
-        return "other_system"
-    return "superseded" if position.superseded_by(written) else ""
 
 
 class OwnerWatch:
@@ -170,11 +104,19 @@ class OwnerWatch:
                 owner_sample = sample
                 self._keep(sample)
         lag_now = now if not unavailable_reason else self._answered_at
-        evaluate = partial(ReplicaWatch.evaluate, owner=owner_sample, history=self._history, now=now, lag_now=lag_now)
+        evaluate = partial(
+            ReplicaWatch.evaluate,
+            owner=owner_sample,
+            history=self._history,
+            before=before.by_server,
+            now=now,
+            lag_now=lag_now,
+        )
         first = [evaluate(watch, watch.probe) for watch in self.replicas]
         by_server = {
             server: evaluate(watch, probe) for watch in self.replicas for server, probe in watch.discovery.probes()
         }
+        shutdown = self._shutdown(before.shutdown, owner_sample, (*first, *by_server.values()), now)
         unprobed = [watch.discovery.update() for watch in self.replicas]
         replicas = [
             _standing_for(replica, by_server.values(), hangs=watch.hangs(now))
@@ -187,6 +129,7 @@ class OwnerWatch:
             replicas,
             owner_sample=owner_sample,
             unavailable_reason=unavailable_reason,
+            shutdown=shutdown,
             answers_late=answers_late,
             by_server=by_server,
             has_unprobed_servers=any(unprobed),
@@ -194,7 +137,7 @@ class OwnerWatch:
         old = {replica.alias: replica for replica in before.replicas}
         for watch, replica in zip(self.replicas, replicas, strict=True):
             self._report_change(old[replica.alias], replica, hangs=watch.hangs(now))
-            if replica.unfit_reason in _OTHER_SERVER:
+            if replica.unfit_reason in OTHER_SERVER:
                 watch.probe.reconnect()  # the address may lead to the right server again; this connection does not
         known = (*replicas, *by_server.values())
         self._history.discard_replayed(replica.position for replica in known if replica.position is not None)
@@ -240,6 +183,13 @@ class OwnerWatch:
         is_superseded = position is not None and self._newest is not None and position.superseded_by(self._newest)
         return "superseded" if is_superseded else ""
 
+    def _shutdown(
+        self, before: Shutdown | None, owner: Sample | None, replicas: Iterable[Replica], now: float
+    ) -> Shutdown | None:
+        if not self.probe.shut_down:
+            return None
+        return (before or Shutdown(now)).seen(replicas, owner.status.position if owner else None, now)
+
     def _shut_down_lost_servers(
         self, replicas: Iterable[Replica], by_server: Mapping[str, Replica], now: float
     ) -> None:
@@ -251,7 +201,7 @@ class OwnerWatch:
             for server, probe in watch.discovery.probes():
                 known = self.group.snapshot.by_server.get(server)
                 hangs = probe is not watch.probe and probe.hangs(now)
-                is_lost = hangs or (replica.fit and by_server[server].unfit_reason in _OTHER_SERVER)
+                is_lost = hangs or (replica.fit and by_server[server].unfit_reason in OTHER_SERVER)
                 if is_lost and known is not None and known.fit:
                     sockets.shutdown(watch.alias, server)
 
@@ -273,6 +223,6 @@ class OwnerWatch:
             logger.info("Replica '%s' is fit again.", after.alias)
             return
         # A thread that waits for a hung server waits for ever. With other reasons the running reads may end.
-        if hangs or after.unfit_reason in _OTHER_SERVER:
+        if hangs or after.unfit_reason in OTHER_SERVER:
             sockets.shutdown(after.alias)
         logger.warning("Replica '%s' is unfit (%s): its reads go elsewhere.", after.alias, after.unfit_reason)
