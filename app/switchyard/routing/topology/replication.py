@@ -65,10 +65,10 @@ class Shutdown(NamedTuple):
 
         `written` is the newest position that the server told: a standby that lacks it did not get all.
         """
-        for each in replicas if self.position is None and written is not None else ():
-            if each.unfit_reason == "promoted" and each.caught_up_to(written):
-                return Shutdown(self.began_at, now, each.position)
-        return self
+        if self.position is not None or written is None:
+            return self
+        promoted = (each for each in replicas if each.unfit_reason == "promoted" and each.caught_up_to(written))
+        return next((Shutdown(self.began_at, now, each.position) for each in promoted), self)
 
 
 class Candidate:
