@@ -27,6 +27,7 @@ INSTANCES = 3
 PAIRS, PAIR_CLIENTS = (400 if SMALL else 10_000), 40
 LOAD_CLIENTS = 20  # each writes once and reads four times a second
 BEFORE_SECONDS, AFTER_SECONDS = 10.0, 60.0
+LONG_READ_SECONDS = 0.3
 BACK_BAR_SECONDS = 2.0  # from the change of the Service to the last refused write
 
 type Change = Callable[[], None]
@@ -155,6 +156,9 @@ def handover(what: str, change: Change) -> Callable[[str], Iterator[Result]]:
         promoted_at = datetime.fromisoformat(cluster_status()["currentPrimaryTimestamp"]).timestamp()
         led_at = next(place.since for place in places if place.instance == new)
         yield from _counts(what, found)
+        waited = [each for each in found.reads() if each.seconds > LONG_READ_SECONDS]
+        clients = len({each.name.rpartition("-")[0] for each in waited})
+        yield Result(f"{what}: reads of more than {LONG_READ_SECONDS} s", len(waited), f"of {clients} clients")
         refused = found.refused()
         others = sum(each.status != 503 for each in refused)
         yield at_most(f"{what}: refused writes without 503", others, f"of {len(refused):,}", 0)

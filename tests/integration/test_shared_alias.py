@@ -26,8 +26,9 @@ from accounts.models import User
 from config.databases import topology
 from switchyard.routing import read_only
 from switchyard.routing.monitor import monitor
+from switchyard.routing.session.consistency import unix_time
 from switchyard.routing.session.context import activate, request_context, task_context
-from switchyard.routing.session.token import decode
+from switchyard.routing.session.token import TokenEntry, decode, encode
 from switchyard.routing.session.transfer import accept_tokens, issue_token
 from switchyard.routing.topology.replication import replication_set, shared_aliases
 
@@ -292,3 +293,21 @@ def test_shared_alias__switchover(worker: Worker, board: Switchboard, promoted: 
     assert len({each.server for each in before if each.standby}) == len(BOTH)  # so each standby is some client's last
     assert len(seen) > 100
     assert [number for number, each in seen if number % 2 == 0 and not each.exists] == []
+
+
+@pytest.mark.parametrize("promoted", BOTH)
+def test_shared_alias__switchover_after_a_write_of_an_unknown_position(
+    worker: Worker, board: Switchboard, promoted: str
+) -> None:
+    """The other standby serves the client: it has all that the owner had written when it shut down."""
+    servers, client = board.servers, Client("unknown")
+    worker.write(client)
+    for alias in BOTH:
+        servers.caught_up(alias)
+    # As if the write was a second ago: operators promote later than this test does.
+    client.token = encode([TokenEntry("default", written_before=unix_time() - 1)])
+    with rebuilt_later(servers, promoted), servers.stopped("default"):
+        servers.ask(promoted, *POSTGRESQL.promote)
+        seen = worker.read(client)
+
+    assert (seen.exists, seen.standby) == (True, True)

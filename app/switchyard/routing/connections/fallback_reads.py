@@ -13,6 +13,7 @@ from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from switchyard.conf import conf
 from switchyard.routing.connections.failover import (
     FailedCursor,
     is_redirectable,
@@ -23,14 +24,17 @@ from switchyard.routing.connections.failover import (
 from switchyard.routing.connections.server_identity import may_be_stale
 from switchyard.routing.errors import OwnerUnavailableError
 from switchyard.routing.guards.guard import unavailable_error
-from switchyard.routing.monitor.waits import Wait, waits_for
+from switchyard.routing.monitor.waits import Wait, share, waits_for
 from switchyard.routing.selection.select import replica_for_client
 from switchyard.routing.session.context import activate, current
 from switchyard.routing.session.tracking import is_fallback_read
 from switchyard.routing.topology.ownership import replicas_of
-from switchyard.routing.topology.replication import shared_aliases
+from switchyard.routing.topology.replication import replication_set, shared_aliases
 
 CATCH_UP_SECONDS = 1.0  # several probes
+# With several servers behind the replicas' aliases, after the owner's server began to shut down: it sends the last of
+# its log when it ends, and another server is promoted after that.
+SHUTDOWN_SECONDS = 8.0
 # Beyond half of the threads: until the monitor has asked each replica once more.
 SHORT_WAIT_SECONDS = 0.4
 # So long after a wait that was in vain, threads beyond the half do not wait.
@@ -94,13 +98,14 @@ def _owner_failed(connection: BaseDatabaseWrapper, cursor: CursorWrapper, error:
 def _alias_that_serves(owner: str) -> str | None:
     """Wait until this client may read a replica, or the owner is back; return the alias, None if neither is in time.
 
-    At most half of the threads wait for long, as for an owner that answers late.
+    At most half of the threads wait for long, as for an owner that answers late, and all but one during its shutdown.
     """
     consistency = current().consistency
-    if (deadline := _deadline(owner)) is None:
-        return None
+    began_at, others = time.monotonic(), len(waits_for(owner).running)
+    ends_at = began_at
     with Wait(owner):
         while True:
+            now, ends_at = time.monotonic(), max(ends_at, _ends_at(owner, began_at, others))
             replica = replica_for_client(owner, consistency)
             if replica is not None and _serves(connections[replica]):
                 if len(replicas_of(owner)) > 1:
@@ -108,20 +113,32 @@ def _alias_that_serves(owner: str) -> str | None:
                 return replica
             if unavailable_error(owner, changes=False) is None and _opens(connections[owner]):
                 return owner
-            if time.monotonic() > deadline:
-                _waited_in_vain_at[owner] = deadline
+            if now >= ends_at:
+                if ends_at > began_at:
+                    _waited_in_vain_at[owner] = now
                 return None
             time.sleep(_CHECK_INTERVAL_SECONDS)
 
 
-def _deadline(owner: str) -> float | None:
-    """Return the `time.monotonic()` until which this thread may wait; None if it must not wait."""
-    now = time.monotonic()
-    if not waits_for(owner).is_full():
-        return now + CATCH_UP_SECONDS
-    if now - _waited_in_vain_at.get(owner, -inf) < CALM_SECONDS:
-        return None
-    return now + SHORT_WAIT_SECONDS
+def _ends_at(owner: str, began_at: float, others: int) -> float:
+    """Return the `time.monotonic()` at which a wait ends that began while so many others waited for the owner.
+
+    A wait that ends at `began_at` looks once.
+    """
+    shutdown = replication_set(owner).snapshot.shutdown
+    leaves_a_thread = conf.threads is None or others < conf.threads - 1
+    if shutdown is not None and _has_other_servers(owner) and leaves_a_thread:
+        return max(began_at + CATCH_UP_SECONDS, shutdown.began_at + SHUTDOWN_SECONDS)
+    if (limit := share()) is None or others < limit:
+        return began_at + CATCH_UP_SECONDS
+    is_calm = began_at - _waited_in_vain_at.get(owner, -inf) < CALM_SECONDS
+    return began_at if is_calm else began_at + SHORT_WAIT_SECONDS
+
+
+def _has_other_servers(owner: str) -> bool:
+    """Return True if more than one server replays the owner: then one is left when another is promoted."""
+    replicas = replicas_of(owner)
+    return len(replicas) > 1 or not shared_aliases.keys().isdisjoint(replicas)
 
 
 def _opens(connection: BaseDatabaseWrapper) -> bool:

@@ -1,5 +1,6 @@
 """One replica under watch: what is known about its first server, and about the others behind its alias."""
 
+from collections.abc import Mapping
 from math import inf
 
 from django.db import connections
@@ -29,11 +30,21 @@ class ReplicaWatch:
         self.reported_failures: dict[str, tuple[float, str]] = {}
 
     def evaluate(
-        self, probe: ServerProbe, owner: Sample | None, history: History, *, now: float, lag_now: float
+        self,
+        probe: ServerProbe,
+        owner: Sample | None,
+        history: History,
+        *,
+        before: Mapping[str, Replica],
+        now: float,
+        lag_now: float,
     ) -> Replica:
-        """Return what is known about the probed server. `lag_now` stands still while the owner does not answer."""
+        """Return what is known about the probed server. `lag_now` stands still while the owner does not answer.
+
+        `before` is what was known about each server.
+        """
         sample = probe.last_sample
-        position = sample.status.position if sample else None
+        position = _position(sample, before) if sample else None
         if probe.hangs(now) or (self.pooler and (self.pooler.error or self.pooler.hangs(now))):
             return Replica(self.alias, "down", position)
         if probe.error:
@@ -63,6 +74,14 @@ class ReplicaWatch:
 def pooler_probe(alias: str) -> ServerProbe | None:
     """Return a probe of the pooler in front of the alias, whose server has another probe; None without a pooler."""
     return ServerProbe(alias, ask=ping, through_pooler=True) if connections.settings[alias].get(DIRECT) else None
+
+
+def _position(sample: Sample, before: Mapping[str, Replica]) -> Position | None:
+    """Return the server's position with what was known of it before, perhaps by another probe."""
+    position, known = sample.status.position, before.get(sample.status.server_id)
+    if position is None or known is None or known.position is None:
+        return position
+    return position.after(known.position)
 
 
 def _other_server_reason(sample: Sample, position: Position, written: Position | None) -> str:

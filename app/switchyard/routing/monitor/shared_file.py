@@ -18,11 +18,11 @@ from switchyard.positions import ServerStatus, parse, serialize
 from switchyard.routing.monitor.probes.probe import ProbeState
 from switchyard.routing.monitor.probes.volatile_functions import Catalog
 from switchyard.routing.topology.direct import direct_settings
-from switchyard.routing.topology.replication import Sample
+from switchyard.routing.topology.replication import Sample, Shutdown
 
 # The keys of an alias' settings that decide which servers its probes reach.
 _ADDRESS = ("ENGINE", "HOST", "PORT", "NAME")
-_POSITIONS = ("position", "replayed")  # the fields of a status that are not plain
+_POSITIONS = ("position", "replayed")  # the fields of a status, and of a shutdown, that are not plain
 
 
 class ServerGauges(NamedTuple):
@@ -45,10 +45,11 @@ class Published(NamedTuple):
     probes: Mapping[str, ProbeState]  # by the name of the probe
     catalog_at: float = 0.0  # of the owner's functions, which are in a file of their own
     servers: Mapping[str, ServerGauges] = {}  # by alias
+    shutdown: Shutdown | None = None  # with the time at which this process saw the promotion
 
 
 # Processes of another release, which write other fields, share nothing.
-_FIELDS = [each._fields for each in (Published, ProbeState, Sample, ServerStatus, ServerGauges)]
+_FIELDS = [each._fields for each in (Published, ProbeState, Sample, ServerStatus, ServerGauges, Shutdown)]
 
 
 class SharedFile:
@@ -133,6 +134,7 @@ def _to_json(published: Published) -> str:
         **published._asdict(),
         "probes": {name: _plain_state(state) for name, state in published.probes.items()},
         "servers": {alias: gauges._asdict() for alias, gauges in published.servers.items()},
+        "shutdown": published.shutdown and _with_positions(published.shutdown._asdict(), serialize),
     }
     return json.dumps(plain, separators=(",", ":"))
 
@@ -142,6 +144,7 @@ def _from_json(text: str) -> Published:
     given = {
         "probes": {name: _state(state) for name, state in plain["probes"].items()},
         "servers": {alias: ServerGauges(**gauges) for alias, gauges in plain["servers"].items()},
+        "shutdown": plain["shutdown"] and Shutdown(**_with_positions(plain["shutdown"], parse)),
     }
     return Published(**{**plain, **given})
 
@@ -163,5 +166,5 @@ def _sample(plain: Mapping[str, Any]) -> Sample:
     return Sample(plain["begun_at"], ServerStatus(**_with_positions(plain["status"], parse)))
 
 
-def _with_positions(status: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
-    return {**status, **{name: status[name] and convert(status[name]) for name in _POSITIONS}}
+def _with_positions(fields: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
+    return {**fields, **{name: fields[name] and convert(fields[name]) for name in _POSITIONS if name in fields}}

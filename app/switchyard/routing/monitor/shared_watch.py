@@ -102,7 +102,7 @@ class SharedWatch:
             if self._asks:
                 self._asks = False
                 self.watch.pause()
-            if self.watch.take(published.probes):
+            if self.watch.take(published.probes, published.shutdown):
                 file.request()
             self.watch.pending.count = published.servers[self.watch.group.owner].pending_migrations
             if published.catalog_at != self._catalog_at:
@@ -121,7 +121,13 @@ class SharedWatch:
 
     def _write(self, file: SharedFile) -> None:
         catalog = known_catalog(self.watch.group.owner)
-        content = Published(self._clock(), self.watch.states(), catalog.loaded_at, dict(_servers(self.watch)))
+        content = Published(
+            self._clock(),
+            self.watch.states(),
+            catalog.loaded_at,
+            dict(_servers(self.watch)),
+            self.watch.group.snapshot.shutdown,
+        )
         try:
             if catalog.loaded_at != self._catalog_at:
                 file.write_catalog(catalog)

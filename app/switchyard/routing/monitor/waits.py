@@ -28,13 +28,13 @@ class Waits:
 
     def beyond_share(self) -> list[object]:
         """Return the youngest calls, those beyond the share of the threads; none if THREADS is unknown."""
-        share = _share()
-        return [] if share is None else list(self.running)[share:]
+        limit = share()
+        return [] if limit is None else list(self.running)[limit:]
 
     def is_full(self) -> bool:
         """Return True if the running calls use the whole share of the threads."""
-        share = _share()
-        return share is not None and len(self.running) >= share
+        limit = share()
+        return limit is not None and len(self.running) >= limit
 
     def end_beyond_share(self) -> int:
         """End the calls beyond the share, and return their number.
@@ -62,7 +62,7 @@ class Wait:
         self._running.pop(self, None)  # a child process that was forked in the block has no calls
 
 
-def _share() -> int | None:
+def share() -> int | None:
     """Return the number of threads that may wait for one late server; None if THREADS is unknown."""
     return None if conf.threads is None else max(conf.threads // 2, 1)
 

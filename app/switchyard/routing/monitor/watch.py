@@ -20,7 +20,7 @@ from switchyard.routing.monitor.probes.volatile_functions import VolatilityLoade
 from switchyard.routing.monitor.replica_watch import OTHER_SERVER, ReplicaWatch, pooler_probe
 from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.topology.ownership import replicas_of
-from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample
+from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample, Shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class OwnerWatch:
         self._waits = waits_for(group.owner)
         self._calls_answered = self._waits.answered
         self._call_answered_at = -inf  # time.monotonic()
+        self._seen_shutdown: Shutdown | None = None  # by another process that asked for this one
         self._lock = threading.Lock()
 
     def probes(self) -> Iterator[ServerProbe]:
@@ -86,9 +87,13 @@ class OwnerWatch:
                 found |= {f"{watch.alias}/{number}": state for number, state in enumerate(watch.discovery.states())}
             return found
 
-    def take(self, states: Mapping[str, ProbeState]) -> bool:
-        """Have the probes of another process. Return True if a connection leads to a new server without a probe."""
+    def take(self, states: Mapping[str, ProbeState], shutdown: Shutdown | None) -> bool:
+        """Have the probes of another process. Return True if a connection leads to a new server without a probe.
+
+        `shutdown` is what that process knows of the owner's shutdown: it has seen its times.
+        """
         with self._lock:
+            self._seen_shutdown = shutdown
             for number, probe in enumerate(self.probes()):
                 probe.take(states[str(number)])
             by_alias = [
@@ -149,11 +154,19 @@ class OwnerWatch:
                 owner_sample = sample
                 self._keep(sample)
         lag_now = now if not unavailable_reason else self._answered_at
-        evaluate = partial(ReplicaWatch.evaluate, owner=owner_sample, history=self._history, now=now, lag_now=lag_now)
+        evaluate = partial(
+            ReplicaWatch.evaluate,
+            owner=owner_sample,
+            history=self._history,
+            before=before.by_server,
+            now=now,
+            lag_now=lag_now,
+        )
         first = [evaluate(watch, watch.probe) for watch in self.replicas]
         by_server = {
             server: evaluate(watch, probe) for watch in self.replicas for server, probe in watch.discovery.probes()
         }
+        shutdown = self._shutdown(before.shutdown, owner_sample, (*first, *by_server.values()), now)
         unprobed = [watch.discovery.update() for watch in self.replicas]
         replicas = [
             _standing_for(replica, by_server.values(), hangs=watch.hangs(now))
@@ -166,6 +179,7 @@ class OwnerWatch:
             replicas,
             owner_sample=owner_sample,
             unavailable_reason=unavailable_reason,
+            shutdown=shutdown,
             answers_late=answers_late,
             by_server=by_server,
             has_unprobed_servers=any(unprobed),
@@ -218,6 +232,16 @@ class OwnerWatch:
         position = sample.status.position
         is_superseded = position is not None and self._newest is not None and position.superseded_by(self._newest)
         return "superseded" if is_superseded else ""
+
+    def _shutdown(
+        self, before: Shutdown | None, owner: Sample | None, replicas: Iterable[Replica], now: float
+    ) -> Shutdown | None:
+        if not self.probe.shut_down:
+            self._seen_shutdown = None
+            return None
+        return (self._seen_shutdown or before or Shutdown(now)).seen(
+            replicas, owner.status.position if owner else None, now
+        )
 
     def _shut_down_lost_servers(
         self, replicas: Iterable[Replica], by_server: Mapping[str, Replica], now: float

@@ -82,15 +82,31 @@ class PendingPosition:
         self.open_connections = tuple(dict.fromkeys((*earlier.open_connections, *self.open_connections)))
 
     def resolve(self, owner: str) -> Position | None:
-        """Return a position that includes the write, from a sample begun after it; None without such a sample."""
+        """Return a position that includes the write; None if none is known.
+
+        It comes from a sample of the owner that was begun after the write. If the owner's server has shut down instead,
+        it is all that this server had written.
+        """
         still_open = tuple(each for each in self.open_connections if has_open_transaction(each))
         if still_open != self.open_connections:
             self.written_at = max(self.written_at, time.monotonic())  # committed before now
             self.open_connections = still_open
-        sample = replication_set(owner).snapshot.owner_sample
-        if self.open_connections or sample is None or sample.begun_at <= self.written_at:
+        snapshot = replication_set(owner).snapshot
+        sample, shutdown = snapshot.owner_sample, snapshot.shutdown
+        if self.open_connections:
             return None
-        return sample.status.position
+        if sample is not None and sample.begun_at > self.written_at:
+            return sample.status.position
+        return shutdown.position if shutdown is not None and self._surely_before(shutdown.promoted_at) else None
+
+    def _surely_before(self, promoted_at: float) -> bool:
+        """Return True if the write was before another server could take writes, by `time.monotonic()`.
+
+        The owner's address leads to the promoted server only later, so a token's time needs no margin for other clocks.
+        """
+        if self.written_before is None:
+            return self.written_at <= promoted_at
+        return time.monotonic() - (time.time() - self.written_before) <= promoted_at
 
 
 class ConsistencyState:

@@ -53,6 +53,24 @@ class Replica(NamedTuple):
         return self.position is not None and self.position.includes(position)
 
 
+class Shutdown(NamedTuple):
+    """The orderly end of an owner's server: before it ends, it sends all that it has written to its standbys."""
+
+    began_at: float  # time.monotonic()
+    promoted_at: float = inf  # time.monotonic(): a standby was seen as promoted
+    position: Position | None = None  # all that the server had written; None before a standby is promoted
+
+    def seen(self, replicas: Iterable[Replica], written: Position | None, now: float) -> "Shutdown":
+        """Return the shutdown with all that the server had written, if one of the replicas was promoted after it.
+
+        `written` is the newest position that the server told: a standby that lacks it did not get all.
+        """
+        if self.position is not None or written is None:
+            return self
+        promoted = (each for each in replicas if each.unfit_reason == "promoted" and each.caught_up_to(written))
+        return next((Shutdown(self.began_at, now, each.position) for each in promoted), self)
+
+
 class Candidate:
     """A fit replica of one snapshot, with the decision that sends a usual read there.
 
@@ -75,6 +93,7 @@ class Snapshot:
     lag_free: bool  # the replicas show every row at once: SQLite files and mirrors in tests do
     owner_sample: Sample | None  # the newest
     unavailable_reason: str  # why the owner must not be written now; empty if it may be written
+    shutdown: Shutdown | None  # of the unavailable owner's server, if it told its sessions so
     answers_late: bool  # the owner has not answered its probe for a while: few threads may wait for it
     replicas: tuple[Replica, ...]  # in the order of REPLICAS
     by_server: Mapping[str, Replica]  # each probed server behind the replicas' aliases
@@ -110,6 +129,7 @@ class ReplicationSet:
             lag_free=_shows_rows_at_once(self.owner),
             owner_sample=None,
             unavailable_reason="",
+            shutdown=None,
             answers_late=False,
             replicas=tuple(map(Replica, replicas_of(self.owner))),
             by_server=MappingProxyType({}),
@@ -126,6 +146,7 @@ class ReplicationSet:
             "lag_free": before.lag_free,
             "owner_sample": before.owner_sample,
             "unavailable_reason": before.unavailable_reason,
+            "shutdown": before.shutdown,
             "answers_late": before.answers_late,
             "by_server": before.by_server,
             "has_unprobed_servers": before.has_unprobed_servers,

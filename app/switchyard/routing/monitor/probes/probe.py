@@ -19,11 +19,18 @@ from switchyard.routing.topology.replication import Sample
 PROBE_INTERVAL_SECONDS = 0.25  # from the start of a probe to the start of the next
 PROBE_TIMEOUT_SECONDS = 0.5  # a probe that takes longer marks its server as down
 
+# PostgreSQL's SQLSTATE of a session that an orderly shutdown ends, and the message to new connections, for which libpq
+# has no SQLSTATE. A server may translate the message. https://www.postgresql.org/docs/18/errcodes-appendix.html
+_ADMIN_SHUTDOWN = "57P01"
+_SHUTTING_DOWN = "the database system is shutting down"
+
 # Options that end a connection that hangs. A stopped server can hold the thread for longer than PROBE_TIMEOUT_SECONDS.
 _DRIVER_TIMEOUTS: dict[str, dict[str, Any]] = {
     "postgresql": {
-        "connect_timeout": 2,
-        "tcp_user_timeout": 2000,
+        "connect_timeout": 2,  # libpq takes nothing shorter
+        # A connection to an address that leads nowhere ends after this time, too. So a probe finds the next server
+        # behind the address a second sooner.
+        "tcp_user_timeout": 1000,
         "keepalives_idle": 1,
         "keepalives_interval": 1,
         "keepalives_count": 2,
@@ -42,6 +49,7 @@ class ProbeState(NamedTuple):
     error: str
     seconds: float | None  # of the last answer
     server_version: str  # empty before the first connection
+    shut_down: bool = False
 
 
 class ServerProbe(threading.Thread):
@@ -70,6 +78,7 @@ class ServerProbe(threading.Thread):
         self.seconds: float | None = None  # of the last answer
         self.server_version = ""  # empty before the first connection
         self.error = ""  # of the last probe, or the reason of `extra_check`; empty without an error
+        self.shut_down = False  # the server said that it shuts down, and has not answered since
         self._ask = ask
         self._extra_check = extra_check
         self._began_at: float | None = None  # of the running probe
@@ -133,25 +142,16 @@ class ServerProbe(threading.Thread):
             status = (self._ask or self._dialect.status)(cursor)
             error = self._extra_check(cursor)
             cursor.close()
-            status = self._with_earlier_position(status)
         except Exception as raised:  # noqa: BLE001 - drivers raise any class; each means that the server cannot be read
             self.error = f"{type(raised).__name__} when asked"
+            self.shut_down = self.shut_down or _tells_shutdown(raised)
             self._close()
             return False
         # In this order: an evaluation in between must not see an old sample without its error.
         self.seconds = time.monotonic() - began_at
         self.last_sample = Sample(began_at, status)
-        self.error = error
+        self.error, self.shut_down = error, False
         return True
-
-    def _with_earlier_position(self, status: ServerStatus) -> ServerStatus:
-        """Return the status with what the last sample knew of the same server's position."""
-        earlier = self.last_sample.status if self.last_sample else None
-        if earlier is None or earlier.server_id != status.server_id:
-            return status
-        if earlier.position is None or status.position is None:
-            return status
-        return status._replace(position=status.position.after(earlier.position))
 
     @property
     def state(self) -> ProbeState:
@@ -164,6 +164,7 @@ class ServerProbe(threading.Thread):
             error=error,
             seconds=self.seconds,
             server_version=self.server_version,
+            shut_down=self.shut_down,
         )
 
     def take(self, state: ProbeState) -> None:
@@ -174,6 +175,7 @@ class ServerProbe(threading.Thread):
         self.error = state.error
         self.seconds = state.seconds
         self.server_version = state.server_version
+        self.shut_down = state.shut_down
 
     def pending_seconds(self, now: float) -> float:
         """Return the age of the running probe at `now`, a `time.monotonic()`; 0 if no probe is running."""
@@ -204,6 +206,10 @@ class ServerProbe(threading.Thread):
         if connection is not None:
             with suppress(Exception):  # a broken connection may raise while it closes
                 connection.close()
+
+
+def _tells_shutdown(error: Exception) -> bool:
+    return getattr(error, "sqlstate", None) == _ADMIN_SHUTDOWN or _SHUTTING_DOWN in str(error)
 
 
 def ping(cursor: Any) -> ServerStatus:

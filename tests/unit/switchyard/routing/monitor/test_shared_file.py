@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from switchyard.routing.monitor import shared_file
 from switchyard.routing.monitor.probes.probe import ProbeState
 from switchyard.routing.monitor.probes.volatile_functions import Catalog
 from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile, _from_json, _to_json
-from switchyard.routing.topology.replication import Sample
+from switchyard.routing.topology.replication import Sample, Shutdown
 
 ALIASES = ("default", "replica")
 
@@ -30,7 +31,9 @@ states = st.builds(
     st.text(max_size=20),
     st.none() | times,
     st.text(max_size=20),
+    st.booleans(),
 )
+shutdowns = st.builds(Shutdown, times, times | st.just(inf), positions)
 gauges = st.builds(
     ServerGauges,
     st.text(),
@@ -55,7 +58,12 @@ def files(tmp_path: Path) -> Iterator[tuple[SharedFile, SharedFile]]:
 
 @given(
     st.builds(
-        Published, times, st.dictionaries(st.text(), states), times, st.dictionaries(st.text(), gauges, max_size=3)
+        Published,
+        times,
+        st.dictionaries(st.text(), states),
+        times,
+        st.dictionaries(st.text(), gauges, max_size=3),
+        st.none() | shutdowns,
     )
 )
 def test_published__round_trip(published: Published) -> None:

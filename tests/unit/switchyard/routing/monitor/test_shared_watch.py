@@ -100,6 +100,25 @@ def test_update__failed_and_pending_probes(processes: tuple[Process, Process]) -
     assert other.group.snapshot.unavailable_reason == "down"
 
 
+def test_update__a_process_that_begins_after_a_promotion(processes: tuple[Process, Process]) -> None:
+    """It knows when the process that asks has seen the promotion, and takes no later write for an earlier one."""
+    leader, other = processes
+    leader.owner_answers(5)
+    leader.update(0.1)
+    leader.watch.probe.error, leader.watch.probe.shut_down = PROBE_ERROR, True
+    status = ServerStatus("a", is_standby=False, writable=True, position=at(9, timeline=2), replayed=at(7))
+    leader.replica_probe().last_sample = Sample(leader.now, status)
+    leader.update(0.1)
+    seen = leader.group.snapshot.shutdown
+    for _ in range(20):
+        leader.update(0.1)
+    other.update(2.2)
+
+    assert seen is not None
+    assert seen.position == at(7)
+    assert other.group.snapshot.shutdown == leader.group.snapshot.shutdown == seen
+
+
 def test_update__the_leading_process_ended(processes: tuple[Process, Process]) -> None:
     """Another process asks at its next evaluation, and knows meanwhile what the first one knew."""
     leader, other = processes

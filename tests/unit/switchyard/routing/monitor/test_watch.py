@@ -87,6 +87,20 @@ def test_evaluate__other_rows_than_the_owner(
     assert replica.position == (position if replica.fit else None)
 
 
+@pytest.mark.parametrize(("later_server", "reason"), [("a", ""), ("b", "superseded")])
+def test_evaluate__the_timeline_of_a_running_server(servers: ProbedServers, later_server: str, reason: str) -> None:
+    """A server keeps the timeline that it showed to any probe; another server has only its own."""
+    servers.owner_answers(5, timeline=2)
+    probe = servers.discover_server()
+    status = ServerStatus("a", is_standby=True, writable=False, position=at(5, timeline=2))
+    probe.last_sample = Sample(servers.now, status)
+    servers.evaluate(1)
+    probe.last_sample = None
+    servers.replica_answers(at(6), server=later_server)
+
+    assert servers.evaluate(1).unfit_reason == reason
+
+
 def test_evaluate__unmigrated(servers: ProbedServers) -> None:
     """A replica is unfit while its tables lack a migration of the owner."""
     servers.replica_answers(at(5))

@@ -12,7 +12,7 @@ from switchyard.routing.monitor.monitor import EVALUATION_INTERVAL_SECONDS
 from switchyard.routing.monitor.probes.probe import PROBE_INTERVAL_SECONDS
 from switchyard.routing.monitor.waits import Waits, waits_for
 from switchyard.routing.monitor.watch import OWNER_LATE_SECONDS, OWNER_TIMEOUT_SECONDS
-from switchyard.routing.topology.replication import ReplicationSet, Sample
+from switchyard.routing.topology.replication import ReplicationSet, Sample, Shutdown
 
 
 def test_evaluate__an_owner_that_is_down(servers: ProbedServers) -> None:
@@ -229,3 +229,38 @@ def test_unavailable_reason__is_logged_once(servers: ProbedServers, caplog: pyte
         "Owner 'default' must not be written (standby): 0 connections shut down.",
         "Owner 'default' may be written again.",
     ]
+
+
+def promoted(servers: ProbedServers, replayed: int, *, shut_down: bool = True) -> Shutdown | None:
+    """Let the owner end after the position 5, and one standby be promoted; return what is published."""
+    servers.owner_answers(5)
+    servers.evaluate()
+    servers.watch.probe.error, servers.watch.probe.shut_down = PROBE_ERROR, shut_down
+    status = ServerStatus("replica 0", is_standby=False, writable=True, position=at(9, timeline=2))
+    status = status._replace(replayed=at(replayed))
+    servers.replica_probe().last_sample = Sample(servers.now, status)
+    servers.evaluate(1)
+    return servers.group.snapshot.shutdown
+
+
+def test_shutdown__a_promoted_standby(servers: ProbedServers) -> None:
+    """The promoted standby shows all that the owner's server had written, until the owner answers again."""
+    found = promoted(servers, 7)
+    servers.evaluate(1)
+    later = servers.group.snapshot.shutdown
+    servers.owner_answers(9, server="replica 0", timeline=2)
+    servers.watch.probe.shut_down = False
+    servers.evaluate(1)
+
+    assert found == later == Shutdown(servers.now - 2, servers.now - 2, at(7))
+    assert servers.group.snapshot.shutdown is None
+
+
+def test_shutdown__a_standby_that_lacks_rows(servers: ProbedServers) -> None:
+    """A promoted standby without the owner's known position did not get all that the owner had written."""
+    assert promoted(servers, 4) == Shutdown(servers.now)
+
+
+def test_shutdown__a_crash(servers: ProbedServers) -> None:
+    """A crash tells nothing about the standbys."""
+    assert promoted(servers, 7, shut_down=False) is None

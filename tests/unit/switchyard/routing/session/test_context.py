@@ -15,6 +15,7 @@ from switchyard.routing.session import context
 from switchyard.routing.session.consistency import ConsistencyState, PendingPosition
 from switchyard.routing.session.context import RoutingContext, activate, current, is_process_context, pop, push
 from switchyard.routing.session.iteration import aiterate_in_context, iterate_in_context
+from switchyard.routing.topology.replication import Shutdown
 
 
 @dataclass(eq=False)
@@ -230,6 +231,18 @@ def test_required_position__write_at_an_unknown_time() -> None:
         sampled(group, 8)
 
         assert type(consistency.required_position("default")) is PendingPosition
+
+
+@pytest.mark.parametrize(("written_at", "resolved"), [(3.0, True), (5.0, False), (inf, False)])
+def test_required_position__after_a_shutdown(written_at: float, *, resolved: bool) -> None:
+    """A write before the promotion is included in all that the owner's server had written; a later write is not."""
+    with lagging("replica") as group:
+        consistency = consistency_from({"default": PendingPosition(written_at)})
+        group.replace_snapshot(unavailable_reason="down", shutdown=Shutdown(2.0))
+        assert type(consistency.required_position("default")) is PendingPosition
+        group.replace_snapshot(shutdown=Shutdown(2.0, 4.0, at(7)))
+
+        assert (consistency.required_position("default") == at(7)) is resolved
 
 
 def test_required_position__open_transaction() -> None:

@@ -21,7 +21,7 @@ from switchyard.routing.session.context import activate, current, request_contex
 from switchyard.routing.session.token import TokenEntry, decode, encode
 from switchyard.routing.session.tracking import record_read, record_write
 from switchyard.routing.session.transfer import accept_tokens, issue_token, merge_tokens, token_rejected
-from switchyard.routing.topology.replication import Replica
+from switchyard.routing.topology.replication import Replica, Shutdown
 from switchyard.sql import classify
 
 BOTH = ("replica", "legacy")
@@ -316,6 +316,17 @@ def test_accept_tokens__new_token_without_a_position() -> None:
         sampled(group, 8)
 
         assert consistency.required_position("default") == at(8)
+
+
+@pytest.mark.parametrize(("promoted_ago", "resolved"), [(1, True), (3, False)])
+def test_accept_tokens__after_a_shutdown(promoted_ago: float, *, resolved: bool) -> None:
+    """A time before the promotion is before all that the owner's server had written; a later time is not."""
+    with lagging("replica") as group:
+        promoted_at = time.monotonic() - promoted_ago
+        group.replace_snapshot(unavailable_reason="down", shutdown=Shutdown(promoted_at - 3, promoted_at, at(7)))
+        consistency = pending_after(2)
+
+        assert (consistency.required_position("default") == at(7)) is resolved
 
 
 def test_accept_tokens__token_of_a_clock_ahead() -> None:

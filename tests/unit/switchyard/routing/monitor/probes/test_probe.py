@@ -14,7 +14,6 @@ from tests.support.published import at
 from tests.support.waiting import until
 
 from switchyard.positions import ServerStatus
-from switchyard.positions.postgresql import Lsn
 from switchyard.routing.monitor.probes import probe
 from switchyard.routing.monitor.probes.probe import PROBE_TIMEOUT_SECONDS, ServerProbe
 
@@ -36,17 +35,23 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
         del connections.settings["silent"]
 
 
+class AdminShutdownError(Exception):
+    """The driver's error of a session that PostgreSQL has ended, because it shuts down or by a command."""
+
+    sqlstate = "57P01"
+
+
 class Connection:
     """A driver connection that answers, or raises."""
 
-    def __init__(self, *, breaks: str = "") -> None:
-        self.breaks = breaks
+    def __init__(self, *, error: Exception | None = None) -> None:
+        self.error = error
         self.closed = 0
         self.executed: list[str] = []
 
     def cursor(self) -> "Connection":
-        if self.breaks == "cursor":
-            raise ConnectionResetError
+        if self.error is not None:
+            raise self.error
         return self
 
     def execute(self, sql: str) -> None:
@@ -57,7 +62,7 @@ class Connection:
 
     def close(self) -> None:
         self.closed += 1
-        if self.breaks:
+        if self.error is not None:
             raise OSError
 
 
@@ -104,25 +109,6 @@ def test_probe__a_server_that_refuses(server: socket.socket) -> None:
 
     assert server_probe.error == "OperationalError when asked"
     assert server_probe.last_sample is None
-
-
-@pytest.mark.parametrize(("later_server", "timeline"), [("a", 2), ("b", 1)])
-def test_probe__the_timeline_of_a_running_server(
-    opened: list[Connection], monkeypatch: pytest.MonkeyPatch, later_server: str, timeline: int
-) -> None:
-    """A later sample of the same server keeps the timeline that an earlier one showed; another server's does not."""
-    answers = iter([("a", Lsn("73", 2, 500)), (later_server, Lsn("73", 1, 600))])
-
-    def status(_cursor: Any) -> ServerStatus:
-        server, position = next(answers)
-        return ServerStatus(server, is_standby=True, writable=False, position=position)
-
-    server_probe = ServerProbe("default", ask=status)
-    server_probe.probe()
-    server_probe.probe()
-
-    assert server_probe.last_sample is not None
-    assert server_probe.last_sample.status.position == Lsn("73", timeline, 600)
 
 
 def test_probe__outside_djangos_connections(server: socket.socket) -> None:
@@ -220,7 +206,7 @@ def test_probe__a_connection_that_somebody_closed(opened: list[Connection]) -> N
     server_probe = ServerProbe("replica")
     server_probe.probe()
     before = server_probe.last_sample
-    opened[0].breaks = "cursor"
+    opened[0].error = ConnectionResetError()
     server_probe.probe()
 
     assert (server_probe.error, len(opened)) == ("", 2)
@@ -233,12 +219,49 @@ def test_probe__a_server_that_closes_connections(opened: list[Connection], monke
     server_probe = ServerProbe("replica")
     server_probe.probe()
     before = server_probe.last_sample
-    opened[0].breaks = "cursor"
-    monkeypatch.setattr(probe, "open_probe_connection", lambda *_, **_options: Connection(breaks="cursor"))
+    opened[0].error = ConnectionResetError()
+    monkeypatch.setattr(probe, "open_probe_connection", lambda *_, **_options: Connection(error=ConnectionResetError()))
     server_probe.probe()
     server_probe.probe()
 
     assert (server_probe.error, server_probe.last_sample) == ("ConnectionResetError when asked", before)
+
+
+@pytest.mark.parametrize(
+    ("ended", "refused"),
+    [
+        (AdminShutdownError(), ConnectionResetError()),
+        (ConnectionResetError(), ConnectionRefusedError("FATAL:  the database system is shutting down")),
+    ],
+    ids=["the session is told", "new sessions are told"],
+)
+def test_shut_down__until_the_next_answer(
+    opened: list[Connection], monkeypatch: pytest.MonkeyPatch, ended: Exception, refused: Exception
+) -> None:
+    """A server that says so and takes no new session was shut down, until it answers again."""
+    server_probe = ServerProbe("replica")
+    server_probe.probe()
+    opened[0].error = ended
+    with monkeypatch.context() as patched:
+        patched.setattr(probe, "open_probe_connection", lambda *_, **_options: Connection(error=refused))
+        server_probe.probe()
+        server_probe.probe()
+        away = server_probe.shut_down
+    server_probe.probe()
+
+    assert away
+    assert not server_probe.shut_down
+
+
+@pytest.mark.parametrize("error", [AdminShutdownError(), ConnectionResetError()], ids=repr)
+def test_shut_down__an_ended_session(opened: list[Connection], error: Exception) -> None:
+    """A server that takes a new session at once was not shut down."""
+    server_probe = ServerProbe("replica")
+    server_probe.probe()
+    opened[0].error = error
+    server_probe.probe()
+
+    assert (len(opened), server_probe.shut_down) == (2, False)
 
 
 def test_probe__extra_check(opened: list[Connection]) -> None:
