@@ -239,9 +239,9 @@ class OwnerWatch:
         if not self.probe.shut_down:
             self._seen_shutdown = None
             return None
-        return (self._seen_shutdown or before or Shutdown(now)).seen(
-            replicas, owner.status.position if owner else None, now
-        )
+        seen = self._seen_shutdown
+        known = seen if seen is not None and seen.position is not None else before or seen or Shutdown(now)
+        return known.seen(replicas, owner.status.position if owner else None, now)
 
     def _shut_down_lost_servers(
         self, replicas: Iterable[Replica], by_server: Mapping[str, Replica], now: float

@@ -112,7 +112,7 @@ def test_update__a_process_that_begins_after_a_promotion(processes: tuple[Proces
     seen = leader.group.snapshot.shutdown
     for _ in range(20):
         leader.update(0.1)
-    other.update(2.2)
+    other.update(2.3)
 
     assert seen is not None
     assert seen.position == at(7)
