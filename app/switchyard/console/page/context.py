@@ -16,7 +16,8 @@ from switchyard.routing.selection.explain import route_table
 from switchyard.routing.selection.rules import RULES
 from switchyard.telemetry.metrics import OPERATIONS
 
-# The ids of the elements whose content is asked for again; the template of "now" is `_now.html`.
+# The ids of the elements whose content is asked for again; the template of "now" is
+# `templates/switchyard/console/_now.html`.
 PARTS = ("as_of", "now", "topology", "aliases", "route", "statements", "violations", "routes")
 CONDITIONS = {
     "in_transaction": "in a transaction",

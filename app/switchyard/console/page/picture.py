@@ -1,6 +1,6 @@
 """The topology as a picture: for each owner its apps, its replicas, and the decisions that flow to them.
 
-Computes texts and positions; the template `_drawing.html` makes SVG of them.
+Computes texts and positions; `templates/switchyard/console/_drawing.html` makes SVG of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

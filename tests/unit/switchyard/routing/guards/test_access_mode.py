@@ -147,6 +147,7 @@ def test_access_mode__in_async_code() -> None:
         connections["legacy"].close()
 
     async def both() -> None:
+        await sync_to_async(close)()  # of an earlier test in the same thread
         await writer(lambda: asyncio.create_task(other(), context=outside))
         await other()
         await sync_to_async(close)()
