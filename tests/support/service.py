@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TextIO
+from typing import IO, Any
 
 import pytest
 
@@ -28,11 +28,11 @@ OURS = re.compile(r"DATABASE_|SECRET_KEY|API_TOKEN|METRICS_|DATA_DIR|PORT|SERVED
 class Service:
     """A running `manage.py run`, with its ports and its output up to the line that says that it is ready."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
     port: int
     metrics_port: int
     said: str
-    rest: TextIO  # reads the output after that line
+    rest: IO[str]  # reads the output after that line
 
     def ask(self, method: str, path: str, body: str | None = None, *, port: int | None = None) -> tuple[int, str]:
         """Send a request with the API token of a first run; return the status and the body."""
