@@ -11,6 +11,7 @@ from tests.support.console_page import CHROMIUM, cells, chromium, opened, sign_i
 from tests.support.gunicorn import Gunicorn, serving
 from tests.support.servers import Servers
 from tests.support.service import Service, embedded_environ, running
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="the console's page: no Chromium is installed")
 DATA = "**/console/data?*"
@@ -80,7 +81,7 @@ def test_live__load_starts(browser: Browser, service: Service) -> None:
             assert service.ask("GET", "/api/users?limit=1")[0] == 200
 
         expect(replica).to_contain_text("read", timeout=20_000)
-        page.wait_for_function(f"({READ_PIXELS})() > {before} + 20", timeout=20_000)
+        until(lambda: page.evaluate(READ_PIXELS) > before + 20, "the chart of the reads grows")
         expect(page.get_by_role("img", name="replica (SQLite, fit) is its replica. It gets")).to_have_count(1)
 
 
@@ -145,7 +146,7 @@ def test_live__keeps_what_a_person_does(page: Page) -> None:
 
     expect(page.get_by_label("Model")).to_be_focused()
     expect(page.get_by_label("Model")).to_have_value("accounts.Us")
-    expect(page.get_by_text("inside use_primary()")).to_be_visible()
+    expect(page.get_by_text("override: inside use_primary")).to_be_visible()
 
 
 @pytest.fixture
