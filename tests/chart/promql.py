@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -84,14 +83,17 @@ def unknown_labels(expression: str) -> list[str]:
 
 def exported_metrics(directory: Path) -> set[str]:
     """Return the names of all samples that the service and its exporter show, whose files are in the directory."""
-    known: dict[str, Any] = {
-        "usable": True,
-        "sampled_at": 0.0,
-        "lag_seconds": 1.0,
-        "lag_bytes": 1,
-        "pending_migrations": 1,
-    }
-    shown = {"default": ServerGauges("", **known), "replica": ServerGauges("default", **known)}
+    owner = ServerGauges(
+        vendor="postgresql",
+        server_version="18",
+        replica_of="",
+        usable=True,
+        sampled_at=0.0,
+        lag_seconds=1.0,
+        lag_bytes=1,
+        pending_migrations=1,
+    )
+    shown = {"default": owner, "replica": owner._replace(replica_of="default")}
     servers = {alias: gauges._asdict() for alias, gauges in shown.items()}
     (directory / "monitor-default").write_text(json.dumps({"written_at": 0.0, "servers": servers}))
     gauges = {family.name for family in SharedCounters(str(directory)).collect()}

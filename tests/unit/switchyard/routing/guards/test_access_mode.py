@@ -143,14 +143,15 @@ def test_access_mode__in_async_code() -> None:
         await sync_to_async(run)("legacy", "SELECT 1")
         refused.append(not await sync_to_async(takes_writes)("legacy"))
 
-    def close() -> None:
+    def forget() -> None:
         connections["legacy"].close()
+        del connections["legacy"]
 
     async def both() -> None:
-        await sync_to_async(close)()  # of an earlier test in the same thread
+        await sync_to_async(forget)()  # a connection of an earlier test in the same thread
         await writer(lambda: asyncio.create_task(other(), context=outside))
         await other()
-        await sync_to_async(close)()
+        await sync_to_async(forget)()
 
     outside, refused = copy_context(), list[bool]()
     asyncio.run(both())
