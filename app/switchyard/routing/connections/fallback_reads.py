@@ -13,7 +13,6 @@ from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from switchyard.conf import conf
 from switchyard.routing.connections.failover import (
     FailedCursor,
     is_redirectable,
@@ -24,7 +23,7 @@ from switchyard.routing.connections.failover import (
 from switchyard.routing.connections.server_identity import may_be_stale
 from switchyard.routing.errors import OwnerUnavailableError
 from switchyard.routing.guards.guard import unavailable_error
-from switchyard.routing.monitor.waits import Wait, share, waits_for
+from switchyard.routing.monitor.waits import Wait, is_within_share, leaves_a_thread, waits_for
 from switchyard.routing.selection.select import replica_for_client
 from switchyard.routing.session.context import activate, current
 from switchyard.routing.session.tracking import is_fallback_read
@@ -126,10 +125,9 @@ def _ends_at(owner: str, began_at: float, others: int) -> float:
     A wait that ends at `began_at` looks once.
     """
     shutdown = replication_set(owner).snapshot.shutdown
-    leaves_a_thread = conf.threads is None or others < conf.threads - 1
-    if shutdown is not None and _has_other_servers(owner) and leaves_a_thread:
+    if shutdown is not None and _has_other_servers(owner) and leaves_a_thread(others):
         return max(began_at + CATCH_UP_SECONDS, shutdown.began_at + SHUTDOWN_SECONDS)
-    if (limit := share()) is None or others < limit:
+    if is_within_share(others):
         return began_at + CATCH_UP_SECONDS
     is_calm = began_at - _waited_in_vain_at.get(owner, -inf) < CALM_SECONDS
     return began_at if is_calm else began_at + SHORT_WAIT_SECONDS

@@ -28,13 +28,12 @@ class Waits:
 
     def beyond_share(self) -> list[object]:
         """Return the youngest calls, those beyond the share of the threads; none if THREADS is unknown."""
-        limit = share()
-        return [] if limit is None else list(self.running)[limit:]
+        share = _share()
+        return [] if share is None else list(self.running)[share:]
 
     def is_full(self) -> bool:
         """Return True if the running calls use the whole share of the threads."""
-        limit = share()
-        return limit is not None and len(self.running) >= limit
+        return not is_within_share(len(self.running))
 
     def end_beyond_share(self) -> int:
         """End the calls beyond the share, and return their number.
@@ -62,7 +61,18 @@ class Wait:
         self._running.pop(self, None)  # a child process that was forked in the block has no calls
 
 
-def share() -> int | None:
+def is_within_share(others: int) -> bool:
+    """Return True if a call beside so many others is within the share of the threads."""
+    share = _share()
+    return share is None or others < share
+
+
+def leaves_a_thread(others: int) -> bool:
+    """Return True if a call beside so many others leaves a thread for other work."""
+    return conf.threads is None or others < conf.threads - 1
+
+
+def _share() -> int | None:
     """Return the number of threads that may wait for one late server; None if THREADS is unknown."""
     return None if conf.threads is None else max(conf.threads // 2, 1)
 

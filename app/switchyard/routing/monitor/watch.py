@@ -166,7 +166,7 @@ class OwnerWatch:
         by_server = {
             server: evaluate(watch, probe) for watch in self.replicas for server, probe in watch.discovery.probes()
         }
-        shutdown = self._shutdown(before.shutdown, owner_sample, (*first, *by_server.values()), now)
+        shutdown = self._shutdown(before.shutdown, owner_sample, by_server.values(), now)
         unprobed = [watch.discovery.update() for watch in self.replicas]
         replicas = [
             _standing_for(replica, by_server.values(), hangs=watch.hangs(now))

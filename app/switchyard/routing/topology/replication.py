@@ -68,7 +68,7 @@ class Shutdown(NamedTuple):
         if self.position is not None or written is None:
             return self
         promoted = (each for each in replicas if each.unfit_reason == "promoted" and each.caught_up_to(written))
-        return next((Shutdown(self.began_at, now, each.position) for each in promoted), self)
+        return next((self._replace(promoted_at=now, position=each.position) for each in promoted), self)
 
 
 class Candidate:
