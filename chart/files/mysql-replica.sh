@@ -21,6 +21,9 @@ say() { echo "replica: $*" >&2; }
 # Quote a text for statements with NO_BACKSLASH_ESCAPES, where only a quote must be doubled.
 quoted() { printf "'%s'" "${1//\'/\'\'}"; }
 
+# Quote a text for a file of options, where a backslash escapes.
+quoted_option() { local escaped=${1//\\/\\\\}; printf '"%s"' "${escaped//\"/\\\"}"; }
+
 server= # its process id
 datadir=/var/lib/mysql/data
 for argument; do [[ $argument != --datadir=* ]] || datadir=${argument#*=}; done
@@ -30,6 +33,7 @@ temporary=$datadir.temporary # data of the server that makes the clone
 origin=$datadir/cloned-from  # holds the server_uuid of the source
 promoted=$datadir/promoted   # exists if the server took writes: nothing replaces them
 password_file=/tmp/replicator.password
+source_client=/tmp/source.cnf # options of the client for the source, because other users of the node see a process's environment
 status_client=/tmp/status.cnf # options of the client for the status of the replica; the readiness probe reads it, too
 statements=/tmp/start.sql
 port=${SOURCE_PORT:-3306}
@@ -43,6 +47,7 @@ if [[ -v REPLICATOR_PASSWORD ]]; then
   exec env --unset=REPLICATOR_PASSWORD "$0" "$@" # the environment of a process keeps a variable that the shell unsets
 fi
 password=$(< "$password_file")
+(umask 077 && printf '[client]\nuser=replicator\npassword=%s\n' "$(quoted_option "$password")" > "$source_client")
 
 client_tls=(--ssl-mode=REQUIRED)
 clone_tls=()
@@ -55,8 +60,8 @@ fi
 
 # Both have a time limit, because the shell handles a signal only when the client has ended.
 ask_source() {
-  MYSQL_PWD=$password timeout 10 mysql --no-defaults --host="$SOURCE_HOST" --port="$port" --user=replicator \
-    --connect-timeout=5 "${client_tls[@]}" --batch --skip-column-names
+  timeout 10 mysql --defaults-file="$source_client" --host="$SOURCE_HOST" --port="$port" --connect-timeout=5 \
+    "${client_tls[@]}" --batch --skip-column-names
 }
 
 ask_replica() { timeout 10 mysql --defaults-file="$status_client" --batch --skip-column-names; }

@@ -22,7 +22,7 @@ PASSWORDS = {
     "app": "app-p@ss",
     "readonly": 'read "only"',
     "monitor": "moni$tor",
-    "replicator": r"re'pli:ca\tor",
+    "replicator": r"""re'pl"i:#ca\tor""",
 }
 
 
