@@ -164,7 +164,8 @@ READS = (
     Call(fetch_one, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}, returned=2),
     Call(debugged_read, {"read": 1}, {"SELECT": 1}, {"SELECT": 1}, returned=1),
     # A server-side cursor sends at least three statements: 7 rows, 5 at a time, and a last one that finds the end.
-    Call(iterate, {"read": 1}, {"DECLARE": 1, "FETCH": 3, "CLOSE": 1}, {"SELECT": 1}, returned=ROWS, autocommits=5),
+    # psycopg also asks for the cursor's columns, by a message Describe: a transaction without a statement.
+    Call(iterate, {"read": 1}, {"DECLARE": 1, "FETCH": 3, "CLOSE": 1}, {"SELECT": 1}, returned=ROWS, autocommits=6),
     Call(copy_out, {"read": 1}, {"COPY": 1}, returned=3),
     Call(call_procedure, {"read": 1}, {"SELECT": 1}, returned=1),
     Call(stream, {"read": 1}, {"SELECT": 1}, returned=3),
