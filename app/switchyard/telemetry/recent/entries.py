@@ -102,4 +102,5 @@ class Entries:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)  # which unlocks it
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a child that another thread forked keeps the lock open
+            os.close(lock)

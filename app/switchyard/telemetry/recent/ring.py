@@ -101,7 +101,8 @@ class FileRing:
             fcntl.flock(file, kind)
             yield file
         finally:
-            os.close(file)  # which unlocks it
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child that another thread forked keeps the file open
+            os.close(file)
 
 
 def _interval(at: float) -> int:

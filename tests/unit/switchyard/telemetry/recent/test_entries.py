@@ -1,7 +1,9 @@
 """Lists of recent events that processes share."""
 
 import multiprocessing
+import os
 import signal
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from threading import Event
@@ -110,3 +112,30 @@ def test_file__of_a_killed_process(tmp_path: Path) -> None:
 
     assert process.exitcode == -signal.SIGKILL
     assert [entry["count"] for entry in entries.newest(START)] == [2]
+
+
+def add_while_a_child_is_forked(directory: Path) -> None:
+    """Fork a child while the list is locked, and add once more while the child lives."""
+    reader, writer = os.pipe()
+
+    def fork(_earlier: Entry, later: Entry) -> Entry:
+        if os.fork() == 0:
+            os.close(writer)
+            os.read(reader, 1)  # until this process has ended
+            os._exit(0)
+        return later
+
+    Entries(replace(KIND, merge=fork), directory).add([event("a"), event("a")])
+    Entries(KIND, directory).add([event("b", START + 1)])
+
+
+def test_file__child_forked_in_between(tmp_path: Path) -> None:
+    """A child that is forked while the list is locked does not keep it locked."""
+    process = spawning.Process(target=add_while_a_child_is_forked, args=(tmp_path,))
+    process.start()
+    process.join(60)
+    process.kill()
+    process.join()
+
+    assert process.exitcode == 0
+    assert Entries(KIND, tmp_path).newest(START) == [event("b", START + 1), event("a")]

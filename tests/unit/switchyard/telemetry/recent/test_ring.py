@@ -124,3 +124,31 @@ def test_file__of_a_killed_process(tmp_path: Path) -> None:
 
     assert process.exitcode == -signal.SIGKILL
     assert values(ring, START + 6) == [[1.0, 1.0], [2.0, 2.0]]
+
+
+def sample_while_a_child_is_forked(path: Path) -> None:
+    """Fork a child while the file is locked, and sample once more while the child lives."""
+    reader, writer = os.pipe()
+
+    def fork() -> list[float]:
+        if os.fork() == 0:
+            os.close(writer)
+            os.read(reader, 1)  # until this process has ended
+            os._exit(0)
+        return [1.0, 1.0]
+
+    ring = FileRing(path, KEY, 2)
+    ring.add(START, fork)
+    ring.add(START + INTERVAL_SECONDS, lambda: [2.0, 2.0])
+
+
+def test_file__child_forked_in_between(tmp_path: Path) -> None:
+    """A child that is forked while the file is locked does not keep it locked."""
+    process = spawning.Process(target=sample_while_a_child_is_forked, args=(tmp_path / "ring",))
+    process.start()
+    process.join(60)
+    process.kill()
+    process.join()
+
+    assert process.exitcode == 0
+    assert values(FileRing(tmp_path / "ring", KEY, 2), START + 6) == [[1.0, 1.0], [2.0, 2.0]]
