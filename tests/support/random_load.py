@@ -60,7 +60,7 @@ class Load(RuleBasedStateMachine):
         self.connection = connections[self.alias]
         self.vendor = self.connection.vendor
         self.blocks: list[Any] = []
-        self.has_begun = False  # a transaction: PostgreSQL begins it with its first statement
+        self.has_begun = False  # the outermost block: PostgreSQL begins its transaction with its first statement
         self.expected = Counter[tuple[str, str | None]]()
         self.statements = Counter[str]()
         self.numbers = Counter[str]()  # other fields of ServerCounts
@@ -76,6 +76,7 @@ class Load(RuleBasedStateMachine):
         self.open()
         call.run(self.connection)
         self.expect(call, in_transaction=bool(self.blocks))
+        self.has_begun = self.has_begun or bool(call.autocommits)
 
     @precondition(lambda self: len(self.blocks) < 3)
     @rule()
@@ -86,6 +87,7 @@ class Load(RuleBasedStateMachine):
         block.__enter__()
         if self.blocks:
             self.expect_control("SAVEPOINT")
+            self.has_begun = True
         else:
             self.has_begun = self.vendor == "mysql"
         self.blocks.append(block)
@@ -180,16 +182,14 @@ class Load(RuleBasedStateMachine):
             self.numbers["errors"] += call.failed
         elif not in_transaction:
             self.numbers["rollbacks" if call.failed else "commits"] += call.autocommits
-        if in_transaction:
-            self.has_begun = self.has_begun or bool(call.autocommits)
-            for word in ROLLED_BACK if call.failed else ():
+        if in_transaction and call.failed:
+            for word in ROLLED_BACK:
                 self.expect_control(word)
 
     def expect_control(self, word: str) -> None:
         """Expect a statement that controls a transaction."""
         self.expected[metrics.QUERIES, "tx"] += 1
         self.statements[word] += 1
-        self.has_begun = True
 
     def expect_connection(self, *, is_new: bool) -> None:
         """Expect that a connection opens; `is_new` says that Django's wrapper is new, too."""
@@ -212,6 +212,6 @@ class Load(RuleBasedStateMachine):
         added.subtract(self.before)
 
         found = {"counters": +added, "statements": without(statements, APART), "numbers": +Counter(numbers)}
-        assert found == {"counters": +self.expected, "statements": self.statements, "numbers": +self.numbers}, (
-            statements
-        )
+        expected = {"counters": +self.expected, "statements": self.statements, "numbers": +self.numbers}
+        differences = {name: (found[name], expected[name]) for name in found if found[name] != expected[name]}
+        assert not differences, f"Found and expected: {differences}. All statements: {statements}."
