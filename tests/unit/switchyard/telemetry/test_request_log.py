@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from tests.support.decided import recorded
+from tests.support.own_thread import in_own_thread
 
 from accounts.models import User
 from legacy.models import Customer
@@ -47,7 +48,7 @@ def logged(
     with caplog.at_level(logging.INFO, request_log.__name__), recorded():
         response: Any = RequestLogMiddleware(RoutingMiddleware(view))(request)
         if asyncio.iscoroutine(response):
-            response = asyncio.run(response)
+            response = asyncio.run(in_own_thread(response))
     return response, next((each for each in caplog.records if each.name == request_log.__name__), None)
 
 
