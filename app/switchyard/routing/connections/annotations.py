@@ -100,13 +100,13 @@ class _CallAnnotation:
         if self._span is not None:
             self._span.end(error)
 
-    def _commented(self, query: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if is_prepared(self._vendor, cursor, kwargs):
+    def _commented(self, query: Any, cursor: Any, params: Any, options: dict[str, Any]) -> Any:
+        if is_prepared(self._vendor, cursor, options):
             return query
         request = current().request
-        app = app_of(self._statement)
+        app = app_of(self._statement.tables)
         match = request.resolver_match if request is not None else None
-        parameters = args[0] if args else kwargs.get("params", kwargs.get("args"))
+        parameters = options.get("args") if params is None else params  # `args` is the name in mysqlclient
         return with_comment(
             query,
             self._text,

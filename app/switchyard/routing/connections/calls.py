@@ -7,7 +7,7 @@ sent on the raw driver connection (`connection.connection.cursor()`).
 from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from weakref import WeakSet
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,7 +21,7 @@ from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.monitor.waits import Waits, waits_for
 from switchyard.routing.session.tracking import record_read, record_write
-from switchyard.sql import Statement, classify, statement_text
+from switchyard.sql import Statement, statement_text, statements_of
 
 SLOW_CALL_SECONDS = 0.1  # a call that takes as long stands out
 
@@ -107,16 +107,10 @@ def exempt(connection: BaseDatabaseWrapper) -> None:
     _exempt.add(connection)
 
 
-def report_rows(alias: str, returned: int, affected: int) -> None:
-    """Tell the observers of rows."""
-    for rows_seen in _observers.rows_seen:
-        rows_seen(alias, returned, affected)
-
-
 class Call:
-    """The block in which the driver runs one call."""
+    """A call into the driver that has begun."""
 
-    __slots__ = ("_annotation", "_began_at", "_statement", "_text", "_vendor", "_waits")
+    __slots__ = ("_annotation", "_began_at", "_statement", "_text", "_vendor", "_waits", "comment")
 
     def __init__(
         self,
@@ -128,6 +122,7 @@ class Call:
         *,
         annotation: Annotation | None = None,
     ) -> None:
+        self.comment = None if annotation is None else annotation.comment
         self._annotation = annotation
         self._waits = waits
         self._vendor = vendor
@@ -140,10 +135,14 @@ class Call:
         waits.running[self] = cursor
         self._began_at = perf_counter()
 
-    def __enter__(self) -> Comment | None:
-        return self._annotation.comment if self._annotation is not None else None
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """Take note of the end of the call; `error` is the exception of the driver, None without one."""
         seconds = perf_counter() - self._began_at
         if self._annotation is not None:
             self._annotation.end(error)
@@ -160,7 +159,8 @@ class Call:
         if error is None and cursor is not None:
             returned, affected = rows_of(cursor, statement.operation)
             if returned or affected:
-                report_rows(alias, returned, affected)
+                for rows_seen in _observers.rows_seen:
+                    rows_seen(alias, returned, affected)
         # After a failed call, too: a commit whose answer was lost is a commit.
         if may_write(statement, alias):
             if statement.changes or not defer(alias, statement):
@@ -178,40 +178,42 @@ class _Cursors:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
         self._create = connection.create_cursor
+        self._own_classes: dict[type, type] = {}  # this connection's part of `_classes`
         self.observed: Any = None  # the driver's connection; a new one is being set up while they differ
 
     def __call__(self, name: str | None = None) -> Any:
         cursor = self._create(name)
         if self._connection.connection is self.observed:
-            cursor.__class__ = self._cursor_class(type(cursor))
+            driver_cursor = type(cursor)
+            cursor.__class__ = self._own_classes.get(driver_cursor) or self._cursor_class(driver_cursor)
         return cursor
 
     def _cursor_class(self, driver_cursor: type) -> type:
         alias, vendor = self._connection.alias, self._connection.vendor
         if (driver_cursor, alias) not in self._classes:
-            waits = waits_for(alias)
+            waits, statements = waits_for(alias), statements_of(vendor)
 
             def begin(query: Any, cursor: Any) -> Call:
-                text = statement_text(query, cursor)
-                statement = classify(text, vendor)
+                text = query if type(query) is str else statement_text(query, cursor)
+                statement = statements[text]
                 annotation = _annotate and _annotate(alias, vendor, statement, text)
                 return Call(waits, vendor, statement, text, cursor, annotation=annotation)
 
             def begin_unwrapped(query: Any, cursor: Any) -> Call:
                 text = statement_text(query, cursor)
-                statement = classify(text, vendor)
-                check_unwrapped_call(alias, statement, text)
-                annotation = _annotate and _annotate(alias, vendor, statement, text)
-                return Call(waits, vendor, statement, text, cursor, annotation=annotation)
+                check_unwrapped_call(alias, statements[text], text)
+                return begin(query, cursor)
 
             def fetched(rows: int) -> None:
                 if rows:
-                    report_rows(alias, rows, 0)
+                    for rows_seen in _observers.rows_seen:
+                        rows_seen(alias, rows, 0)
 
             self._classes[driver_cursor, alias] = reporting_cursor(
                 driver_cursor, begin, begin_unwrapped, fetched, vendor
             )
-        return self._classes[driver_cursor, alias]
+        made = self._own_classes[driver_cursor] = self._classes[driver_cursor, alias]
+        return made
 
 
 def _attach(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:

@@ -27,12 +27,14 @@ def takes_comment(vendor: str, statement: Statement, text: str) -> bool:
     return vendor in _VENDORS and statement.operation != "ddl" and not ("/*" in text and _COMMENTED.search(text))
 
 
-def is_prepared(vendor: str, cursor: Any, kwargs: dict[str, Any]) -> bool:
+def is_prepared(vendor: str, cursor: Any, options: dict[str, Any]) -> bool:
     """Return True if psycopg prepares the statement, or counts its executions until it does.
 
     It knows a prepared statement by its text, and each comment would make a new one.
     """
-    return vendor == "postgresql" and (kwargs.get("prepare") is True or cursor.connection.prepare_threshold is not None)
+    return vendor == "postgresql" and (
+        options.get("prepare") is True or cursor.connection.prepare_threshold is not None
+    )
 
 
 def with_comment(

@@ -9,16 +9,36 @@ that adds nothing to its layout, and a mixin would add something.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
 
-# Takes a query, its cursor, and the arguments beside the query; returns the query to send in its place.
-type Comment = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
-# Begins a call: takes the query and the cursor, returns the block in which the driver runs it. The block gives a
-# function if the statement is to carry a comment.
-type BeginCall = Callable[[Any, Any], AbstractContextManager[Comment | None]]
+# Takes a query, its cursor, its parameters and the other arguments; returns the query to send in its place.
+type Comment = Callable[[Any, Any, Any, dict[str, Any]], Any]
+# Begins a call: takes the query and the cursor.
+type BeginCall = Callable[[Any, Any], RunningCall]
 # Takes the number of rows that a program has fetched.
 type Fetched = Callable[[int], None]
+
+
+class RunningCall(Protocol):
+    """A call that has begun. As a context manager it ends with its block."""
+
+    @property
+    def comment(self) -> Comment | None:
+        """The function that adds a comment to the statement; None without a comment."""
+        ...
+
+    def end(self, error: BaseException | None) -> None:
+        """Take note of the end of the call; `error` is the exception of the driver, None without one."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
 
 _UNKNOWN_ROWS = 2**63  # mysqlclient: a number above this, which is -1 without a sign
 
@@ -26,7 +46,7 @@ _UNKNOWN_ROWS = 2**63  # mysqlclient: a number above this, which is -1 without a
 def reporting_cursor(
     driver_cursor: type, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched, vendor: str
 ) -> type:
-    """Return a subclass of the driver's cursor class that runs each call in the block that `begin()` returns.
+    """Return a subclass of the driver's cursor class that begins each call with `begin()`, and ends it.
 
     `begin_unwrapped()` begins the calls that pass no execute wrapper, and may refuse them. `fetched()` takes numbers of
     rows that are not known at the end of their call. A class that already reports its calls is returned unchanged.
@@ -52,11 +72,21 @@ def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall
         __slots__ = ()
         reports_calls = True
 
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            with begin(query, self) as comment:
-                if comment is not None:
-                    query = comment(query, self, args, kwargs)
-                return super().execute(query, *args, **kwargs)
+        # Neither `with` nor `*args` for a query as Django sends it: they would slow each query of a program.
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+            call = begin(query, self)
+            try:
+                if (comment := call.comment) is not None:
+                    query = comment(query, self, params, options)
+                if params is not None and not options:
+                    result = super().execute(query, params)
+                else:
+                    result = super().execute(query, *(() if params is None else (params,)), **options)
+            except BaseException as error:
+                call.end(error)
+                raise
+            call.end(None)
+            return result
 
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
             with begin(query, self):
@@ -71,7 +101,8 @@ def _counting_fetches(driver_cursor: Any, fetched: Fetched) -> type:
 
         def fetchone(self) -> Any:
             row = super().fetchone()
-            fetched(row is not None)
+            if row is not None:
+                fetched(1)
             return row
 
         def fetchmany(self, *args: Any, **kwargs: Any) -> Any:

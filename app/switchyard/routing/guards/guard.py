@@ -36,7 +36,7 @@ from switchyard.routing.session.tracking import is_fallback_read
 from switchyard.routing.topology.ownership import is_held_read_only, is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
 from switchyard.routing.topology.tables import models_by_table, models_of
-from switchyard.sql import Statement, classify, masked, statement_text
+from switchyard.sql import Statement, classify, masked, statement_text, statements_of
 from switchyard.sql.transaction_control import transaction_control
 
 _CHANGES = frozenset({"write", "ddl"})
@@ -62,8 +62,8 @@ def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     `CrossOwnerTransactionError` if its policy is `raise`.
     """
     connection = context["connection"]
-    text = statement_text(sql, connection)
-    statement = classify(text, connection.vendor)
+    text = sql if type(sql) is str else statement_text(sql, connection)
+    statement = statements_of(connection.vendor)[text]
     if (error := check_statement(connection.alias, statement, text)) is not None:
         raise record_violation(error)
     changes = statement.operation in _CHANGES or statement.locks

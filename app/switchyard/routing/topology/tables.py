@@ -16,7 +16,6 @@ from django.utils.module_loading import import_string
 
 from switchyard.conf import conf
 from switchyard.routing.topology.ownership import owner_of
-from switchyard.sql import Statement
 
 OTHER = "other"  # the label of statements without a known table
 CACHE_APP = "django_cache"  # the label by which Django's database caches ask the routers
@@ -59,13 +58,9 @@ def has_owner(app_label: str) -> bool:
     return app_label in conf.owners or "*" in conf.owners
 
 
-def app_of(statement: Statement) -> str:
-    """Return the label of the app with the first known table of the statement; `other` if no table is known."""
-    return _app_of_tables(statement.tables)
-
-
 @lru_cache(maxsize=1024)
-def _app_of_tables(names: tuple[str, ...]) -> str:
+def app_of(names: tuple[str, ...]) -> str:
+    """Return the label of the app with the first known table of these; `other` if no table is known."""
     tables = models_by_table()
     known = (tables[name] for name in names if name in tables)
     return next((model._meta.app_label for models in known for model in models.values()), OTHER)
@@ -92,7 +87,7 @@ def app_labels() -> tuple[str, ...]:
 def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "INSTALLED_APPS"}:
         models_by_table.cache_clear()
-        _app_of_tables.cache_clear()
+        app_of.cache_clear()
         models_of.cache_clear()
         is_unrelated.cache_clear()
     if setting == "CACHES":

@@ -13,6 +13,9 @@ from switchyard.telemetry import counters, metrics
 from switchyard.telemetry.counters import Counters
 from switchyard.telemetry.layout import OTHER
 
+_BUCKETS = metrics.DURATION_BUCKETS_SECONDS
+_TO_SUM = len(_BUCKETS) + 1  # from the first cell of the histogram to the sum of its values
+
 _installed: list[calls.CallObserver] = []
 
 
@@ -39,6 +42,7 @@ class CallCounter(calls.CallObserver):
 
     def __init__(self, to: Counters) -> None:
         self._cells = to.cells
+        self._thread_local = to.thread_local
         self._layout = to.layout
         self._query_indexes: dict[tuple[str, str, str], int] = {}
         self._duration_indexes: dict[tuple[str, str], int] = {}
@@ -46,11 +50,14 @@ class CallCounter(calls.CallObserver):
 
     def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
         """Count the call."""
-        key = alias, statement.operation, app_of(statement)
+        key = alias, statement.operation, app_of(statement.tables)
         index = self._query_indexes.get(key)
         if index is None:
             index = self._query_indexes[key] = self._layout.index_of(metrics.QUERIES, *key)
-        self._cells()[index] += 1.0
+        try:
+            self._thread_local.cells[index] += 1.0
+        except AttributeError:  # the first call of a thread
+            self._cells()[index] += 1.0
 
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
@@ -62,8 +69,8 @@ class CallCounter(calls.CallObserver):
             duration = self._layout.index_of(metrics.DURATION, alias, vendor, statement.operation)
             self._duration_indexes[key] = duration
         cells = self._cells()  # not kept since the begin: another thread may close a generator
-        cells[duration + bisect_left(metrics.DURATION_BUCKETS_SECONDS, seconds)] += 1.0
-        cells[duration + len(metrics.DURATION_BUCKETS_SECONDS) + 1] += seconds
+        cells[duration + bisect_left(_BUCKETS, seconds)] += 1.0
+        cells[duration + _TO_SUM] += seconds
         if error is not None and not isinstance(error, GeneratorExit):
             sqlstate: Any = getattr(error, "sqlstate", None)
             cells[self.error_index(alias, vendor, type(error), sqlstate)] += 1.0
@@ -74,8 +81,10 @@ class CallCounter(calls.CallObserver):
         if index is None:
             index = self._rows_indexes[alias] = self._layout.index_of(metrics.ROWS, alias, "returned")
         cells = self._cells()
-        cells[index] += returned
-        cells[index + 1] += affected
+        if returned:
+            cells[index] += returned
+        if affected:
+            cells[index + 1] += affected
 
     def error_index(self, alias: str, vendor: str, error: type[BaseException], sqlstate: str | None) -> int:
         """Return the index of the cell that counts errors of this class and SQLSTATE."""

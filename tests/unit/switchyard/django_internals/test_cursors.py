@@ -41,9 +41,15 @@ def test_driver_cursor__class_is_replaced(scratch: Callable[..., Any]) -> None:
 
     begun: list[str] = []
 
+    class Begun(nullcontext[None]):
+        comment = None
+
+        def end(self, error: BaseException | None) -> None:
+            """Take no note."""
+
     def begin(query: Any, _cursor: Any) -> Any:
         begun.append(query)
-        return nullcontext()
+        return Begun()
 
     def fetched(_rows: int) -> None:
         """Count nothing."""
