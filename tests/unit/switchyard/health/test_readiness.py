@@ -314,7 +314,9 @@ def test_check__awaited_by_500_tasks_at_once(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.usefixtures("service")
-def test_readyz__of_a_process_that_stops(client: Client, token: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz__of_a_process_that_stops(
+    client: Client, token: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The process is no longer ready, says so without a probe, and is still alive."""
     client.get("/readyz")
     monkeypatch.setattr(stopping, "_stopping", False)
