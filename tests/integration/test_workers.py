@@ -117,7 +117,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment with migrated and filled databases."""
     data = tmp_path_factory.mktemp("data")
     (data / "static").mkdir()
-    given = {"DATA_DIR": str(data), **SECRETS, "SERVED_OVER_HTTPS": "false"}
+    given = {"DATA_DIR": str(data), **SECRETS, "SERVED_OVER_HTTPS": "false", "DRAIN_SECONDS": "0"}
     for arguments in (["migrate_all"], ["seed", "--users", "10", "--events", "0", "--customers", "0"]):
         done = manage(*arguments, **given)
         assert done.returncode == 0, done.stdout + done.stderr
