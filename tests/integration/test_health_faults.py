@@ -22,7 +22,7 @@ from tests.bench.pair import direct
 from tests.integration.conftest import environment
 from tests.support.engine import UnavailableError
 from tests.support.exporter import Exporter, Scrape, exporting
-from tests.support.faults import black_holed, refusing, silent
+from tests.support.faults import black_holed, hanging, refusing, silent
 from tests.support.full_servers import out_of_connections
 from tests.support.gunicorn import TOKEN, Gunicorn, serving
 from tests.support.servers import Servers
@@ -44,7 +44,7 @@ FAULTS: Mapping[str, Callable[[Servers, str], AbstractContextManager[None]]] = {
     "refusing": refusing,
     "black-holed": black_holed,
     "accepting and silent": silent,
-    "hung in a query": Servers.paused,  # and its connections stay open
+    "hung in a query": hanging,  # and its connections stay open
     "out of connections": out_of_connections,
 }
 
@@ -146,7 +146,7 @@ def test_health__while_every_database_hangs(servers: Servers, service: Service) 
             each.start()
             stack.callback(each.stop)
         for alias in ALIASES:
-            stack.enter_context(servers.paused(alias))
+            stack.enter_context(hanging(servers, alias))
         began_at = time.monotonic()
         until(lambda: service.says(503, **dict.fromkeys(ALIASES, "down")), "all are down", seconds=KNOWN_SECONDS)
         known_at = time.monotonic()

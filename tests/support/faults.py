@@ -54,9 +54,9 @@ _CANCELS_READERS = Switch(
 def hanging(servers: Servers, alias: str) -> Iterator[None]:
     """Stop each process of the server with SIGSTOP in this block: the kernel accepts connections, nothing answers."""
     container = servers.by_alias[alias].container
+    container.kill(signal="SIGSTOP")  # the first process, before it starts others
     # A signal from inside reaches all processes but the first one, whose signals come from outside.
     container.exec_run(["sh", "-c", "kill -STOP -1"])
-    container.kill(signal="SIGSTOP")
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """A server whose connections are all in use, by other clients than the service."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,30 +12,35 @@ from tests.support.vendors import MYSQL, NOT_YET, POSTGRESQL, MySQLdb, Vendor
 from tests.support.waiting import until
 
 SESSIONS = 20  # of MySQL, which can change its limit while it runs
+MAX_ATTEMPTS = 500
 
 
 @dataclass(frozen=True)
 class _Full:
     """How to fill the servers of one vendor. The statements run as superuser, for whom a server keeps connections."""
 
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    sessions: str  # the sessions of the service
+    before: str
+    after: str
+    sessions: str  # of the service, and those that nobody has signed in to yet
     end: str
+    refusal: str  # in the error of a client that gets no connection
 
 
 _FULL: Mapping[Vendor, _Full] = {
     POSTGRESQL: _Full(
-        before=(),
-        after=(),
-        sessions="SELECT pid FROM pg_stat_activity WHERE usename = 'app'",
+        before="",
+        after="",
+        sessions="SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM"
+        " 'readonly' AND pid <> pg_backend_pid()",
         end="SELECT pg_terminate_backend({})",
+        refusal="remaining connection slots",
     ),
     MYSQL: _Full(
-        before=(f"SET GLOBAL max_connections = {SESSIONS}",),
-        after=("SET GLOBAL max_connections = DEFAULT",),
-        sessions="SELECT id FROM information_schema.processlist WHERE user = 'app'",
+        before=f"SET GLOBAL max_connections = {SESSIONS}",
+        after="SET GLOBAL max_connections = DEFAULT",
+        sessions="SELECT id FROM information_schema.processlist WHERE user IN ('app', 'unauthenticated user')",
         end="KILL {}",
+        refusal="Too many connections",
     ),
 }
 
@@ -44,33 +49,37 @@ _FULL: Mapping[Vendor, _Full] = {
 def out_of_connections(servers: Servers, alias: str) -> Iterator[None]:
     """Let other clients hold all connections of the server in this block: the user `app` has none, and gets none."""
     how = _FULL[servers.by_alias[alias].vendor]
-    held: list[Any] = []
+    with ExitStack() as stack:
+        # One for all statements: the only one that MySQL keeps for superusers may still be closing.
+        admin = stack.enter_context(closing(servers.admin(alias)))
+        cursor = stack.enter_context(closing(admin.cursor()))
+        held = stack.enter_context(ExitStack())
 
-    def all_are_held() -> bool:
-        _fill(servers, alias, held)
-        sessions = servers.ask(alias, how.sessions)
-        for (number,) in sessions:
-            with suppress(*NOT_YET):  # it ended by itself
-                servers.ask(alias, how.end.format(number))
-        return not sessions
+        def all_are_held() -> bool:
+            is_full = _fill(servers, alias, held, how.refusal)
+            cursor.execute(how.sessions)
+            sessions = cursor.fetchall()
+            for (number,) in sessions:
+                with suppress(*NOT_YET):  # it ended by itself
+                    cursor.execute(how.end.format(number))
+            return is_full and not sessions
 
-    if how.before:
-        servers.ask(alias, *how.before)
-    try:
+        if how.before:
+            cursor.execute(how.before)
+            stack.callback(cursor.execute, how.after)
         until(all_are_held, f"other clients hold all connections of '{alias}'")
         yield
-    finally:
-        for connection in held:
-            connection.close()
-        if how.after:
-            servers.ask(alias, *how.after)
 
 
-def _fill(servers: Servers, alias: str, held: list[Any]) -> None:
-    """Open connections until the server refuses one."""
-    with suppress(*NOT_YET):
-        while True:
-            held.append(_connect(servers, alias))
+def _fill(servers: Servers, alias: str, held: ExitStack, refusal: str) -> bool:
+    """Open connections until the server has none left. Another error, as on a busy machine, does not say so."""
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            held.enter_context(closing(_connect(servers, alias)))
+        except NOT_YET as error:
+            if refusal in str(error):
+                return True
+    return False
 
 
 def _connect(servers: Servers, alias: str) -> Any:
