@@ -77,6 +77,8 @@ TEMPLATES = [
 DATABASES = _topology.databases
 DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
 LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
+# After SIGTERM /readyz fails, and a worker serves on for so long: a balancer that asks /readyz needs time to notice.
+DRAIN_SECONDS = env.number(os.environ, "DRAIN_SECONDS", 3, low=0, high=20)
 WEB_THREADS = env.number(os.environ, "WEB_THREADS", 8, low=1, high=256)
 SWITCHYARD = {
     **_topology.switchyard,

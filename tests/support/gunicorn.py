@@ -82,7 +82,7 @@ def serving(
     if max_files is not None:
         command = ["sh", "-c", f'ulimit -n {max_files}; exec "$@"', "sh", *command]
     with nullcontext() if log is None else log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=APP, env=dict(environ), stdout=output)
+        process = subprocess.Popen(command, cwd=APP, env={"DRAIN_SECONDS": "0", **environ}, stdout=output)
     try:
         service = Gunicorn(process, port)
         _wait_until_answers(service)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from switchyard.conf import conf
 from switchyard.health.alias_check import AliasCheck, states
 from switchyard.health.alias_probe import AliasState
+from switchyard.health.stopping import is_stopping
 from switchyard.routing.topology.ownership import database_aliases, owner_and_replicas, owners, replicated_by
 
 VERDICT_TTL_SECONDS = 1.5
@@ -20,6 +21,7 @@ class Status(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"
     UNAVAILABLE = "unavailable"
+    STOPPING = "stopping"
 
 
 def status_of(aliases: Mapping[str, AliasState], *, optional: frozenset[str], was_ready: bool) -> Status:
@@ -58,7 +60,9 @@ class Readiness:
     _valid_until: float = 0.0  # time.monotonic()
 
     def verdict(self) -> Verdict:
-        """Return the verdict. Takes no longer than the timeout of the probes."""
+        """Return the verdict. Takes no longer than the timeout of the probes, and no time in a process that stops."""
+        if is_stopping():
+            return Verdict(Status.STOPPING, self._verdict.aliases if self._verdict else {})
         with self._lock:
             if self._verdict is None or time.monotonic() >= self._valid_until:
                 self._verdict = self._probe_aliases()

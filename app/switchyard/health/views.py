@@ -19,8 +19,9 @@ _readiness = Readiness()
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200 while the service can serve requests, all ("ok") or some ("degraded"), and 503 otherwise.
 
-    Queries: on each alias that the monitor does not watch, one `SELECT 1`, and the migrations of an owner until they
-    are applied; over connections of its own, which metrics do not count. A verdict is reused for 1.5 seconds.
+    A process that stops answers 503 ("stopping"), while it still serves. Queries: on each alias that the monitor does
+    not watch, one `SELECT 1`, and the migrations of an owner until they are applied; over connections of its own, which
+    metrics do not count. A verdict is reused for 1.5 seconds.
     """
     verdict = _readiness.verdict()
     return JsonResponse(
@@ -56,4 +57,4 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def _http_status(status: Status) -> int:
-    return 503 if status is Status.UNAVAILABLE else 200
+    return 200 if status in {Status.OK, Status.DEGRADED} else 503

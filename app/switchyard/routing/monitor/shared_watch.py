@@ -102,9 +102,10 @@ class SharedWatch:
             if self._asks:
                 self._asks = False
                 self.watch.pause()
+            # Before the answers: whoever sees an answer must see the count that came with it.
+            self.watch.pending.count = published.servers[self.watch.group.owner].pending_migrations
             if self.watch.take(published.probes, published.shutdown):
                 file.request()
-            self.watch.pending.count = published.servers[self.watch.group.owner].pending_migrations
             if published.catalog_at != self._catalog_at:
                 cache_catalog(self.watch.group.owner, file.read_catalog())
                 self._catalog_at = published.catalog_at
