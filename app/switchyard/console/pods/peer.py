@@ -59,7 +59,7 @@ class Peer:
         self._address = address
         self.label = label_of(f"{address.host} {address.port}")
         self._record: PodRecord | None = None
-        self._answered_at = self._failed_at = float("-inf")
+        self._answered_at = self._failed_at = self._doubted_until = float("-inf")
 
     @property
     def pod(self) -> str:
@@ -68,8 +68,8 @@ class Peer:
 
     @property
     def is_awaited(self) -> bool:
-        """True unless the pod has just failed to answer: a page waits for it once, and not each second."""
-        return time.monotonic() - self._failed_at > _DOUBT_SECONDS
+        """True unless the pod has just failed to answer in time: a page waits for it once, and not each second."""
+        return time.monotonic() > self._doubted_until
 
     def record(self) -> PodRecord | None:
         """Return what the pod answered last; None if that is long ago, or if it has failed since."""
@@ -79,14 +79,18 @@ class Peer:
     def fail(self) -> None:
         """Remember that the pod has not answered in time."""
         self._failed_at = time.monotonic()
+        self._doubted_until = self._failed_at + _DOUBT_SECONDS
 
     def _ask(self) -> None:
+        begun_at = time.monotonic()
         try:
             self._record = self._newer_than(self._record)
         except (OSError, HTTPException, ValueError, KeyError, TypeError):
             self.fail()
         else:
             self._answered_at = time.monotonic()
+            if self._answered_at - begun_at < DEADLINE_SECONDS:
+                self._doubted_until = float("-inf")
 
     def _newer_than(self, earlier: PodRecord | None) -> PodRecord:
         samples = earlier.recording.samples if earlier else ()
