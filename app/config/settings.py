@@ -87,7 +87,6 @@ SWITCHYARD = {
     "TRACES": env.flag(os.environ, "TRACES", default=False),  # wsgi.py sends them
     "HEALTH_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
     "CONSOLE_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
-    "CONSOLE_PEERS": env.names(os.environ, "CONSOLE_PEERS"),
 }
 
 # The largest list that the API takes, 1,000 events, fits in. A parsed body takes up to 30 times its size in memory.
