@@ -9,14 +9,15 @@ from switchyard.console import load
 from switchyard.console.aliases import AliasRow, alias_row, state_of
 from switchyard.console.explanations import EXPLANATIONS
 from switchyard.console.pods.adding import AllPods
+from switchyard.console.problem_times import TimedProblem, timed
 from switchyard.console.problems import Facts, problems
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.server_status import ServerReport, reports_of
 from switchyard.routing.topology.ownership import database_aliases, replicas_of, replicated_by
 
 
-def aliases_data(pods: AllPods) -> list[dict[str, Any]]:
-    """Return the entry of each alias, in the order of DATABASES."""
+def aliases_data(pods: AllPods, now: float) -> list[dict[str, Any]]:
+    """Return the entry of each alias, in the order of DATABASES. `now` is the Unix time."""
     aliases = database_aliases()
     reports = {
         report.alias: report
@@ -24,8 +25,14 @@ def aliases_data(pods: AllPods) -> list[dict[str, Any]]:
         if replicated_by(owner) is None and monitor.watches(owner)
         for report in reports_of(owner)
     }
-    rows = {alias: alias_row(alias) for alias in aliases}
-    return [_entry(rows[alias], pods, reports.get(alias), _facts(alias, rows, pods)) for alias in aliases]
+    found = problems_now(pods, now)
+    return [_entry(alias_row(alias), pods, reports.get(alias), found[alias]) for alias in aliases]
+
+
+def problems_now(pods: AllPods, now: float) -> Mapping[str, Sequence[TimedProblem]]:
+    """Return the problems of each alias, and remember since when there is each of them. `now` is the Unix time."""
+    rows = {alias: alias_row(alias) for alias in database_aliases()}
+    return timed({alias: list(problems(_facts(alias, rows, pods))) for alias in rows}, pods.problems, now)
 
 
 def _facts(alias: str, rows: Mapping[str, AliasRow], pods: AllPods) -> Facts:
@@ -50,9 +57,8 @@ def _states_elsewhere(row: AliasRow, reasons: Mapping[str, str]) -> Mapping[str,
     return found
 
 
-def _entry(row: AliasRow, pods: AllPods, report: ServerReport | None, facts: Facts) -> dict[str, Any]:
+def _entry(row: AliasRow, pods: AllPods, report: ServerReport | None, found: Sequence[TimedProblem]) -> dict[str, Any]:
     alias, owner, recording = row.name, replicated_by(row.name), pods.recording
-    found = list(problems(facts))
     is_well = row.level in {"good", "neutral"}
     return {
         "alias": alias,
@@ -67,8 +73,8 @@ def _entry(row: AliasRow, pods: AllPods, report: ServerReport | None, facts: Fac
         "lag_seconds": report.lag_seconds if report else None,
         "lag_bytes": report.lag_bytes if report else None,
         "age_seconds": report.age_seconds if report else None,
-        "pending_migrations": facts.pending_migrations,
-        "connections": _connections(facts.pool),
+        "pending_migrations": None if owner else monitor.pending_migrations(alias),
+        "connections": _connections(pods.pools.get(alias)),
         "latency_seconds": load.latency_seconds(recording, alias),
         "queries_per_second": load.queries_per_second(recording, alias),
         "errors_per_second": load.errors_per_second(recording, alias),

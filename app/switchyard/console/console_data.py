@@ -7,11 +7,10 @@ from typing import Any
 
 from switchyard.conf import conf
 from switchyard.console import load
-from switchyard.console.alias_data import aliases_data
-from switchyard.console.pods.adding import AllPods, all_pods
+from switchyard.console.alias_data import aliases_data, problems_now
+from switchyard.console.pods.adding import all_pods
 from switchyard.console.pods.record import PodRecord
 from switchyard.console.pods.round import ask_peers
-from switchyard.console.problem_times import note
 from switchyard.routing.monitor import monitor
 from switchyard.telemetry.pool_gauges import pools
 from switchyard.telemetry.recent import recorder
@@ -19,8 +18,6 @@ from switchyard.telemetry.recent.peer_access import pod_id
 from switchyard.telemetry.recent.ring import INTERVAL_SECONDS
 from switchyard.telemetry.server_gauges import pool_totals
 
-# Pods see the same change of a server up to a second apart.
-_DISAGREEMENT_SECONDS = 5.0
 THIS_POD = "this pod"
 
 
@@ -46,7 +43,7 @@ def console_data() -> dict[str, Any]:
             *({"pod": label, "answers": False} for label in known.missing),
         ],
         "pods_found": not known.unresolved,
-        "aliases": _timed(aliases_data(found), found, now),
+        "aliases": aliases_data(found, now),
         "decisions": load.decisions(found.recording),
         "statements": found.statements,
         "violations": found.violations,
@@ -71,23 +68,12 @@ def own_record(now: float, label: str) -> PodRecord:
 def note_problems(**_signal: Any) -> None:
     """Remember since when there are problems in this pod, while nobody looks at the console."""
     now = time.time()
-    found = all_pods([own_record(now, THIS_POD)])
-    _timed(aliases_data(found), found, now)
+    problems_now(all_pods([own_record(now, THIS_POD)]), now)
 
 
 def install() -> None:
     """Look for problems with each sample of the counters. A second call changes nothing."""
     recorder.sampled.connect(note_problems, dispatch_uid="switchyard.console.console_data")
-
-
-def _timed(aliases: list[dict[str, Any]], pods: AllPods, now: float) -> list[dict[str, Any]]:
-    """Return the aliases with the time since when there is each of their problems."""
-    since = note([f"{each['alias']} {problem['fault']}" for each in aliases for problem in each["problems"]], now)
-    for each in aliases:
-        for problem in each["problems"]:
-            key = f"{each['alias']} {problem['fault']}"
-            problem["since"] = min(since[key], pods.problems.get(key, now))
-    return aliases
 
 
 def _pod() -> str:

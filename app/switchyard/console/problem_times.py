@@ -6,15 +6,19 @@ console. A problem that is gone for longer than one look is forgotten.
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from switchyard.conf import conf
+from switchyard.console.problems import Problem
 from switchyard.telemetry.recent.pod_record import PROBLEMS_FILE
 
-FORGOTTEN_AFTER_SECONDS = 15.0
+FORGOTTEN_AFTER_SECONDS = 7.0
+# Pods see the same change of a server up to a second apart, and a pool that opens a connection lets a thread wait.
+SHOWN_AFTER_SECONDS = {"not the same in all pods": 5.0, "exhausted pool": 1.5}
 
 
 class Times(NamedTuple):
@@ -24,7 +28,33 @@ class Times(NamedTuple):
     last_at: float
 
 
+@dataclass(frozen=True)
+class TimedProblem(Problem):
+    """A problem, and the Unix time at which it was seen first."""
+
+    since: float
+
+
 _own: dict[str, Times] = {}  # without METRICS_DIR
+
+
+def timed(
+    found: Mapping[str, Sequence[Problem]], elsewhere: Mapping[str, float], now: float
+) -> Mapping[str, Sequence[TimedProblem]]:
+    """Return the problems by alias with the time of their begin; a problem that may pass in a moment comes later.
+
+    `elsewhere` is since when other pods have each problem. Remembers that there are these problems now.
+    """
+    since = note([_key(alias, each) for alias, problems in found.items() for each in problems], now)
+    begun = {problem: min(at, elsewhere.get(problem, at)) for problem, at in since.items()}
+    return {
+        alias: [
+            TimedProblem(each.fault, each.level, each.text, at)
+            for each in problems
+            if now - (at := begun[_key(alias, each)]) >= SHOWN_AFTER_SECONDS.get(each.fault, 0.0)
+        ]
+        for alias, problems in found.items()
+    }
 
 
 def note(found: Collection[str], now: float) -> Mapping[str, float]:
@@ -43,6 +73,10 @@ def note(found: Collection[str], now: float) -> Mapping[str, float]:
         with suppress(OSError):  # a full METRICS_DIR; the thread of the recorder logs it
             _replace(path, times)
     return {problem: times[problem].first_at for problem in found}
+
+
+def _key(alias: str, problem: Problem) -> str:
+    return f"{alias} {problem.fault}"
 
 
 def _read(path: Path) -> dict[str, Times]:

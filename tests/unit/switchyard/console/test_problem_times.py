@@ -8,7 +8,8 @@ from django.conf import settings
 from django.test import override_settings
 
 from switchyard.console import problem_times
-from switchyard.console.problem_times import FORGOTTEN_AFTER_SECONDS, note
+from switchyard.console.problem_times import FORGOTTEN_AFTER_SECONDS, SHOWN_AFTER_SECONDS, TimedProblem, note, timed
+from switchyard.console.problems import Problem
 
 START = 1_800_000_000.0
 
@@ -46,3 +47,23 @@ def test_note__gone() -> None:
     note([], START + FORGOTTEN_AFTER_SECONDS + 1)
 
     assert note(["replica down"], START + 60) == {"replica down": START + 60}
+
+
+def test_timed__since_the_first_pod() -> None:
+    """A problem that another pod has had for longer is as old as there."""
+    down = Problem("down", "error", "It is silent.")
+
+    assert timed({"replica": [down]}, {"replica down": START - 9}, START) == {
+        "replica": [TimedProblem("down", "error", "It is silent.", START - 9)]
+    }
+
+
+@pytest.mark.parametrize("fault", SHOWN_AFTER_SECONDS)
+def test_timed__that_may_pass(fault: str) -> None:
+    """A problem that is often over after a moment is shown when it lasts."""
+    problem = Problem(fault, "warning", "Some thread waits.")
+    first = timed({"default": [problem]}, {}, START)
+    later = timed({"default": [problem]}, {}, START + SHOWN_AFTER_SECONDS[fault])
+
+    assert first == {"default": []}
+    assert [each.since for each in later["default"]] == [START]
