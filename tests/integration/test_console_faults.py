@@ -31,12 +31,12 @@ TABLE = AnalyticsEvent._meta.db_table
 
 # What a person reads on the page, and what it means. Nothing else tells the test which fault there is.
 MEANINGS = {
-    r"^replica down since [\d:]{8} It refuses connections, fails, or does not answer in time": "paused standby",
-    r"^analytics slow calls since [\d:]{8} 5 % of the calls of the last seconds took longer than": "slow analytics",
-    r"^legacy violation since [\d:]{8} read_only_owner_write: A write was refused on 'legacy'.*"
+    r"^replica down since [\d:]{8}\. It refuses connections, fails, or does not answer in time": "paused standby",
+    r"^analytics slow calls since [\d:]{8}\. 5 % of the calls of the last seconds took longer than": "slow analytics",
+    r"^legacy violation since [\d:]{8}\. read_only_owner_write: A write was refused on 'legacy'.*"
     r"Place: \S*writer_on_legacy\.py:\d+ in write_customer\.": "writer on legacy",
-    r"^analytics exhausted pool since [\d:]{8} .*(threads? waits? for a connection|got none)": "exhausted pool",
-    r"^analytics pending migrations since [\d:]{8} 1 migration is not applied\.": "pending migration",
+    r"^analytics exhausted pool since [\d:]{8}\. .*(threads? waits? for a connection|got none)": "exhausted pool",
+    r"^analytics pending migrations since [\d:]{8}\. 1 migration is not applied\.": "pending migration",
 }
 ALIASES = {
     "paused standby": "replica",

@@ -115,6 +115,18 @@ def pods_counted(pods: Sequence[Mapping[str, Any]]) -> str:
 
 
 @register.filter
+def pods_named(labels: Sequence[str], pods: Sequence[Mapping[str, Any]]) -> str:
+    """Return the labels of the pods where something happened.
+
+    >>> pods = [{"pod": "3f2a", "answers": True}, {"pod": "81c0", "answers": True}, {"pod": "de24", "answers": False}]
+    >>> pods_named(["3f2a"], pods), pods_named(["3f2a", "81c0"], pods)
+    ('3f2a', 'all')
+    """
+    answering = [each["pod"] for each in pods if each["answers"]]
+    return "all" if set(labels) >= set(answering) else ", ".join(labels)
+
+
+@register.filter
 def labelled(counts: Mapping[str, float]) -> str:
     """Return counts by their name as one text.
 

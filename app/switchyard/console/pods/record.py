@@ -1,5 +1,6 @@
 """What one pod knows: its recording, its events and its servers. Read from this pod's memory, or from an answer."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -31,8 +32,8 @@ class PodRecord:
             label=label,
             recording=Recording(
                 columns={tuple(column): index for index, column in enumerate(answer["columns"])},
-                samples=[Sample(at, values) for at, *values in answer["samples"]],
-                newest=Sample(newest_at, newest),
+                samples=[Sample(at, array("d", values)) for at, *values in answer["samples"]],
+                newest=Sample(newest_at, array("d", newest)),
             ),
             statements=answer["statements"],
             violations=answer["violations"],

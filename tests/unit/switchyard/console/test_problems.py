@@ -1,7 +1,9 @@
 """Problems of an alias: their faults, and the sentences about them."""
 
+import re
 from collections.abc import Mapping
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +144,14 @@ def test_problems__rules() -> None:
     (sentences,) = (mark for mark in test_problems__sentences.pytestmark if mark.name == "parametrize")
 
     assert {fault for _facts, fault, _text in sentences.args[1]} == set(RULES)
+
+
+def test_problems__documented() -> None:
+    """docs/own-project.md explains each line of the table."""
+    text = (Path(__file__).parents[4] / "docs" / "own-project.md").read_text()
+    explained = set(re.findall(r"^\| ([a-z ]+) \| [a-z0-9]", text, re.MULTILINE))
+
+    assert set(RULES) - explained == set()
 
 
 def test_problems__slower_than_usual() -> None:
