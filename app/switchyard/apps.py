@@ -14,6 +14,8 @@ class SwitchyardConfig(AppConfig):
     verbose_name = "Switchyard"
 
     def ready(self) -> None:
+        from switchyard.console import console_data  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.console.pods import tokens  # noqa: PLC0415 - as above
         from switchyard.management import rules, unapplied  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
@@ -52,6 +54,8 @@ class SwitchyardConfig(AppConfig):
         connection_counter.install()
         pool_gauges.install()
         recorder.install()
+        tokens.install()
+        console_data.install()
         violations.install()
         decisions.install()
         rules.install()

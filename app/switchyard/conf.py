@@ -108,6 +108,15 @@ class Conf:
         return _tokens(self._values.get("CONSOLE_TOKENS", ()))
 
     @property
+    def console_peers(self) -> Sequence[str]:
+        """CONSOLE_PEERS: names with a port, at whose addresses the exporters of all pods listen. Default: none.
+
+        The console then shows the sum of all pods. The names may include this pod.
+        """
+        peers: Sequence[str] = self._values.get("CONSOLE_PEERS", ())
+        return peers
+
+    @property
     def read_only_functions(self) -> frozenset[str]:
         """READ_ONLY_FUNCTIONS: names, without schema, of database functions that do not write. Default: none.
 

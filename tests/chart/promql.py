@@ -88,6 +88,7 @@ def exported_metrics(directory: Path) -> set[str]:
         server_version="18",
         replica_of="",
         usable=True,
+        reason="",
         sampled_at=0.0,
         lag_seconds=1.0,
         lag_bytes=1,

@@ -175,7 +175,7 @@ def test_live__standby_dies(browser: Browser, servers: Servers, gunicorn: Gunico
             took = time.monotonic() - killed_at
             print(f"shown after {took:.2f} s")
 
-            expect(page.locator(".findings")).to_contain_text("replica down.")
+            expect(page.locator(".findings")).to_contain_text("replica down since")
             expect(page.locator(".drawing.wide .alias.unfit")).to_have_count(1)
             expect(page.locator(".drawing.wide .flow.unused")).to_have_count(1)
         expect(state).to_contain_text("fit", timeout=30_000)

@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _PROCESS_TIMEOUT_SECONDS = 5.0  # a process that has not written for so long is 
 
 def server_gauges(directory: str | Path) -> Iterator[Metric]:
     """Yield the gauges of each alias that a process watches, or watched last."""
-    servers = _servers(Path(directory))
+    servers = known_servers(directory)
     now = time.monotonic()
     age = GaugeMetricFamily("switchyard_server_answer_age_seconds", "Age of the last answer.", labels=_LABELS)
     owner = GaugeMetricFamily("switchyard_owner_writable", "1 if the owner may be written.", labels=_LABELS)
@@ -70,8 +71,11 @@ def pool_totals(directory: str | Path) -> Mapping[str, Mapping[str, int]]:
     return totals
 
 
-def _servers(directory: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Return the verdicts by alias; of two files with one alias, the newer one holds."""
-    contents = [json.loads(path.read_text()) for path in directory.glob("monitor-*") if not path.suffix]
-    contents.sort(key=lambda content: content["written_at"])
+def known_servers(directory: str | Path, *, seconds: float = inf) -> Mapping[str, Mapping[str, Any]]:
+    """Return the verdicts of the last seconds by alias; of two files with one alias, the newer one holds."""
+    contents = [json.loads(path.read_text()) for path in Path(directory).glob("monitor-*") if not path.suffix]
+    since = time.monotonic() - seconds
+    contents = sorted(
+        (each for each in contents if each["written_at"] >= since), key=lambda content: content["written_at"]
+    )
     return {alias: server for content in contents for alias, server in content["servers"].items()}

@@ -2,8 +2,9 @@
 
 # ruff: noqa: PLR2004 - the numbers are where another form begins
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from django import template
 
@@ -99,6 +100,30 @@ def machine_time(at: float) -> str:
 def symbol(level: str) -> str:
     """Return the symbol of a level. Each level has its own, so that a state shows without colours."""
     return LEVEL_SYMBOLS[level]
+
+
+@register.filter
+def pods_counted(pods: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many pods the numbers are of.
+
+    >>> pods_counted([{"answers": True}]), pods_counted([{"answers": True}, {"answers": False}])
+    ('1 pod', '1 of 2 pods')
+    """
+    answering = sum(each["answers"] for each in pods)
+    pods_in_all = f"{len(pods)} pod{'s' if len(pods) != 1 else ''}"
+    return pods_in_all if answering == len(pods) else f"{answering} of {pods_in_all}"
+
+
+@register.filter
+def pods_named(labels: Sequence[str], pods: Sequence[Mapping[str, Any]]) -> str:
+    """Return the labels of the pods where something happened.
+
+    >>> pods = [{"pod": "3f2a", "answers": True}, {"pod": "81c0", "answers": True}, {"pod": "de24", "answers": False}]
+    >>> pods_named(["3f2a"], pods), pods_named(["3f2a", "81c0"], pods)
+    ('3f2a', 'all')
+    """
+    answering = [each["pod"] for each in pods if each["answers"]]
+    return "all" if set(labels) >= set(answering) else ", ".join(labels)
 
 
 @register.filter

@@ -5,25 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchyard.console.aliases import LEVELS
-from switchyard.templatetags.console_formats import percent
 
 type Data = Mapping[str, Any]
-
-FELL_BACK_SHARE = 0.2  # of an owner's reads, as in the alert SwitchyardReadsFellBack
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at: the alias, a level, and a text."""
+    """One thing to look at: where it is, what is wrong in two or three words and in a sentence, and since when."""
 
-    alias: str
+    where: str  # an alias, or a pod
+    fault: str
     level: str
     text: str
+    since: float | None = None  # Unix time; None if nobody knows
 
 
 def findings(data: Data) -> tuple[Finding, ...]:
     """Return what needs attention, errors first."""
-    found = [*_of_aliases(data), *_of_decisions(data)]
+    found = [*_of_aliases(data), *_of_pods(data)]
     return tuple(sorted(found, key=lambda finding: finding.level != "error"))
 
 
@@ -39,13 +38,15 @@ def is_unfit(alias: Data) -> bool:
 
 def _of_aliases(data: Data) -> Iterator[Finding]:
     for alias in data["aliases"]:
-        if has_problem(alias):
-            state = f"{alias['state']}. " if is_unfit(alias) else ""
-            yield Finding(alias["alias"], alias["level"], state + alias["explanation"])
+        for each in alias["problems"]:
+            yield Finding(alias["alias"], each["fault"], each["level"], each["text"], each["since"])
 
 
-def _of_decisions(data: Data) -> Iterator[Finding]:
-    for each in data["decisions"]:
-        if each["reason"] == "down" and each["share"] > FELL_BACK_SHARE:
-            text = f"{percent(each['share'])} of the reads of the last minute ran here because no replica was fit."
-            yield Finding(each["alias"], "warning", text)
+def _of_pods(data: Data) -> Iterator[Finding]:
+    for each in data["pods"]:
+        if not each["answers"]:
+            text = "The numbers on this page do not hold what it has counted."
+            yield Finding(f"pod {each['pod']}", "does not answer", "warning", text)
+    if not data["pods_found"]:
+        text = "The names of CONSOLE_PEERS have no address, so pods may be missing on this page."
+        yield Finding("pods", "cannot be found", "warning", text)

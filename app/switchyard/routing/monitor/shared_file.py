@@ -32,6 +32,7 @@ class ServerGauges(NamedTuple):
     server_version: str
     replica_of: str  # empty for an owner
     usable: bool  # a replica may be read, or an owner written
+    reason: str  # why not; empty if it is usable
     sampled_at: float | None  # None before the first answer
     lag_seconds: float | None
     lag_bytes: int | None

@@ -141,23 +141,24 @@ class SharedWatch:
 def _servers(watch: OwnerWatch) -> Iterator[tuple[str, ServerGauges]]:
     """Yield the verdict about the owner, and about each replica."""
     owner, snapshot = watch.group.owner, watch.group.snapshot
-    known = _gauges(watch.probe, usable=not snapshot.unavailable_reason)
+    known = _gauges(watch.probe, reason=snapshot.unavailable_reason)
     yield owner, known._replace(pending_migrations=watch.pending.count)
     for each, replica in zip(watch.replicas, snapshot.replicas, strict=True):
         lag_seconds = replica.lag_seconds if replica.fit or replica.unfit_reason == "lagging" else None
-        known = _gauges(each.probe, usable=replica.fit)
+        known = _gauges(each.probe, reason=replica.unfit_reason)
         yield (
             replica.alias,
             known._replace(replica_of=owner, lag_seconds=lag_seconds, lag_bytes=replica.lag_bytes),
         )
 
 
-def _gauges(probe: ServerProbe, *, usable: bool) -> ServerGauges:
+def _gauges(probe: ServerProbe, *, reason: str) -> ServerGauges:
     return ServerGauges(
         vendor=probe.vendor,
         server_version=probe.server_version,
         replica_of="",
-        usable=usable,
+        usable=not reason,
+        reason=reason,
         sampled_at=probe.last_sample.begun_at if probe.last_sample else None,
         lag_seconds=None,
         lag_bytes=None,

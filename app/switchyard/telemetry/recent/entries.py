@@ -39,6 +39,24 @@ def taken[T](waiting: deque[T]) -> Iterator[T]:
             yield waiting.popleft()
 
 
+def merged(kind: Kind, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield what is kept of the entries: equal ones merged, the newest ones of each alias, the newest first.
+
+    Of two equal entries the later one comes later.
+    """
+    found: dict[tuple[Any, ...], Entry] = {}
+    for entry in entries:
+        identity = tuple(entry[key] for key in kind.identity)
+        found[identity] = kind.merge(found[identity], entry) if identity in found else entry
+    newest = sorted(found.values(), key=lambda entry: -entry[kind.last_at])
+    kept: dict[str, int] = defaultdict(int)
+    for entry in newest:
+        kept[entry["alias"]] += 1
+        recent = entry[kind.last_at] > newest[0][kind.last_at] - KEPT_SECONDS
+        if recent and kept[entry["alias"]] <= KEPT_OF_AN_ALIAS:
+            yield entry
+
+
 class Entries:
     """The list of one kind."""
 
@@ -53,25 +71,11 @@ class Entries:
         if not entries:
             return
         with self._locked():
-            self._replace(self._kept([*self._all(), *entries]))
+            self._replace(merged(self._kind, [*self._all(), *entries]))
 
     def newest(self, now: float) -> list[Entry]:
         """Return the entries whose last event is no older than fifteen minutes, the newest first."""
         return [entry for entry in self._all() if entry[self._kind.last_at] > now - KEPT_SECONDS]
-
-    def _kept(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield what is kept of the entries: equal ones merged, the newest ones of each alias, the newest first."""
-        merged: dict[tuple[Any, ...], Entry] = {}
-        for entry in entries:
-            identity = tuple(entry[key] for key in self._kind.identity)
-            merged[identity] = self._kind.merge(merged[identity], entry) if identity in merged else entry
-        newest = sorted(merged.values(), key=lambda entry: -entry[self._kind.last_at])
-        kept: dict[str, int] = defaultdict(int)
-        for entry in newest:
-            kept[entry["alias"]] += 1
-            recent = entry[self._kind.last_at] > newest[0][self._kind.last_at] - KEPT_SECONDS
-            if recent and kept[entry["alias"]] <= KEPT_OF_AN_ALIAS:
-                yield entry
 
     def _all(self) -> list[Entry]:
         if self._path is None:

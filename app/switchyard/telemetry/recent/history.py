@@ -4,19 +4,22 @@ A sample holds what the console shows, and not every counter: by alias the queri
 durations, the decisions, and the connections that could not be had.
 """
 
+import json
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from math import inf
+from pathlib import Path
 
 from switchyard.telemetry import metrics
 from switchyard.telemetry.counters import Counters
 from switchyard.telemetry.layout import Layout
+from switchyard.telemetry.recent.pod_record import DESCRIPTION_FILE, HISTORY_FILE
 from switchyard.telemetry.recent.ring import FileRing, MemoryRing, Ring, Sample
 
-FILE = "history"
 _ANSWER = "IntegrityError"  # get_or_create() and unique columns cause it in a healthy service
 _CONNECTION_COLUMNS = {metrics.POOL_TIMEOUTS: "pool_timeouts", metrics.CONNECTION_ERRORS: "connection_errors"}
 
@@ -98,20 +101,35 @@ class History:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._columns = columns(counters.layout)
-        directory = counters.open().directory
-        key = sha256(repr(list(self._columns.items())).encode()).hexdigest()
+        self._directory = counters.open().directory
+        self._is_described = False
+        self._key = sha256(repr(list(self._columns.items())).encode()).hexdigest()
         self._ring: Ring = (
-            MemoryRing() if directory is None else FileRing(directory / FILE, key, width=len(self._columns))
+            MemoryRing()
+            if self._directory is None
+            else FileRing(self._directory / HISTORY_FILE, self._key, width=len(self._columns))
         )
 
-    def sample(self, now: float) -> None:
-        """Keep the counts of now, unless a process has done so in this interval. `now` is the Unix time."""
-        self._ring.add(now, self._values)
+    def sample(self, now: float) -> bool:
+        """Keep the counts of now, unless a process has done so in this interval. `now` is the Unix time.
+
+        Return True if they were kept. Raises OSError if METRICS_DIR cannot be written.
+        """
+        if self._directory is not None and not self._is_described:
+            self._describe(self._directory)
+            self._is_described = True
+        return self._ring.add(now, self._values)
 
     def recording(self, now: float) -> Recording:
         """Return the samples up to the Unix time `now`, and the counts of now."""
         indexes = {column: index for index, column in enumerate(self._columns)}
         return Recording(indexes, self._ring.samples(now), Sample(now, self._values()))
+
+    def _describe(self, directory: Path) -> None:
+        """Write which columns a sample has, and which cells of the counters each of them sums."""
+        draft = directory / f"{DESCRIPTION_FILE}.new-{os.getpid()}"
+        draft.write_text(json.dumps({"key": self._key, "columns": list(self._columns.items())}, separators=(",", ":")))
+        draft.replace(directory / DESCRIPTION_FILE)
 
     def _values(self) -> list[float]:
         totals = self._counters.open().totals()

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Any
 
+from django.dispatch import Signal
+
 from switchyard.routing.connections import events
 from switchyard.routing.monitor import monitor
 from switchyard.telemetry import counters
@@ -18,6 +20,7 @@ from switchyard.telemetry.recent.violations import VIOLATIONS
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 1.0
+sampled = Signal()  # this process has taken the sample of an interval
 
 
 class Recent:
@@ -64,7 +67,8 @@ class Recorder:
         """Do what is due now. Raises OSError if METRICS_DIR cannot be written."""
         recent = self.recent()
         recent.flush()
-        recent.history.sample(time.time())
+        if recent.history.sample(time.time()):
+            sampled.send(sender=None)
 
     def _run(self) -> None:
         fails = False

@@ -34,8 +34,11 @@ class Sample(NamedTuple):
 class Ring(Protocol):
     """Where samples are kept."""
 
-    def add(self, at: float, take: Callable[[], Values]) -> None:
-        """Keep the values that `take()` returns, unless there is a sample of this interval already."""
+    def add(self, at: float, take: Callable[[], Values]) -> bool:
+        """Keep the values that `take()` returns, unless there is a sample of this interval already.
+
+        Return True if they were kept.
+        """
         ...
 
     def samples(self, until: float) -> list[Sample]:
@@ -50,11 +53,13 @@ class MemoryRing:
         self._samples: deque[Sample] = deque(maxlen=SLOTS)
         self._lock = Lock()
 
-    def add(self, at: float, take: Callable[[], Values]) -> None:
+    def add(self, at: float, take: Callable[[], Values]) -> bool:
         """Keep the values, as `Ring` says."""
         with self._lock:
-            if not self._samples or _interval(self._samples[-1].at) != _interval(at):
-                self._samples.append(Sample(at, take()))
+            if self._samples and _interval(self._samples[-1].at) == _interval(at):
+                return False
+            self._samples.append(Sample(at, take()))
+            return True
 
     def samples(self, until: float) -> list[Sample]:
         """Return the samples, as `Ring` says."""
@@ -70,7 +75,7 @@ class FileRing:
         self._header = key.encode().ljust(_HEADER_BYTES)
         self._slot_bytes = (1 + width) * _DOUBLE_BYTES
 
-    def add(self, at: float, take: Callable[[], Values]) -> None:
+    def add(self, at: float, take: Callable[[], Values]) -> bool:
         """Keep the values, as `Ring` says. Raises OSError if the file cannot be written."""
         offset = _HEADER_BYTES + _interval(at) % SLOTS * self._slot_bytes
         with self._locked(fcntl.LOCK_EX) as file:
@@ -79,15 +84,19 @@ class FileRing:
                 os.pwrite(file, self._header, 0)
             before = array("d", os.pread(file, _DOUBLE_BYTES, offset))
             if before and _interval(before[0]) == _interval(at):
-                return
+                return False
             # The time comes last: a process that dies in between leaves a slot that is too old to be read.
             os.pwrite(file, array("d", take()).tobytes(), offset + _DOUBLE_BYTES)
             os.pwrite(file, array("d", (at,)).tobytes(), offset)
+            return True
 
     def samples(self, until: float) -> list[Sample]:
         """Return the samples, as `Ring` says. Raises OSError if the file cannot be read."""
-        with self._locked(fcntl.LOCK_SH) as file:
-            content = os.pread(file, _HEADER_BYTES + SLOTS * self._slot_bytes, 0)
+        try:
+            with self._locked(fcntl.LOCK_SH) as file:
+                content = os.pread(file, _HEADER_BYTES + SLOTS * self._slot_bytes, 0)
+        except FileNotFoundError:
+            return []
         if not content.startswith(self._header):
             return []
         starts = range(_HEADER_BYTES, len(content) - self._slot_bytes + 1, self._slot_bytes)
@@ -96,7 +105,8 @@ class FileRing:
 
     @contextmanager
     def _locked(self, kind: int) -> Iterator[int]:
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        # A reader may have no right to write: the exporter's container mounts the directory so.
+        file = os.open(self._path, os.O_RDONLY if kind == fcntl.LOCK_SH else os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(file, kind)
             yield file

@@ -16,6 +16,7 @@ from switchyard.sql import normalized
 from switchyard.sql.masking import MAX_READ_CHARACTERS
 from switchyard.telemetry.layout import OTHER
 from switchyard.telemetry.recent.entries import Entry, Kind, taken
+from switchyard.telemetry.recent.pod_record import STATEMENTS_FILE
 
 _MAX_WAITING = 1000  # calls of one second; the oldest of more are lost
 
@@ -43,7 +44,7 @@ def _merge(earlier: Entry, later: Entry) -> Entry:
     }
 
 
-STATEMENTS = Kind("statements", identity=("alias", "statement"), last_at="last_at", merge=_merge)
+STATEMENTS = Kind(STATEMENTS_FILE, identity=("alias", "statement"), last_at="last_at", merge=_merge)
 
 
 def install() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from switchyard.routing import RoutingError, violations
 from switchyard.telemetry.recent.entries import Entry, Kind, taken
 from switchyard.telemetry.recent.places import place_in_program
+from switchyard.telemetry.recent.pod_record import VIOLATIONS_FILE
 
 _MAX_WAITING = 1000  # violations of one second; the oldest of more are lost
 
@@ -17,7 +18,7 @@ def _merge(earlier: Entry, later: Entry) -> Entry:
     return {**later, "count": earlier["count"] + later["count"]}
 
 
-VIOLATIONS = Kind("violations", identity=("kind", "alias", "reason", "place"), last_at="at", merge=_merge)
+VIOLATIONS = Kind(VIOLATIONS_FILE, identity=("kind", "alias", "reason", "place"), last_at="at", merge=_merge)
 
 
 def install() -> None:

@@ -84,12 +84,12 @@ def test_data__shape(answer: dict[str, Any]) -> None:
     assert answer["at"] == pytest.approx(time.time(), abs=60)
     assert (answer["interval_seconds"], len(answer["pods"])) == (5, 1)
     assert answer.keys() == {
-        *("at", "interval_seconds", "times", "pods", "aliases", "decisions", "statements", "violations"),
+        *("at", "interval_seconds", "times", "pods", "pods_found", "aliases", "decisions", "statements", "violations"),
     }
     assert [each["alias"] for each in answer["aliases"]] == list(connections)
     for entry in answer["aliases"]:
         assert entry.keys() == {
-            *("alias", "vendor", "role", "replica_of", "apps", "state", "level", "explanation"),
+            *("alias", "vendor", "role", "replica_of", "apps", "state", "level", "explanation", "problems"),
             *("lag_seconds", "lag_bytes", "age_seconds", "pending_migrations", "connections", "latency_seconds"),
             *("queries_per_second", "errors_per_second", "queries"),
         }
@@ -153,6 +153,7 @@ def test_data__violation(client: Client, token: dict[str, str]) -> None:
         "reason": "A write was refused on 'legacy', which SWITCHYARD['READ_ONLY'] names: UPDATE customers.",
         "place": ANY,
         "count": 1,
+        "pods": ["this pod"],
     }
     assert "test_json_views.py" in found["violations"][0]["place"]
     assert alias(found, "legacy")["level"] == "warning"

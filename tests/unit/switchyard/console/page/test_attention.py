@@ -4,51 +4,47 @@ from typing import Any
 
 from switchyard.console.page.attention import Finding, findings
 
-
-def data(*aliases: tuple[str, str, str, str], decisions: Any = ()) -> dict[str, Any]:
-    """Return the console's data of aliases, each with its state, its level and its explanation."""
-    keys = ("alias", "state", "level", "explanation")
-    return {"aliases": [dict(zip(keys, alias, strict=True)) for alias in aliases], "decisions": list(decisions)}
+PENDING = {"fault": "pending migrations", "level": "warning", "text": "3 migrations are not applied.", "since": 9.0}
+DOWN = {"fault": "down", "level": "error", "text": "It is silent.", "since": 7.0}
 
 
-def read(reason: str, share: float) -> dict[str, Any]:
-    """Return a decision that sends reads to `default`."""
-    return {"alias": "default", "operation": "read", "reason": reason, "share": share}
+def data(pods_found: bool = True, missing: tuple[str, ...] = (), **problems: Any) -> dict[str, Any]:
+    """Return the console's data of aliases, each with its problems."""
+    return {
+        "aliases": [{"alias": alias, "problems": found} for alias, found in problems.items()],
+        "pods": [{"pod": "3f2a", "answers": True}, *({"pod": pod, "answers": False} for pod in missing)],
+        "pods_found": pods_found,
+    }
 
 
 def test_findings__all_well() -> None:
     """Nothing is found where each alias is as it should be."""
-    well = data(("default", "read-write", "good", "Well."), ("legacy", "read-only", "neutral", "Named."))
-
-    assert findings(well) == ()
+    assert findings(data(default=[], legacy=[])) == ()
 
 
-def test_findings__unfit_server() -> None:
-    """The finding names the state of a server that is not used, and the reason."""
-    assert findings(data(("replica", "lagging", "warning", "It is behind."))) == (
-        Finding("replica", "warning", "lagging. It is behind."),
-    )
-
-
-def test_findings__problem_of_the_work() -> None:
-    """The finding does not name the state where the server does its part."""
-    assert findings(data(("default", "read-write", "warning", "3 migrations are not applied."))) == (
-        Finding("default", "warning", "3 migrations are not applied."),
+def test_findings__of_an_alias() -> None:
+    """The finding names the alias, the fault, and since when there is the fault."""
+    assert findings(data(default=[PENDING])) == (
+        Finding("default", "pending migrations", "warning", "3 migrations are not applied.", 9.0),
     )
 
 
 def test_findings__errors_first() -> None:
     """Errors come before warnings."""
-    found = findings(data(("a", "lagging", "warning", "Behind."), ("b", "down", "error", "Away.")))
+    found = findings(data(default=[PENDING], replica=[DOWN]))
 
-    assert [finding.alias for finding in found] == ["b", "a"]
+    assert [finding.where for finding in found] == ["replica", "default"]
 
 
-def test_findings__reads_fell_back() -> None:
-    """Reads that ran on the owner because no replica was fit are found, if they are many."""
-    well = ("default", "read-write", "good", "Well.")
+def test_findings__missing_pod() -> None:
+    """A pod that does not answer is named."""
+    (finding,) = findings(data(missing=("81c0",)))
 
-    assert [finding.text for finding in findings(data(well, decisions=[read("down", 0.6)]))] == [
-        "60 % of the reads of the last minute ran here because no replica was fit."
-    ]
-    assert findings(data(well, decisions=[read("down", 0.1), read("pinned", 0.9)])) == ()
+    assert (finding.where, finding.fault, finding.level) == ("pod 81c0", "does not answer", "warning")
+
+
+def test_findings__pods_not_found() -> None:
+    """A name that DNS does not know is a finding, which does not tell the name."""
+    (finding,) = findings(data(pods_found=False))
+
+    assert (finding.where, finding.fault) == ("pods", "cannot be found")

@@ -99,9 +99,12 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E006", {"OWNERS": {**OWNERS, "legacy": "legacy"}}, [], "has no AppRouter", "as the last router"),
     ("E006", {"OWNERS": OWNERS, "REPLICAS": REPLICAS}, [APP], "has no PrimaryReplicaRouter", "first"),
     ("E016", {"OWNERS": OWNERS, "READONLY": ["legacy"]}, [APP], "unknown key 'READONLY'", "Did you mean 'READ_ONLY'?"),
-    ("E016", {"OWNERS": OWNERS, "COLOUR": 1}, [APP], "unknown key 'COLOUR'", "Keys: CONSOLE_TOKENS, HEALTH_TOKENS"),
+    ("E016", {"OWNERS": OWNERS, "COLOUR": 1}, [APP], "unknown key 'COLOUR'", "Keys: CONSOLE_PEERS, CONSOLE_TOKENS"),
     ("E016", {"OWNERS": OWNERS, "READ_ONLY": "legacy"}, [APP], "['READ_ONLY'] is 'legacy'", "Write ['legacy']"),
     ("E016", {"OWNERS": OWNERS, "READ_ONLY": [1]}, [APP], "['READ_ONLY'] is [1]", "Write a list of texts"),
+    ("E016", {"OWNERS": OWNERS, "CONSOLE_PEERS": "web:9464"}, [APP], "is 'web:9464'", "Write ['web:9464']"),
+    ("E016", {"OWNERS": OWNERS, "CONSOLE_PEERS": ["web"]}, [APP], "names 'web', which is", "'web-pods:9464'"),
+    ("E016", {"OWNERS": OWNERS, "CONSOLE_PEERS": ["web:9464"]}, [APP], "METRICS_DIR is not", "Set METRICS_DIR"),
     ("E016", {"OWNERS": OWNERS, "TRACES": "false"}, [APP], "['TRACES'] is 'false'", "without quotation marks"),
     (
         "E016",

@@ -40,6 +40,7 @@ gauges = st.builds(
     st.text(),
     st.text(),
     st.booleans(),
+    st.text(),
     st.none() | times,
     st.none() | times,
     st.none() | st.integers(0),
