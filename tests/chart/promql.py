@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -97,6 +98,8 @@ def exported_metrics(directory: Path) -> set[str]:
     shown = {"default": owner, "replica": owner._replace(replica_of="default")}
     servers = {alias: gauges._asdict() for alias, gauges in shown.items()}
     (directory / "monitor-default").write_text(json.dumps({"written_at": 0.0, "servers": servers}))
+    pool = {"idle": 1, "used": 0, "max": 1, "pending_requests": 0}
+    (directory / "process-0").write_text(json.dumps({"written_at": time.monotonic(), "pools": {"default": pool}}))
     gauges = {family.name for family in SharedCounters(str(directory)).collect()}
     counters = {
         name
