@@ -101,7 +101,7 @@ def test_restarts__under_load(cluster: Cluster) -> None:
                     cluster.kubectl("delete", "pod", min(before), "--wait=false")
                     eventually(lambda: len(ready_pods(cluster)) == PODS, seconds=120, what="another pod is ready")
     finally:
-        release.upgrade(image__tag=tag)
+        release.upgrade(image__tag=tag, replicaCount=None)
         release.wait_until_healthy()
 
     print(f"{len(answered):,} requests over {RESTARTS} restarts")
