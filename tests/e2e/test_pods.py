@@ -79,8 +79,7 @@ def ready_pods(cluster: Cluster) -> set[str]:
     return {
         pod["metadata"]["name"]
         for pod in cluster.objects("pods", "service")
-        if {"type": "Ready", "status": "True"}.items()
-        <= next(each for each in pod["status"]["conditions"] if each["type"] == "Ready").items()
+        if any((each["type"], each["status"]) == ("Ready", "True") for each in pod["status"].get("conditions", []))
     }
 
 
