@@ -38,7 +38,8 @@ ANSWER_SECONDS = PROBE_TIMEOUT_SECONDS + 0.1
 AT_ONCE_SECONDS = 0.1
 KNOWN_SECONDS = 10.0  # until both workers know a fault; the circuit opens after 1.1 s, and a verdict is kept for 1.5 s
 ASKED = 10  # answers of each path, from the verdict on
-PROBES = "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query LIKE 'SELECT $1 /* switchyard%'"
+# The server keeps the comment of the first statement of this form, or none, for all of them.
+PROBES = "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query ~ '^SELECT \\$1( /\\*|$)'"
 
 FAULTS: Mapping[str, Callable[[Servers, str], AbstractContextManager[None]]] = {
     "refusing": refusing,

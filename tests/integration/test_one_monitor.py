@@ -17,7 +17,9 @@ pytestmark = pytest.mark.docker
 
 WORKERS = 3
 TAKEN_OVER = 2.0  # seconds; the promise is 1 second on a machine without other work
-PROBES = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'switchyard probe' AND usename = 'app'"
+_OF_PROBES = "FROM pg_stat_activity WHERE application_name = 'switchyard probe' AND usename = 'app'"
+PROBES = f"SELECT count(*) {_OF_PROBES}"
+LEFT = f"SELECT pg_terminate_backend(pid) {_OF_PROBES}"  # a server that was cut off did not see that its client ended
 POSTGRESQL = ("default", "replica", "analytics")
 
 
@@ -30,6 +32,8 @@ def metrics_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def gunicorn(servers: Servers, metrics_dir: Path, tmp_path: Path) -> Iterator[Gunicorn]:
     """The service with several workers."""
+    for alias in POSTGRESQL:
+        servers.ask(alias, LEFT)
     environ = environment(**servers.environ(), METRICS_DIR=str(metrics_dir), DATA_DIR=str(tmp_path))
     with serving({**environ, "SERVED_OVER_HTTPS": "false"}, "--workers", str(WORKERS)) as made:
         until(lambda: len(made.workers()) == WORKERS, "the workers run")
