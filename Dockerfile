@@ -14,9 +14,11 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     /opt/uv/bin/uv sync --locked --compile-bytecode --no-install-project $UV_EXTRAS
 COPY app app
 # Install the project for its version. An empty README.md is enough; the real README would change the image with each edit.
+# Nothing reads the sources of translations and of the compiled C code: 16 MB.
 RUN --mount=type=cache,target=/root/.cache/uv touch README.md LICENSE \
  && /opt/uv/bin/uv sync --locked $UV_EXTRAS \
  && rm README.md LICENSE pyproject.toml uv.lock \
+ && find /opt/venv \( -name '*.po' -o -path '*/psycopg_c/*.c' \) -delete \
  && DATA_DIR=/srv/data /opt/venv/bin/python app/manage.py collectstatic --noinput \
  && /opt/venv/bin/python -m compileall -q app
 

@@ -36,7 +36,7 @@ test-compat: $(UV) ## packages of others behind the routers, in an environment o
 	@UV='$(abspath $(UV))' tests/run-compat
 
 .PHONY: test-chart
-test-chart: $(UV) ## the chart, linted and rendered: needs helm
+test-chart: $(UV) ## the chart, linted and rendered, and its alerts: needs helm and promtool
 	@$(SYNC) --extra service --group dev
 	@helm lint --strict chart
 	@.venv/bin/python -m pytest -q -n auto tests/chart
@@ -46,11 +46,11 @@ soak: $(UV) ## upgrades, rollbacks and kills under load, for 90 minutes, in a ki
 	@$(SYNC) --extra service --group dev
 	@.venv/bin/python -m tests.soak
 
-BENCHES := routing requests staleness failures isolation memory edge
-PEERS := build/bench/peers/multidb
+BENCHES := routing requests staleness failures isolation memory edge telemetry
+PEERS := build/bench/peers/multidb build/bench/peers/django_prometheus
 
 .PHONY: bench
-bench: ## every benchmark, beside plain Django, its guide's routers and django-multidb-router
+bench: ## every benchmark, beside plain Django, its guide's routers and packages of others
 	@$(MAKE) --no-print-directory --keep-going $(BENCHES:%=bench-%)
 
 .PHONY: $(BENCHES:%=bench-%)
@@ -59,8 +59,9 @@ $(BENCHES:%=bench-%): bench-%: $(UV) $(PEERS)
 	@.venv/bin/python -m tests.bench.$*
 
 # Beside the environment, so that no lock and no test depends on what we are compared with.
-$(PEERS): | $(UV)
-	@$(UV) pip install --quiet --no-config --no-deps --target build/bench/peers 'django-multidb-router==0.11'
+$(PEERS) &: | $(UV)
+	@$(UV) pip install --quiet --no-config --no-deps --target build/bench/peers \
+	  'django-multidb-router==0.11' 'django-prometheus==2.5.0'
 
 .PHONY: lint
 lint: $(UV) ## style, types, import directions, spelling, shell, YAML

@@ -44,6 +44,7 @@ INSTALLED_APPS = [
 ABSENCE_NOTICES = _topology.notices  # gunicorn.conf.py logs them
 MIDDLEWARE = [
     "switchyard.health.middleware.LivezMiddleware",
+    "switchyard.telemetry.request_log.RequestLogMiddleware",
     "switchyard.routing.RoutingMiddleware",
     "config.caching.api_cache_control",
     "django.middleware.security.SecurityMiddleware",
@@ -76,12 +77,18 @@ TEMPLATES = [
 DATABASES = _topology.databases
 DATABASE_ROUTERS = ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"]
 LEGACY_WRITABLE = env.flag(os.environ, "LEGACY_WRITABLE", default=False)
+# After SIGTERM /readyz fails, and a worker serves on for so long: a balancer that asks /readyz needs time to notice.
+DRAIN_SECONDS = env.number(os.environ, "DRAIN_SECONDS", 3, low=0, high=20)
 WEB_THREADS = env.number(os.environ, "WEB_THREADS", 8, low=1, high=256)
 SWITCHYARD = {
     **_topology.switchyard,
     "READ_ONLY": [] if LEGACY_WRITABLE or "legacy" not in DATABASES else ["legacy"],
     "THREADS": WEB_THREADS,
     "SERVER_TIMING": env.flag(os.environ, "SERVER_TIMING", default=False),
+    "SQL_COMMENTS": env.flag(os.environ, "SQL_COMMENTS", default=False),
+    "TRACES": env.flag(os.environ, "TRACES", default=False),  # wsgi.py sends them
+    "HEALTH_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
+    "CONSOLE_TOKENS": [API_TOKEN, *API_TOKEN_FALLBACKS],
 }
 
 # The largest list that the API takes, 1,000 events, fits in. A parsed body takes up to 30 times its size in memory.
@@ -111,7 +118,6 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVED_OVER_HTTPS
 SECURE_CSP = {
     "default-src": ["'self'"],
     "img-src": ["'self'", "data:"],  # the icons of /api/docs
-    "style-src-attr": ["'unsafe-inline'"],  # the widths of the console's bars
     "object-src": ["'none'"],
     "base-uri": ["'none'"],
     "form-action": ["'self'"],

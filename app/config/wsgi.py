@@ -6,6 +6,7 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import resolve
 
 from config import credentials
+from switchyard.conf import conf
 from switchyard.routing.monitor import monitor
 
 # A server that hangs must not keep a worker from starting for longer: it serves the other databases.
@@ -14,6 +15,10 @@ FIRST_ANSWERS_SECONDS = 5.0
 credentials.require(os.environ)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+if conf.traces:
+    from config import traces
+
+    traces.start()
 application = get_wsgi_application()
 
 # A worker takes requests when it has loaded its views and each server has answered. On a busy machine this takes a

@@ -2,6 +2,9 @@
 
 from django.apps import AppConfig
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from switchyard.conf import conf
 
 
 class SwitchyardConfig(AppConfig):
@@ -11,10 +14,12 @@ class SwitchyardConfig(AppConfig):
     verbose_name = "Switchyard"
 
     def ready(self) -> None:
+        from switchyard.console import console_data  # noqa: PLC0415 - needs the loaded apps
+        from switchyard.console.pods import tokens  # noqa: PLC0415 - as above
         from switchyard.management import rules, unapplied  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.ownership import check_routing  # noqa: PLC0415 - as above
-        from switchyard.routing.connections import calls, wrapper  # noqa: PLC0415 - as above
+        from switchyard.routing.connections import annotations, calls, wrapper  # noqa: PLC0415 - as above
         from switchyard.routing.guards import access_mode, guard, refusals  # noqa: PLC0415 - as above
         from switchyard.routing.orm import (  # noqa: PLC0415 - as above
             cascades,
@@ -23,12 +28,20 @@ class SwitchyardConfig(AppConfig):
             related_managers,
             stale_saves,
         )
-        from switchyard.telemetry import call_counter, decisions, violations  # noqa: PLC0415 - as above
+        from switchyard.telemetry import pool_gauges  # noqa: PLC0415 - as above
+        from switchyard.telemetry.counting import (  # noqa: PLC0415 - as above
+            call_counter,
+            connection_counter,
+            decisions,
+            violations,
+        )
+        from switchyard.telemetry.recent import recorder  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
         checks.register(check_servers, checks.Tags.database)
         wrapper.install()
         calls.install()
+        annotations.install()
         guard.install()
         access_mode.install()
         refusals.install()
@@ -38,7 +51,25 @@ class SwitchyardConfig(AppConfig):
         related_managers.install()
         redirected_writes.install()
         call_counter.install()
+        connection_counter.install()
+        pool_gauges.install()
+        recorder.install()
+        tokens.install()
+        console_data.install()
         violations.install()
         decisions.install()
         rules.install()
         unapplied.install()
+        if conf.traces:
+            _trace()
+
+
+def _trace() -> None:
+    """Make a span for each query. Raises ImproperlyConfigured without OpenTelemetry."""
+    try:
+        from switchyard.telemetry import traces  # noqa: PLC0415 - needs packages that are optional
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            "SWITCHYARD['TRACES'] is set, but OpenTelemetry is not installed. Install switchyard[otel]."
+        ) from error
+    traces.install()

@@ -88,6 +88,35 @@ class Conf:
         return bool(self._values.get("SERVER_TIMING", False))
 
     @property
+    def sql_comments(self) -> bool:
+        """SQL_COMMENTS: add a comment with alias, app, reason and route to each statement. Default: False."""
+        return bool(self._values.get("SQL_COMMENTS", False))
+
+    @property
+    def traces(self) -> bool:
+        """TRACES: make a span of OpenTelemetry for each query. Default: False."""
+        return bool(self._values.get("TRACES", False))
+
+    @property
+    def health_tokens(self) -> Sequence[str]:
+        """HEALTH_TOKENS: the bearer tokens with which a client may read /healthz, or one of them. Default: none."""
+        return _tokens(self._values.get("HEALTH_TOKENS", ()))
+
+    @property
+    def console_tokens(self) -> Sequence[str]:
+        """CONSOLE_TOKENS: the bearer tokens with which a client may read the console's data. Default: none."""
+        return _tokens(self._values.get("CONSOLE_TOKENS", ()))
+
+    @property
+    def console_peers(self) -> Sequence[str]:
+        """CONSOLE_PEERS: names with a port, at whose addresses the exporters of all pods listen. Default: none.
+
+        The console then shows the sum of all pods. The names may include this pod.
+        """
+        peers: Sequence[str] = self._values.get("CONSOLE_PEERS", ())
+        return peers
+
+    @property
     def read_only_functions(self) -> frozenset[str]:
         """READ_ONLY_FUNCTIONS: names, without schema, of database functions that do not write. Default: none.
 
@@ -112,6 +141,11 @@ class Conf:
         """
         directory: str | None = self._values.get("METRICS_DIR")
         return directory
+
+
+def _tokens(given: str | Sequence[str]) -> Sequence[str]:
+    """Return the tokens of a setting that holds one or several; an empty text is none."""
+    return [token for token in ([given] if isinstance(given, str) else given) if token]
 
 
 conf = Conf()

@@ -14,6 +14,13 @@ replicas: {{ int64 .spec.replicas }}
 {{- end -}}
 {{- end -}}
 
+{{/* Something if there may be several pods whose exporters can answer each other, so that each console adds up all pods. */}}
+{{- define "switchyard.severalPods" -}}
+{{- if and .Values.metrics.enabled (or .Values.autoscaling.enabled (gt (int64 .Values.replicaCount) 1)) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* Where every pod of the release may run, and how its images are pulled. */}}
 {{- define "switchyard.scheduling" -}}
 {{- range $field := list "imagePullSecrets" "nodeSelector" "tolerations" "priorityClassName" }}

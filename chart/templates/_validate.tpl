@@ -20,7 +20,7 @@ returns a YAML list of problems.
 
 {{- define "switchyard.problems.env" -}}
 {{- range $name, $_ := .Values.env -}}
-{{- if regexMatch "^(DATABASE_.*|(SECRET_KEY|API_TOKEN)(_FALLBACKS)?(_FILE)?|ALLOWED_HOSTS|METRICS_DIR|WEB_CONCURRENCY|WEB_THREADS)$" $name }}
+{{- if regexMatch "^(DATABASE_.*|(SECRET_KEY|API_TOKEN)(_FALLBACKS)?(_FILE)?|ALLOWED_HOSTS|METRICS_DIR|CONSOLE_PEERS|WEB_CONCURRENCY|WEB_THREADS)$" $name }}
 - {{ printf "env.%s is set by the chart itself; remove it and use databases, allowedHosts, service.existingSecret, workers or threads" $name | toJson }}
 {{- end }}
 {{- end }}

@@ -10,8 +10,20 @@
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
 - "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled would count each query twice; set one of them to false"
 {{- end }}
-{{- if and (not .Values.metrics.enabled) (or .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled) }}
-- "metrics.enabled is false, so there is nothing to scrape; set metrics.serviceMonitor.enabled and metrics.podMonitor.enabled to false, or metrics.enabled to true"
+{{- $reads := list -}}
+{{- range $name := list "serviceMonitor" "podMonitor" "prometheusRule" "dashboard" -}}
+{{- if (get $.Values.metrics $name).enabled -}}
+{{- $reads = printf "metrics.%s.enabled" $name | append $reads -}}
+{{- end -}}
+{{- end -}}
+{{- if and $reads (not .Values.metrics.enabled) }}
+- {{ printf "metrics.enabled is false, so there is nothing to scrape; set %s to false, or metrics.enabled to true" (join " and " $reads) | toJson }}
+{{- end }}
+{{- $enabled := include "switchyard.enabled" . | fromYaml -}}
+{{- range $alias := .Values.metrics.prometheusRule.retiring -}}
+{{- if not (hasKey $enabled $alias) }}
+- {{ printf "metrics.prometheusRule.retiring names %q, which is not an enabled alias; remove it, or set it to one of: %s" $alias (keys $enabled | sortAlpha | join ", ") | toJson }}
+{{- end }}
 {{- end }}
 {{- with .Values.autoscaling }}
 {{- if and .enabled (gt (int64 .minReplicas) (int64 .maxReplicas)) }}
@@ -25,7 +37,7 @@
 
 {{/* Labels of values must not replace those by which the chart selects its objects. */}}
 {{- define "switchyard.problems.labels" -}}
-{{- range $at, $labels := dict "podLabels" .Values.podLabels "serviceAccount.labels" .Values.serviceAccount.labels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels "metrics.podMonitor.labels" .Values.metrics.podMonitor.labels -}}
+{{- range $at, $labels := dict "podLabels" .Values.podLabels "serviceAccount.labels" .Values.serviceAccount.labels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels "metrics.podMonitor.labels" .Values.metrics.podMonitor.labels "metrics.prometheusRule.labels" .Values.metrics.prometheusRule.labels "metrics.dashboard.labels" .Values.metrics.dashboard.labels -}}
 {{- range $label, $_ := $labels -}}
 {{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|version|managed-by)|helm[.]sh/chart|switchyard/.*)$" $label }}
 - {{ printf "%s has %q, a label of the chart itself; remove it" $at $label | toJson }}

@@ -1,9 +1,10 @@
 """One contender: a process with its own routers and middleware, which runs rounds of work on demand.
 
 `python -m tests.bench.contender MODULE` reads lines "workload calls" and answers each with the nanoseconds of the
-round. With `--count=N` it forks once per workload for 0 calls, 1,000 and 1,000 + N. Under valgrind each child reports
-its instructions at its end, and the difference of the last two children is that of N calls. The children print
-"pid workload calls".
+round; with `--cpu` with the nanoseconds for which its thread had a processor, without the waits for a server. With
+`--count=N` it forks once per workload for 0 calls, 1,000 and 1,000 + N. Under valgrind each child reports its
+instructions at its end, and the difference of the last two children is that of N calls. The children print "pid
+workload calls".
 """
 
 import argparse
@@ -29,6 +30,7 @@ def main() -> None:
     )
     parser.add_argument("module")
     parser.add_argument("--count", type=int)
+    parser.add_argument("--cpu", action="store_true")
     asked = parser.parse_args()
     django.setup()
     workloads: Mapping[str, Workload] = import_module(asked.module).WORKLOADS
@@ -37,16 +39,19 @@ def main() -> None:
         return
     for line in sys.stdin:
         name, _, calls = line.rpartition(" ")
-        print(round_of(workloads[name], int(calls)), flush=True)
+        print(
+            round_of(workloads[name], int(calls), time.thread_time_ns if asked.cpu else time.perf_counter_ns),
+            flush=True,
+        )
 
 
-def round_of(workload: Workload, calls: int) -> int:
+def round_of(workload: Workload, calls: int, clock: Callable[[], int] = time.perf_counter_ns) -> int:
     """Return the nanoseconds of this number of calls."""
     with workload() as call:
-        start = time.perf_counter_ns()
+        start = clock()
         for _ in repeat(None, calls):
             call()
-        return time.perf_counter_ns() - start
+        return clock() - start
 
 
 def counted(workloads: Mapping[str, Workload], calls: int) -> None:

@@ -27,6 +27,7 @@ PATHS = {
     "analytics": "/api/events?limit=5",
     "legacy": "/api/legacy/customers?limit=5",
     "readyz": "/readyz",
+    "healthz": "/healthz",
 }
 
 

@@ -10,15 +10,16 @@ from statistics import median
 
 from tests.bench.results import DIRECTORY, ROOT
 
-PEERS = DIRECTORY / "peers"  # `make bench-*` installs django-multidb-router there
+PEERS = DIRECTORY / "peers"  # `make bench-*` installs the packages of others there
 STACKS = ("switchyard", "plain", "guide", "multidb")
+PACKAGES = {"multidb": "multidb", "prometheus": "django_prometheus"}  # stack -> the package of others that it needs
 
 
 def environment(stack: str, **environ: str) -> dict[str, str]:
     """Return the environment of a process that serves the contender's stack."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DATABASE_")}
-    if stack == "multidb" and not (PEERS / "multidb").is_dir():
-        raise SystemExit(f"django-multidb-router is not in {PEERS}: run `make bench-routing`, which installs it.")
+    if stack in PACKAGES and not (PEERS / PACKAGES[stack]).is_dir():
+        raise SystemExit(f"{PACKAGES[stack]} is not in {PEERS}: run `make bench-routing`, which installs it.")
     return {
         **inherited,
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "app", PEERS))),
@@ -51,14 +52,14 @@ class Contender:
 
 
 @contextmanager
-def contenders(module: str, environs: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, Contender]]:
-    """Yield a process for each name, with its environment, that serves the workloads of the module."""
+def contenders(module: str, environs: Mapping[str, Mapping[str, str]], *options: str) -> Iterator[dict[str, Contender]]:
+    """Yield a process for each name, with its environment and these options, that serves the module's workloads."""
     with ExitStack() as stack:
         started = {}
         for name, environ in environs.items():
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "tests.bench.contender", module],
+                    [sys.executable, "-m", "tests.bench.contender", module, *options],
                     env=dict(environ),
                     cwd=ROOT,
                     stdin=subprocess.PIPE,
@@ -85,6 +86,11 @@ def in_turn(turns: Mapping[str, Turn], *, rounds: int, calls: int) -> dict[str, 
             if number:
                 times[name].append(taken)
     return times
+
+
+def difference(times: Sequence[float], to: Sequence[float]) -> float:
+    """Return the median of the rounds' differences."""
+    return median(mine - other for mine, other in zip(times, to, strict=True))
 
 
 def ratio(times: Sequence[float], to: Sequence[float]) -> float:

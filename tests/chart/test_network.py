@@ -33,6 +33,9 @@ def allowed(policy: Object, direction: str) -> set[tuple[str, int, str]]:
     }
 
 
+OTHER_PODS = ("TCP", 9464, "service")
+
+
 def policies(objects: list[Object]) -> dict[str, Object]:
     """Return the policies by the pods that they select."""
     return {peer(found["spec"]): found for found in of_kind(objects, "NetworkPolicy").values()}
@@ -63,15 +66,17 @@ def test_policies__switched_off(render: Render) -> None:
 
 
 def test_service__by_default(render: Render) -> None:
-    """Everyone reaches its port, Prometheus and the tests its metrics; it reaches DNS and each database."""
+    """Everyone reaches its port; Prometheus, the tests and other pods its metrics. It reaches these and databases."""
     service = policies(render())["service"]
 
     assert allowed(service, "ingress") == {
         ("TCP", 8000, "anywhere"),
         ("TCP", 9464, METRICS_READERS),
         ("TCP", 9464, "test"),
+        OTHER_PODS,
     }
     assert allowed(service, "egress") == DNS | {
+        OTHER_PODS,
         ("TCP", 5432, "database default"),
         ("TCP", 5432, "database replica"),
         ("TCP", 5432, "database analytics"),
@@ -92,6 +97,7 @@ def test_service__for_peers_of_values(render: Render) -> None:
         ("TCP", 8000, "app=proxy"),
         ("TCP", 8000, "test"),
         ("TCP", 9464, "anywhere"),
+        OTHER_PODS,
     }
     redis = ("TCP", 6379, "10.0.0.0/8")
     assert redis in allowed(found["service"], "egress")
@@ -113,6 +119,14 @@ def test_policies__without_metrics_and_tests(render: Render) -> None:
 
     assert allowed(found["service"], "ingress") == {("TCP", 8000, "anywhere")}
     assert "test" not in found
+
+
+@pytest.mark.parametrize("given", [{"replicaCount": 1}, {"metrics": {"enabled": False}}])
+def test_policies__of_one_pod(render: Render, given: Object) -> None:
+    """A pod that has no others, or cannot ask them, is not allowed to."""
+    service = policies(render(given))["service"]
+
+    assert OTHER_PODS not in allowed(service, "ingress") | allowed(service, "egress")
 
 
 def test_jobs__of_each_owner(render: Render) -> None:
@@ -165,7 +179,8 @@ def test_external__by_port_and_network(render: Render, given: Object, reached: s
     """A server outside the release is reached at its ports, in its networks if values name them."""
     found = policies(render(only(default=EXTERNAL | given)))
 
-    assert allowed(found["service"], "egress") == allowed(found["migration default"], "egress") == DNS | reached
+    assert allowed(found["service"], "egress") - {OTHER_PODS} == DNS | reached
+    assert allowed(found["migration default"], "egress") == DNS | reached
 
 
 def test_external__replica_in_the_networks_of_its_owner(render: Render) -> None:
@@ -174,12 +189,15 @@ def test_external__replica_in_the_networks_of_its_owner(render: Render) -> None:
     far = {"replicaOf": "default", "host": "far", "cidrs": ["10.2.0.0/16"]}
     found = policies(render(only(default=owner, replica={"enabled": True, "host": "ro"}, far=far)))
 
-    assert allowed(found["service"], "egress") - DNS == {("TCP", 5432, "10.1.0.0/16"), ("TCP", 5432, "10.2.0.0/16")}
+    assert allowed(found["service"], "egress") - DNS - {OTHER_PODS} == {
+        ("TCP", 5432, "10.1.0.0/16"),
+        ("TCP", 5432, "10.2.0.0/16"),
+    }
 
 
 def test_cloudnativepg__by_its_pods(render: Render) -> None:
     """The instances of a Cluster are reached by their label."""
     found = policies(render(only(default={"mode": "cloudnativepg", "cluster": "pg"}, replica={"enabled": True})))
 
-    assert allowed(found["service"], "egress") == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}
+    assert allowed(found["service"], "egress") - {OTHER_PODS} == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}
     assert allowed(found["migration default"], "egress") == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}

@@ -129,6 +129,19 @@ def test_probes__paths(render: Render) -> None:
     assert "localhost" in service_environment(render())["ALLOWED_HOSTS"].split(",")
 
 
+def test_probes__by_default(render: Render) -> None:
+    """A pod has started once its owners are migrated, is ready by their state, and is restarted only if it hangs."""
+    service = container(render({"migrations": {"activeDeadlineSeconds": 900}}), "service")
+
+    asked = {name: service[f"{name}Probe"] for name in ("startup", "readiness", "liveness")}
+    assert {name: probe["httpGet"]["path"] for name, probe in asked.items()} == {
+        "startup": "/startupz",
+        "readiness": "/readyz",
+        "liveness": "/livez",
+    }
+    assert asked["startup"]["failureThreshold"] * asked["startup"]["periodSeconds"] == 900
+
+
 def test_environment__extra(render: Render) -> None:
     """Each process that loads the settings has `env`, `extraEnv` and `envFrom`; no other process has them."""
     objects = render({"env": {"SHOP_CURRENCY": "EUR"}, "extraEnv": EXTRA, "envFrom": FROM})

@@ -277,7 +277,8 @@ def test_objects__of_the_default_values(render: Render) -> None:
     """What is off by default is not there."""
     kinds = {found["kind"] for found in render()}
 
-    assert not kinds & {"Ingress", "HTTPRoute", "HorizontalPodAutoscaler", "ServiceMonitor", "PodMonitor"}
+    assert not kinds & {"Ingress", "HTTPRoute", "HorizontalPodAutoscaler"}
+    assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 
 
 def test_ci__has_each_mode() -> None:

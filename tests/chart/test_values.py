@@ -224,7 +224,22 @@ def test_schema__of_a_wrong_value(render: Render, values: dict[str, Any], said: 
         ),
         (
             {"metrics": {"enabled": False, "podMonitor": {"enabled": True}}},
-            "metrics.enabled is false, so there is nothing to scrape; set metrics.serviceMonitor.enabled",
+            "metrics.enabled is false, so there is nothing to scrape; set metrics.podMonitor.enabled to false, or",
+        ),
+        (
+            {"metrics": {"enabled": False, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
+            "set metrics.prometheusRule.enabled and metrics.dashboard.enabled to false, or metrics.enabled to true",
+        ),
+        (
+            {"metrics": {"prometheusRule": {"enabled": True, "retiring": ["oracle"]}}},
+            (
+                'metrics.prometheusRule.retiring names "oracle", which is not an enabled alias; '
+                "remove it, or set it to one of: analytics, default, legacy, replica"
+            ),
+        ),
+        (
+            {"metrics": {"dashboard": {"labels": {"app.kubernetes.io/name": "x"}}}},
+            'metrics.dashboard.labels has "app.kubernetes.io/name", a label of the chart itself; remove it',
         ),
         (
             {"autoscaling": {"enabled": True, "minReplicas": 11}},

@@ -1,16 +1,19 @@
-"""The console in a real browser, on the service as `make run` starts it."""
+"""The console in a real browser, on the service as `make run` starts it: what it shows, and to whom."""
 
-import shutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from tests.support.console_page import CHROMIUM, chromium, opened, row, sign_in
 from tests.support.service import Service, embedded_environ, running
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="the console's page: no Chromium is installed")
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+NARROW = {"width": 360, "height": 800}
+LAPTOP = {"width": 1280, "height": 800}
+WALL = {"width": 2560, "height": 1300}
 
 
 @pytest.fixture(scope="module")
@@ -23,67 +26,42 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """An empty page of a browser that is not signed in; it fails the test if a script or a style fails."""
-    context = browser.new_context(base_url=f"http://localhost:{service.port}")
-    page = context.new_page()
-    failed: list[str] = []
-    page.on("pageerror", lambda error: failed.append(str(error)))
-    page.on("console", lambda line: failed.append(line.text) if "Content Security Policy" in line.text else None)
-    page.on("response", lambda response: failed.append(response.url) if response.status >= 500 else None)
-    yield page
-    context.close()
-
-    assert failed == []
+    """An empty page of a browser that is not signed in."""
+    with opened(browser, service.port) as page:
+        yield page
 
 
-def sign_in(page: Page) -> None:
-    """Open the service's address, sign in, and wait for the console and its styles: clicks do not wait for them."""
-    page.goto("/")
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill("dev")
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Aliases")).to_be_visible()
-    page.wait_for_load_state()
-
-
-def row(page: Page, section: str, name: str) -> list[str]:
-    """Return the texts of the cells in a row of the section's table."""
-    line = (
-        page.get_by_role("region", name=section)
-        .get_by_role("row")
-        .filter(has=page.get_by_role("rowheader", name=name, exact=True))
-    )
-    return [text.strip() for text in line.get_by_role("cell").all_inner_texts()]
+def open_details(page: Page) -> None:
+    """Open everything that a reader can open."""
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
 
 
 def test_console__signed_in(page: Page) -> None:
-    """The address of the service leads to the console, which shows each alias with its role and state."""
+    """The address of the service leads to the console, which shows each alias with its role, vendor and state."""
     sign_in(page)
 
-    assert row(page, "Aliases", "default")[0] == "primary"
-    assert row(page, "Aliases", "replica") == ["replica of default", "SQLite", "fit", "none"]
-    assert row(page, "Aliases", "legacy")[2] == "read-only"
+    assert row(page, "Aliases", "default")[0].split("\n") == ["primary", "SQLite"]
+    assert row(page, "Aliases", "replica")[0].split("\n") == ["replica of default", "SQLite"]
+    assert row(page, "Aliases", "replica")[1].startswith("fit\n")
+    assert row(page, "Aliases", "legacy")[1].startswith("read-only\n")
 
 
-def test_console__volume(page: Page, service: Service) -> None:
-    """The next page shows the queries of a request: two reads of users are two more reads of the replica."""
+def test_console__topology(page: Page) -> None:
+    """The picture has an owner's apps and its replica, also in words for people who do not see it."""
     sign_in(page)
-    page.goto("/console/?paused")
-    before = int(row(page, "Query volume", "replica")[0])
+    picture = page.get_by_role("region", name="Topology").get_by_role("img", name="default (SQLite, read-write) owns")
 
-    for _ in range(2):
-        assert service.ask("GET", "/api/users?limit=1")[0] == 200
-    page.reload()
-
-    assert int(row(page, "Query volume", "replica")[0]) == before + 2
+    expect(picture).to_have_count(1)
+    assert re.search(
+        r"owns .*\baccounts\b.* replica \(SQLite, fit\) is its replica", picture.get_attribute("aria-label")
+    )
+    assert {"accounts", "sessions", "default", "replica"} <= set(picture.locator("text, tspan").all_text_contents())
 
 
 def test_console__routes(page: Page) -> None:
@@ -94,28 +72,91 @@ def test_console__routes(page: Page) -> None:
     assert row(page, "Routes", "sessions.Session") == ["default", "default", "default", "primary_only"]
 
 
-def test_console__refreshes(page: Page) -> None:
-    """The page loads itself again every few seconds, until it is paused."""
+def test_console__without_scripts(browser: Browser, service: Service) -> None:
+    """A browser that runs no scripts shows the tables and the picture, and a form that a person can send."""
+    with opened(browser, service.port, java_script_enabled=False) as page:
+        sign_in(page)
+        aliases = row(page, "Aliases", "replica")
+        page.get_by_text("Queries since the counters began").click()
+        totals = page.get_by_role("group", name="Queries, scrolls sideways").get_by_role("row").count()
+        page.get_by_label("replicas down").check()
+        page.get_by_role("button", name="Show the route").click()
+
+        assert aliases[1].startswith("fit\n")
+        assert totals == 5
+        expect(page.get_by_role("region", name="Where does it go?")).to_contain_text("default down")
+        assert page.get_by_label("replicas down").is_checked()
+        assert page.get_by_role("img", name="default (SQLite, read-write) owns").count() == 1
+        expect(page.get_by_role("link", name="Load it again.")).to_be_visible()
+
+
+def test_console__route_of_the_form(page: Page) -> None:
+    """What a person picks changes the answer at once, and the address, so that it can be sent to others."""
     sign_in(page)
-    refresh = page.locator("meta[http-equiv=refresh]")
-    expect(refresh).to_have_count(1)
+    answer = page.get_by_role("region", name="Where does it go?").get_by_role("status")
+    expect(answer).to_contain_text("replica replica")
 
-    page.get_by_role("link", name="Pause").click()
+    page.get_by_label("unsafe method").check()
+    expect(answer).to_contain_text("default unsafe_method")
+    page.get_by_label("Model").fill("legacy.Customer")
+    page.get_by_label("Model").press("Enter")
 
-    expect(refresh).to_have_count(0)
-    expect(page.get_by_role("link", name="Refresh every 5 s")).to_be_visible()
+    expect(answer).to_contain_text("legacy owner")
+    assert "model=legacy.Customer&unsafe_method=1" in page.url
 
 
-def test_console__narrow_screen(browser: Browser, service: Service) -> None:
-    """On a narrow screen the tables scroll inside their sections, and the page does not scroll sideways."""
-    context = browser.new_context(base_url=f"http://localhost:{service.port}", viewport={"width": 375, "height": 800})
-    page = context.new_page()
+def test_console__keyboard(page: Page) -> None:
+    """The Tab key reaches everything that a person can use, in the order of the page, with a visible focus."""
     sign_in(page)
+    page.wait_for_selector(".scripted")
+    reached: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            """() => { const e = document.activeElement;
+            const outline = getComputedStyle(e).outlineStyle !== 'none' || e.className === 'skip';
+            const name = e.getAttribute('aria-label') || e.name || e.textContent.trim();
+            return e === document.body ? null : [name, outline] }"""
+        )
+        if focused is None:
+            break
+        assert focused[1], f"The focus on {focused[0]} is not visible."
+        reached.append(focused[0])
 
-    width = page.evaluate("document.documentElement.scrollWidth")
-    context.close()
+    assert reached[:5] == [
+        "Skip to the content",
+        "Pause",
+        "Decisions of the last minute as a table",
+        "Queries since the counters began",
+        "Statements, scrolls sideways",
+    ]
+    assert reached[5:10] == ["model", "in_transaction", "has_written", "unsafe_method", "replicas_down"]
+    assert {"Violations, scrolls sideways", "Routes, scrolls sideways"} <= set(reached)
 
-    assert width == 375
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [NARROW, LAPTOP, WALL], ids=lambda size: f"{size['width']}px")
+def test_console__accessible(browser: Browser, service: Service, scheme: str, viewport: dict[str, int]) -> None:
+    """Axe finds no violation of its rules, contrasts included, with everything open."""
+    with opened(browser, service.port, color_scheme=scheme, viewport=viewport) as page:
+        sign_in(page)
+        page.wait_for_selector(".uplot")
+        open_details(page)
+        found = Axe().run(page)
+
+        assert found.response["violations"] == [], found.generate_report()
+        assert len(found.response["passes"]) > 20
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280, 2560])
+def test_console__no_scrolling_sideways(browser: Browser, service: Service, width: int) -> None:
+    """Wide tables scroll inside their sections; the page itself never scrolls sideways."""
+    with opened(browser, service.port, viewport={"width": width, "height": 800}) as page:
+        sign_in(page)
+        page.wait_for_selector(".uplot")
+        open_details(page)
+
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_console__not_signed_in(page: Page) -> None:
@@ -123,10 +164,10 @@ def test_console__not_signed_in(page: Page) -> None:
     page.goto("/console/")
 
     expect(page.get_by_label("Password")).to_be_visible()
-    assert "Query volume" not in page.content()
+    assert "Topology" not in page.content()
 
 
-def test_console__nothing_that_names_a_host(page: Page, tmp_path: Path) -> None:
+def test_console__nothing_that_names_a_host(page: Page) -> None:
     """The page shows no file, host or user of a database."""
     sign_in(page)
 
@@ -134,10 +175,21 @@ def test_console__nothing_that_names_a_host(page: Page, tmp_path: Path) -> None:
     assert str(Path.home()) not in page.content()
 
 
+def test_console__no_other_host(page: Page, service: Service) -> None:
+    """The browser asks only the service for anything."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    sign_in(page)
+    page.wait_for_selector(".uplot")
+
+    assert len(asked) > 5
+    assert [url for url in asked if not url.startswith(f"http://localhost:{service.port}/")] == []
+
+
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        ("/console/?paused", "Query volume"),
+        ("/console/", "Topology"),
         ("/admin/", "Site administration"),
         ("/admin/accounts/user/", "Select user to change"),
         ("/admin/accounts/user/add/", "Add user"),
@@ -147,12 +199,14 @@ def test_console__nothing_that_names_a_host(page: Page, tmp_path: Path) -> None:
     ],
 )
 def test_pages__under_the_content_security_policy(page: Page, path: str, shown: str) -> None:
-    """Each page has a policy, and breaks no rule of it."""
+    """Each page has a policy without exceptions for scripts and styles, and breaks no rule of it."""
     sign_in(page)
     response = page.goto(path)
 
     assert response
-    assert "default-src 'self'" in response.headers["content-security-policy"]
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
     expect(page.get_by_role("heading", name=shown).first).to_be_visible()
 
 

@@ -25,7 +25,7 @@ from tests.support.judges import (
 from tests.support.servers import Servers
 from tests.support.vendors import ROOT_PASSWORD, MySQLdb
 
-from switchyard.routing.monitor.volatile_functions import Catalog, read_catalog
+from switchyard.routing.monitor.probes.volatile_functions import Catalog, read_catalog
 from switchyard.sql.function_names import READ_ONLY_FUNCTIONS, SYNTAX_OR_FUNCTION
 
 

@@ -8,7 +8,7 @@ from tests.support.servers import Servers
 
 from accounts.models import User
 from switchyard.routing import without_stickiness
-from switchyard.routing.monitor.volatile_functions import cache_catalog, read_catalog
+from switchyard.routing.monitor.probes.volatile_functions import cache_catalog, read_catalog
 from switchyard.routing.session.context import activate, current, task_context
 
 pytestmark = pytest.mark.docker

@@ -69,7 +69,8 @@ def test_run__a_child_dies(environ: dict[str, str], victim: str) -> None:
     with running(environ) as service:
         below = service.descendants()
         os.kill(min(pid for pid, args in below.items() if victim in args), signal.SIGKILL)
-        said, _ = service.process.communicate(timeout=30)
+        service.process.wait(timeout=30)
+        said = service.rest.read()
 
     assert service.process.returncode == 1
     assert "ended by SIGKILL. The rest was stopped too." in said
@@ -136,15 +137,15 @@ def test_start__absent_owner(environ: dict[str, str], tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        service = Service(process, port, port, "")
+        assert process.stdout
+        service = Service(process, port, port, "", process.stdout)
         try:
             until_listening(port)
             present, _ = service.ask("GET", "/livez")
             absent, _ = service.ask("GET", "/console/nothing")
         finally:
             process.terminate()
-        assert process.stdout
-        said = process.stdout.read()
+        said = service.rest.read()
 
     assert (present, absent) == (200, 404)
     for app in ("analytics", "reporting", "legacy"):

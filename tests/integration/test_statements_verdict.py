@@ -18,7 +18,7 @@ from psycopg.pq import ExecStatus
 from tests.support.orm_reads import texts_of
 from tests.support.servers import Servers
 
-from switchyard.routing.monitor.volatile_functions import Catalog, cache_catalog, may_write, read_catalog
+from switchyard.routing.monitor.probes.volatile_functions import Catalog, cache_catalog, may_write, read_catalog
 from switchyard.sql.classifier import classify
 
 pytestmark = pytest.mark.docker

@@ -7,6 +7,7 @@ connections or does not answer is in `switchboard.py`.
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from math import ceil
@@ -16,6 +17,8 @@ from tests.support.engine import UnavailableError
 from tests.support.servers import Servers
 from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, Switch
 from tests.support.waiting import until
+
+_SILENT_PORT = 9999  # in the network of a container
 
 _READ_ONLY = {
     MYSQL: Switch(
@@ -51,9 +54,9 @@ _CANCELS_READERS = Switch(
 def hanging(servers: Servers, alias: str) -> Iterator[None]:
     """Stop each process of the server with SIGSTOP in this block: the kernel accepts connections, nothing answers."""
     container = servers.by_alias[alias].container
+    container.kill(signal="SIGSTOP")  # the first process, before it starts others
     # A signal from inside reaches all processes but the first one, whose signals come from outside.
     container.exec_run(["sh", "-c", "kill -STOP -1"])
-    container.kill(signal="SIGSTOP")
     try:
         yield
     finally:
@@ -76,18 +79,43 @@ def refusing(servers: Servers, alias: str) -> Iterator[None]:
 
 
 @contextmanager
-def _packets(servers: Servers, alias: str, *target: str) -> Iterator[None]:
-    if os.geteuid() != 0 or not shutil.which("nsenter") or not shutil.which("iptables"):
-        raise UnavailableError("only root can drop packets, with nsenter and iptables")
-    server = servers.by_alias[alias]
-    server.container.reload()
-    rule = ("INPUT", "-p", "tcp", "--dport", str(server.vendor.port), "-j", *target)
-    iptables = ("nsenter", "-t", str(server.container.attrs["State"]["Pid"]), "-n", "iptables")
+def silent(servers: Servers, alias: str) -> Iterator[None]:
+    """End each connection in this block, and accept new ones that nobody answers. Clients as in `black_holed()`."""
+    listen = f"s = socket.create_server(('', {_SILENT_PORT}), backlog=4096)"
+    code = f"import socket, sys; {listen}; print(flush=True); sys.stdin.read()"
+    command = [*_in_network_of(servers, alias), sys.executable, "-c", code]
+    redirect = ("REDIRECT", "--to-ports", str(_SILENT_PORT))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # its end: no input
+        assert process.stdout
+        process.stdout.readline()
+        with (
+            _packets(servers, alias, *redirect, chain=("-t", "nat", "PREROUTING")),
+            _packets(servers, alias, "REJECT", "--reject-with", "tcp-reset"),  # of connections from before
+        ):
+            yield
+
+
+@contextmanager
+def _packets(
+    servers: Servers, alias: str, *target: str, chain: tuple[str, ...] = ("-t", "filter", "INPUT")
+) -> Iterator[None]:
+    *table, chain_name = chain
+    iptables = (*_in_network_of(servers, alias), "iptables", *table)
+    rule = (chain_name, "-p", "tcp", "--dport", str(servers.by_alias[alias].vendor.port), "-j", *target)
     subprocess.run([*iptables, "-I", *rule], check=True)
     try:
         yield
     finally:
         subprocess.run([*iptables, "-D", *rule], check=True)
+
+
+def _in_network_of(servers: Servers, alias: str) -> tuple[str, ...]:
+    """Return the begin of a command that runs in the network of the server's container. Raises UnavailableError."""
+    if os.geteuid() != 0 or not shutil.which("nsenter") or not shutil.which("iptables"):
+        raise UnavailableError("only root can drop packets, with nsenter and iptables")
+    container = servers.by_alias[alias].container
+    container.reload()
+    return ("nsenter", "-t", str(container.attrs["State"]["Pid"]), "-n")
 
 
 @contextmanager

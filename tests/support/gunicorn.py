@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,11 +64,15 @@ def database_environ(data: Path, *, users: int) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    environ: Mapping[str, str], *options: str, application: str = "config.wsgi", max_files: int | None = None
+    environ: Mapping[str, str],
+    *options: str,
+    application: str = "config.wsgi",
+    max_files: int | None = None,
+    log: Path | None = None,
 ) -> Iterator[Gunicorn]:
     """Run gunicorn with the settings of the service in this block, which begins when it answers.
 
-    `max_files` is the number of files and connections that each of its processes may open.
+    `max_files` is the number of files and connections that each of its processes may open; `log` gets its output.
     """
     port = free_port()
     command = [
@@ -77,7 +81,8 @@ def serving(
     ]
     if max_files is not None:
         command = ["sh", "-c", f'ulimit -n {max_files}; exec "$@"', "sh", *command]
-    process = subprocess.Popen(command, cwd=APP, env=dict(environ))
+    with nullcontext() if log is None else log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=APP, env={"DRAIN_SECONDS": "0", **environ}, stdout=output)
     try:
         service = Gunicorn(process, port)
         _wait_until_answers(service)

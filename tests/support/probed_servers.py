@@ -3,8 +3,9 @@
 from tests.support.published import at
 
 from switchyard.positions import Position, ServerStatus
-from switchyard.routing.monitor.discovery import DiscoveryProbe
-from switchyard.routing.monitor.probe import ServerProbe
+from switchyard.routing.monitor.probes.discovery import DiscoveryProbe
+from switchyard.routing.monitor.probes.probe import ServerProbe
+from switchyard.routing.monitor.shared_watch import SharedWatch
 from switchyard.routing.monitor.watch import OwnerWatch
 from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample
 
@@ -18,6 +19,7 @@ class ProbedServers:
     def __init__(self, group: ReplicationSet) -> None:
         self.now = START  # the watch's time.monotonic()
         self.watch = OwnerWatch(group, clock=lambda: self.now)
+        self.shared = SharedWatch(self.watch, None, clock=lambda: self.now)
         self.group = group
 
     def owner_answers(

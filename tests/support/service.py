@@ -6,11 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
 
 import pytest
 
@@ -25,10 +28,11 @@ OURS = re.compile(r"DATABASE_|SECRET_KEY|API_TOKEN|METRICS_|DATA_DIR|PORT|SERVED
 class Service:
     """A running `manage.py run`, with its ports and its output up to the line that says that it is ready."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[Any]
     port: int
     metrics_port: int
     said: str
+    rest: IO[str]  # reads the output after that line
 
     def ask(self, method: str, path: str, body: str | None = None, *, port: int | None = None) -> tuple[int, str]:
         """Send a request with the API token of a first run; return the status and the body."""
@@ -55,8 +59,7 @@ class Service:
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal, wait for the end, and return the exit code and the rest of the output."""
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=30)
-        return self.process.returncode, said
+        return self.process.wait(timeout=30), self.rest.read()
 
 
 def embedded_environ(data_dir: Path, without_drivers: Path) -> dict[str, str]:
@@ -84,23 +87,24 @@ def free_port() -> int:
 def running(environ: Mapping[str, str], *, app: Path = APP) -> Iterator[Service]:
     """Run the service of a checkout's directory `app` in this block, which begins when the service is ready."""
     port, metrics_port = free_port(), free_port()
-    process = subprocess.Popen(
-        [sys.executable, str(app / "manage.py"), "run"],
-        env={**environ, "PORT": str(port), "METRICS_PORT": str(metrics_port)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout
-    said = ""
-    try:
-        for line in process.stdout:
-            said += line
-            if "Ctrl-C stops it" in line:
-                break
-        else:
-            pytest.fail(f"The service ended: {said}")
-        yield Service(process, port, metrics_port, said)
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    # A file, because the service logs a line for each request: a pipe that nobody reads would stop it when it is full.
+    with NamedTemporaryFile() as output, Path(output.name).open() as reader:
+        process = subprocess.Popen(
+            [sys.executable, str(app / "manage.py"), "run"],
+            env={**environ, "PORT": str(port), "METRICS_PORT": str(metrics_port)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        said = ""
+        try:
+            while "Ctrl-C stops it" not in said:
+                ended = process.poll() is not None  # before the read: the output is complete then
+                said += (line := reader.readline())
+                if ended and not line:
+                    pytest.fail(f"The service ended: {said}")
+                if not line:
+                    time.sleep(0.02)
+            yield Service(process, port, metrics_port, said, reader)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)

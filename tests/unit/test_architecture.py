@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGE = ROOT / "app" / "switchyard"
 # Packages that stand beside the layers, as the page says.
-BESIDE = {"testing", "management", "templates", "static"}
+BESIDE = {"testing", "management", "templates", "templatetags", "static"}
 
 
 def contract(name: str) -> list[set[str]]:

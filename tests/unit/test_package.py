@@ -36,10 +36,15 @@ def test_wheel__contents(names):
 
 
 def test_wheel__templates_and_types(names):
-    """The wheel holds the files that are not Python: template and style of the console, and the marker of types."""
+    """The wheel holds the files that are not Python: what the console needs, with licences, and the marker of types."""
     assert {
         "switchyard/templates/switchyard/console.html",
-        "switchyard/static/switchyard/console.css",
+        "switchyard/templates/switchyard/console/_drawing.html",
+        "switchyard/static/switchyard/console/page.css",
+        "switchyard/static/switchyard/console/live.js",
+        "switchyard/static/switchyard/vendor/uplot-1.6.32.min.js",
+        "switchyard/static/switchyard/vendor/uplot-LICENSE.txt",
+        "switchyard/static/switchyard/vendor/idiomorph-LICENSE.txt",
         "switchyard/py.typed",
     } <= set(names)
 

@@ -15,9 +15,9 @@ from typing import Any
 from django.conf import settings
 from gunicorn.errors import ConfigError  # type: ignore[import-untyped]  # gunicorn has no types
 from gunicorn.util import write_error  # type: ignore[import-untyped]  # as above
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # as above
 
 from config.buffering.connection import Awaited, Connection
+from config.buffering.draining import DrainingWorker
 from config.buffering.incoming import IncomingRequest
 from config.buffering.pace import GRACE_SECONDS, LINGER_SECONDS, MAX_BUFFERED_BYTES, MAX_KERNEL_BYTES, Pace
 
@@ -28,7 +28,7 @@ READ_BYTES = 64 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # as above
+class BufferingWorker(DrainingWorker):
     """Run the application in threads, and wait for clients in the main loop."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -42,18 +42,22 @@ def alias_row(name: str) -> AliasRow:
         name=name,
         vendor=connections[name].display_name,
         role=f"replica of {owner}" if owner else "primary",
-        state=_replica_state(name, owner) if owner else _owner_state(name),
+        state=state_of(name, _reason(name, owner)),
         apps=tuple(sorted(app for app, alias in conf.owners.items() if alias == name)),
     )
 
 
-def _replica_state(name: str, owner: str) -> str:
-    return next(
-        replica.unfit_reason or "fit" for replica in replication_set(owner).snapshot.replicas if replica.alias == name
-    )
-
-
-def _owner_state(name: str) -> str:
-    if reason := replication_set(name).snapshot.unavailable_reason:
+def state_of(name: str, reason: str) -> str:
+    """Return the state of the alias, from the reason why its server is not used; the reason is empty if it is used."""
+    if replicated_by(name):
+        return reason or "fit"
+    if reason:
         return f"unavailable ({reason})"
     return "read-only" if name in conf.read_only else "read-write"
+
+
+def _reason(name: str, owner: str | None) -> str:
+    """Return why this process does not use the server; empty if it does."""
+    if owner is None:
+        return replication_set(name).snapshot.unavailable_reason
+    return next(replica.unfit_reason for replica in replication_set(owner).snapshot.replicas if replica.alias == name)

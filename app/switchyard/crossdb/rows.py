@@ -10,6 +10,8 @@ from typing import Any
 from django.core.exceptions import FieldError
 from django.db.models import Field, IntegerField, Model, QuerySet
 
+from switchyard.crossdb.counting import counted
+
 CHUNK_SIZE = 1000  # keys; every vendor accepts so many parameters in one statement
 
 
@@ -44,14 +46,16 @@ def rows_by_key[M: Model](
 
     rows: list[M] = []
     size = min(limit, CHUNK_SIZE)
-    while len(rows) < limit:
-        chunk = list(ordered.filter(**{f"{key_column}__gt": after})[:size])
-        if chunk:
-            found = queryset.filter(**{f"{field}__in": chunk}).order_by(field)
-            rows += found[: limit - len(rows)]
-        if len(chunk) < size:
-            break
-        after, size = chunk[-1], CHUNK_SIZE
+    with counted(keys, queryset, strategy="chunks") as execution:
+        while len(rows) < limit:
+            chunk = list(ordered.filter(**{f"{key_column}__gt": after})[:size])
+            execution.keys += len(chunk)
+            if chunk:
+                found = queryset.filter(**{f"{field}__in": chunk}).order_by(field)
+                rows += found[: limit - len(rows)]
+            if len(chunk) < size:
+                break
+            after, size = chunk[-1], CHUNK_SIZE
     return rows
 
 

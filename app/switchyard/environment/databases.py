@@ -42,8 +42,8 @@ def from_environment(
     opens the file of its owner read-only. A relative SQLite path in a URL is relative to `data_dir`, which must exist
     when a database is opened. With one such variable, `default` must have a URL.
 
-    SWITCHYARD has the keys OWNERS, REPLICAS, OPTIONAL, UNMANAGED, MAX_LAG_SECONDS and METRICS_DIR; add others as you
-    need them.
+    SWITCHYARD has the keys OWNERS, REPLICAS, OPTIONAL, UNMANAGED, MAX_LAG_SECONDS, METRICS_DIR and CONSOLE_PEERS; add
+    others as you need them.
     With `absent_owners`, an owner may have no URL: OWNERS then leaves out its apps, which must not be installed.
 
     Raises ConfigurationError, which ends the start with one line, for the first variable that cannot be used, and for
@@ -106,6 +106,7 @@ def _switchyard(environ: Environ, owners: Mapping[str, str], replica_of: Mapping
         "UNMANAGED": frozenset(),
         "MAX_LAG_SECONDS": {},
         "METRICS_DIR": env.text(environ, "METRICS_DIR", "") or None,
+        "CONSOLE_PEERS": env.names(environ, "CONSOLE_PEERS"),
     }
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from switchyard.conf import conf
 from switchyard.health.alias_check import AliasCheck, states
 from switchyard.health.alias_probe import AliasState
+from switchyard.health.stopping import is_stopping
 from switchyard.routing.topology.ownership import database_aliases, owner_and_replicas, owners, replicated_by
 
 VERDICT_TTL_SECONDS = 1.5
@@ -20,6 +21,7 @@ class Status(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"
     UNAVAILABLE = "unavailable"
+    STOPPING = "stopping"
 
 
 def status_of(aliases: Mapping[str, AliasState], *, optional: frozenset[str], was_ready: bool) -> Status:
@@ -53,12 +55,14 @@ class Readiness:
     """The verdict of this process. If it is older than VERDICT_TTL_SECONDS, one request renews it for all."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _was_ready: bool = False
+    was_ready: bool = False  # once every required owner was up and migrated
     _verdict: Verdict | None = None
     _valid_until: float = 0.0  # time.monotonic()
 
     def verdict(self) -> Verdict:
-        """Return the verdict. Takes no longer than the timeout of the probes."""
+        """Return the verdict. Takes no longer than the timeout of the probes, and no time in a process that stops."""
+        if is_stopping():
+            return Verdict(Status.STOPPING, self._verdict.aliases if self._verdict else {})
         with self._lock:
             if self._verdict is None or time.monotonic() >= self._valid_until:
                 self._verdict = self._probe_aliases()
@@ -67,6 +71,6 @@ class Readiness:
 
     def _probe_aliases(self) -> Verdict:
         aliases = states(AliasCheck(alias=alias) for alias in database_aliases())
-        status = status_of(aliases, optional=conf.optional, was_ready=self._was_ready)
-        self._was_ready = self._was_ready or status is not Status.UNAVAILABLE
+        status = status_of(aliases, optional=conf.optional, was_ready=self.was_ready)
+        self.was_ready = self.was_ready or status is not Status.UNAVAILABLE
         return Verdict(status, aliases)

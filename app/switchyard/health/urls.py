@@ -1,7 +1,11 @@
-"""The path of readiness, for `include()`. LivezMiddleware answers /livez before Django resolves a URL."""
+"""The paths of health, for `include()`. LivezMiddleware answers /livez before Django resolves a URL."""
 
 from django.urls import path
 
-from switchyard.health.views import readyz
+from switchyard.health.views import healthz, readyz, startupz
 
-urlpatterns = [path("readyz", readyz, name="readyz")]
+urlpatterns = [
+    path("readyz", readyz, name="readyz"),
+    path("startupz", startupz, name="startupz"),
+    path("healthz", healthz, name="healthz"),
+]

@@ -5,6 +5,9 @@ be open are kept here for each thread: `RoutedConnection` reports where a transa
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -67,3 +70,19 @@ def program_transaction_on(alias: str) -> Any | None:
     if not has_open_transaction(connection):  # closed during its transaction, which nothing reported
         transaction_ended(connection)
     return None
+
+
+@contextmanager
+def assume_transaction(alias: str, *, is_open: bool) -> Iterator[None]:
+    """Let this thread take a transaction of the program on the alias for open, or for not open, in this block.
+
+    For explanations. No statement may run in the block.
+    """
+    before = _transactions.connections
+    block = SimpleNamespace(_from_testcase=False)
+    open_connection = SimpleNamespace(in_atomic_block=True, atomic_blocks=[block])
+    _transactions.connections = {alias: open_connection} if is_open else {}
+    try:
+        yield
+    finally:
+        _transactions.connections = before

@@ -11,18 +11,24 @@ from typing import ClassVar
 from django.db import DatabaseError, OperationalError
 from django.dispatch import Signal
 
-# Sent with `kind` and `alias` for each refused statement and each logged mistake, so that telemetry can count them.
+# Sent with `kind`, `alias` and `error` for each refused statement and each logged mistake, for telemetry.
 violations = Signal()
 
 
 class RoutingError(Exception):
-    """Refuse an operation on an alias; a subclass says which operation, and what to do."""
+    """Refuse an operation on an alias; a subclass says which operation, and what to do.
+
+    `summary` says in one sentence what happened, without values of rows.
+    """
 
     kind: ClassVar[str] = "violation"
     message: ClassVar[str] = "An operation was refused on '{alias}'."
+    summary_message: ClassVar[str] = ""  # by default the first sentence of the message
 
     def __init__(self, *, alias: str, **values: str) -> None:
         self.alias = alias
+        template = self.summary_message or self.message.partition(". ")[0].removesuffix(".") + "."
+        self.summary = template.format(alias=alias, **values)
         super().__init__(self.message.format(alias=alias, **values))
 
 
@@ -112,6 +118,7 @@ class AllowWritesError(RoutingError):
         "no request may write on an owner of SWITCHYARD['READ_ONLY']. "
         "Write in a management command or a task, or remove '{alias}' from READ_ONLY."
     )
+    summary_message = "allow_writes() was refused on '{alias}' inside a request."
 
 
 class MisplacedWriteError(RoutingError):
@@ -160,6 +167,9 @@ class StaleSaveError(RoutingError, DatabaseError):
         'Load it anew, `refresh_from_db(using="{alias}")`, or write what you changed alone, '
         "`save(update_fields=[...])`."
     )
+    summary_message = (
+        "save() of {model} would undo what others wrote on '{alias}' since a replica's copy of the row was made."
+    )
 
 
 class EarlyOnCommitError(RoutingError):
@@ -204,5 +214,5 @@ class OwnerUnavailableError(OperationalError):
 
 def record_violation(error: RoutingError) -> RoutingError:
     """Count the error as a violation, and return it for the caller to raise."""
-    violations.send(sender=type(error), kind=error.kind, alias=error.alias)
+    violations.send(sender=type(error), kind=error.kind, alias=error.alias, error=error)
     return error

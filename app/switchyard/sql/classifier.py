@@ -5,10 +5,11 @@ a trigger behind a SELECT, nor a PostgreSQL function that is written as a column
 query of its DECLARE, which is a text of its own. How one statement is read is in `reader.py`.
 """
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from switchyard.sql.keywords import STRENGTH, Operation
 from switchyard.sql.reader import StatementReader
@@ -22,7 +23,8 @@ _MAX_CACHED_TEXTS = 1024
 _SEMICOLON = Token("mark", ";")
 
 
-class Statement(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Statement:
     """The classification of a SQL text. If the text holds several statements, it covers all of them."""
 
     operation: Operation  # the strongest one: `ddl` before `write`, `read`, `tx` (transaction control) and `other`
@@ -52,7 +54,16 @@ def classify(sql: str, vendor: str) -> Statement:
     >>> statement.operation, statement.calls, statement.changes
     ('read', ('tidy_up',), None)
     """
-    return _classify_cached(sql, vendor) if len(sql) <= _MAX_CACHED_CHARACTERS else _classify(sql, vendor)
+    return statements_of(vendor)[sql]
+
+
+@cache
+def statements_of(vendor: str) -> Mapping[str, Statement]:
+    """Return the statements of a vendor by their text, with every text: `statements_of(vendor)[sql]`.
+
+    It is `classify()` for callers that classify each statement of a program.
+    """
+    return _Statements(vendor)
 
 
 def statement_text(sql: Any, connection: Any) -> str:
@@ -128,7 +139,22 @@ def _distinct(names: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(names)))
 
 
-_classify_cached = lru_cache(maxsize=_MAX_CACHED_TEXTS)(_classify)
+class _Statements(dict[str, Statement]):
+    """The statements of short texts, and a classification for each other text."""
+
+    __slots__ = ("_vendor",)
+
+    def __init__(self, vendor: str) -> None:
+        super().__init__()
+        self._vendor = vendor
+
+    def __missing__(self, sql: str) -> Statement:
+        statement = _classify(sql, self._vendor)
+        if len(sql) <= _MAX_CACHED_CHARACTERS:
+            if len(self) >= _MAX_CACHED_TEXTS:
+                self.clear()  # at once, because other threads change the dictionary, too
+            self[sql] = statement
+        return statement
 
 
 def _statements(sql: str, dialect: str, reading: Reading) -> Iterator[StatementReader]:

@@ -7,6 +7,7 @@ process without settings, stays small.
 import logging
 import os
 import threading
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from switchyard.telemetry.exposition import prometheus_metrics
@@ -54,6 +55,13 @@ class Counters:
         if amount < 0:
             raise ValueError(f"A counter never decreases, so count() cannot add {amount} to {metric}.")
         self.cells()[self.layout.index_of(metric, *label_values)] += amount
+
+    def observe(self, metric: str, *label_values: str, value: float) -> None:
+        """Add a value to one child of a histogram, in the row of the calling thread."""
+        buckets = self.layout.family(metric).buckets
+        first, cells = self.layout.index_of(metric, *label_values), self.cells()
+        cells[first + bisect_left(buckets, value)] += 1.0
+        cells[first + len(buckets) + 1] += value
 
     def samples(self) -> Mapping[MetricSample, float]:
         """Return every sample that /metrics shows: the sums over all processes that share the directory."""

@@ -1,5 +1,7 @@
 """Serve /metrics in a process of its own: `python -m switchyard.telemetry.exporter --dir DIR`.
 
+At /pod it serves the record of the pod to other pods, for their consoles.
+
 The exporter reads the shared counters, which describe their own layout. It needs no settings and no database, and no
 worker has to answer.
 """
@@ -10,13 +12,16 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from platform import python_version
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from switchyard.telemetry.exposition import prometheus_metrics
+from switchyard.telemetry.recent.pod_record import with_pod_record
+from switchyard.telemetry.server_gauges import pool_gauges, server_gauges
 from switchyard.telemetry.shared_storage import read
 
 
@@ -34,6 +39,8 @@ class SharedCounters(Collector):
         counts = read(self._directory)
         if counts:
             yield from prometheus_metrics(counts.layout, counts.totals)
+        yield from server_gauges(self._directory)
+        yield from pool_gauges(self._directory)
 
     def describe(self) -> Iterator[Metric]:
         """Yield no metric: the names are in the file, which may not exist yet."""
@@ -57,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     registry = CollectorRegistry()
     registry.register(SharedCounters(options.dir))
     try:
-        start_http_server(options.port, address, registry)
+        server, _thread = start_http_server(options.port, address, registry)
     except OSError as error:
         print(  # noqa: T201 - a command prints
             f"Cannot serve metrics on port {options.port} of {address}: {error.strerror}."
@@ -65,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    server.set_app(with_pod_record(Path(options.dir), make_wsgi_app(registry)))
     signal.sigwait(end_signals)
     return 0
 

@@ -69,6 +69,11 @@ class SharedStorage(Storage):
             self._make_file()
             self._file = os.open(self._path, os.O_RDWR)
 
+    @property
+    def directory(self) -> Path:
+        """The directory of the file."""
+        return self._path.parent
+
     def totals(self) -> list[float]:
         """Return the sum of each cell over the rows of all processes."""
         counts = read(self._path.parent)

@@ -7,6 +7,7 @@ it, and the next thread adds to them.
 from array import array
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 
 from switchyard.telemetry.layout import Layout
 
@@ -32,6 +33,11 @@ class Storage:
         self.layout = layout
         self._rows: list[bytearray] = []
         self._free: deque[Cells] = deque()
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory whose counters other processes share; None if no other process sees the rows."""
+        return None
 
     def claim(self) -> Cells:
         """Return a row that no other thread writes."""

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self, cast
 from switchyard.positions import Position, ServerStatus
 from switchyard.positions.postgresql import Lsn
 from switchyard.routing.connections import calls
-from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.topology.replication import ReplicationSet, Sample
 from switchyard.sql.classifier import Statement
 
@@ -77,7 +77,7 @@ class SimulatedStandby:
         self._group.replace_snapshot(lag_free=all(each.position == _CAUGHT_UP for each in replicas))
 
 
-class _OwnerSample:
+class _OwnerSample(calls.CallObserver):
     """The newest sample of the owner, and the observer that moves its position with each write."""
 
     begun_at = inf  # the sample includes every write at once
@@ -89,9 +89,6 @@ class _OwnerSample:
     @property
     def status(self) -> ServerStatus:
         return ServerStatus("simulated", is_standby=False, writable=True, position=self._written)
-
-    def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
-        """Do nothing: a write is complete when its call ends."""
 
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import connections
 
 from switchyard.positions import Dialect, dialect_for, mariadb, mysql, postgresql
-from switchyard.routing.monitor.probe import open_probe_connection
+from switchyard.routing.monitor.probes.probe import open_probe_connection
 from switchyard.routing.topology.replication import Replica, replication_set
 
 _TIMEOUT_SECONDS = 60.0  # for a replica to follow a command, and to replay everything

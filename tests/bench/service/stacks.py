@@ -4,6 +4,7 @@ OURS = "switchyard"
 ROUTERS = {
     OURS: ["switchyard.routing.PrimaryReplicaRouter", "switchyard.routing.AppRouter"],
     "plain": [],
+    "prometheus": [],
     "guide": [
         "tests.bench.textbook.AnalyticsRouter",
         "tests.bench.textbook.LegacyRouter",
@@ -16,3 +17,5 @@ ROUTERS = {
     ],
 }
 MIDDLEWARE = {"multidb": ["multidb.middleware.PinningRouterMiddleware"]}
+# The aliases of bench-telemetry: `analytics` is an SQLite file, `default` a PostgreSQL, `legacy` a MariaDB.
+VENDORS = {"SQLite": "analytics", "PostgreSQL": "default", "MariaDB": "legacy"}

@@ -105,7 +105,8 @@ def _make_sample_data(console: Console) -> None:
 
 def _environment(counters: str) -> Mapping[str, str]:
     """Return the environment of the processes: the user's, with defaults for a service on this machine only."""
-    given = {"METRICS_DIR": counters, "SERVED_OVER_HTTPS": "false", **os.environ, "LOG_STREAM": "stdout"}
+    defaults = {"METRICS_DIR": counters, "SERVED_OVER_HTTPS": "false", "DRAIN_SECONDS": "0"}
+    given = {**defaults, **os.environ, "LOG_STREAM": "stdout"}
     if not env.secret(os.environ, "API_TOKEN", default=""):
         given["API_TOKEN"] = TOKEN
     if not env.secret(os.environ, "SECRET_KEY", default=""):

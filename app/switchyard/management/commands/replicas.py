@@ -82,7 +82,7 @@ class Command(BaseCommand):
 def _watching() -> Iterator[None]:
     """Probe the servers in this block. The table shows each change, so the monitor logs none."""
     watch.logger.disabled = True
-    monitor.start()
+    monitor.start(alone=True)
     try:
         yield
     finally:

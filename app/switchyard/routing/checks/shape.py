@@ -1,5 +1,6 @@
-"""System checks of the keys of SWITCHYARD, and of values that must be lists (E016)."""
+"""System checks of the keys of SWITCHYARD, and of values that must be lists or switches (E016)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -9,7 +10,8 @@ from django.core.checks import CheckMessage, Error
 
 from switchyard.conf import KEYS
 
-_LISTS = ("READ_ONLY", "OPTIONAL", "UNMANAGED", "PRIMARY_ONLY", "READ_ONLY_FUNCTIONS")
+_SWITCHES = ("SERVER_TIMING", "SQL_COMMENTS", "TRACES")
+_LISTS = ("READ_ONLY", "OPTIONAL", "UNMANAGED", "PRIMARY_ONLY", "READ_ONLY_FUNCTIONS", "CONSOLE_PEERS")
 
 
 def _unknown_keys() -> Iterator[CheckMessage]:
@@ -37,9 +39,36 @@ def wrong_types() -> Iterator[CheckMessage]:
             )
 
 
+def _wrong_switches() -> Iterator[CheckMessage]:
+    for key in _SWITCHES:
+        if not isinstance(value := _given().get(key, False), bool):
+            yield Error(
+                f"SWITCHYARD['{key}'] is {value!r}, which is neither True nor False.",
+                hint="Write True or False, without quotation marks.",
+                id="switchyard.E016",
+            )
+
+
+def _wrong_peers() -> Iterator[CheckMessage]:
+    peers = _given().get("CONSOLE_PEERS", ())
+    for peer in peers if isinstance(peers, list | tuple) else ():
+        if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}", str(peer)):
+            yield Error(
+                f"SWITCHYARD['CONSOLE_PEERS'] names {peer!r}, which is no name with a port.",
+                hint="Write the name at which the exporters of the pods are found, and their port: 'web-pods:9464'.",
+                id="switchyard.E016",
+            )
+    if peers and not _given().get("METRICS_DIR"):
+        yield Error(
+            "SWITCHYARD['CONSOLE_PEERS'] is set and METRICS_DIR is not, so no other pod can ask this one.",
+            hint="Set METRICS_DIR, and run the exporter on the same directory.",
+            id="switchyard.E016",
+        )
+
+
 def _given() -> Mapping[str, Any]:
     given: Mapping[str, Any] = getattr(settings, "SWITCHYARD", {})
     return given
 
 
-CHECKS = (_unknown_keys,)
+CHECKS = (_unknown_keys, _wrong_switches, _wrong_peers)

@@ -4,53 +4,97 @@ Observed from the moment a connection is set up. Not observed: Django's connecti
 sent on the raw driver connection (`connection.connection.cursor()`).
 """
 
+from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from weakref import WeakSet
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from switchyard.routing.connections.cursors import reporting_cursor
+from switchyard.routing.connections import events
+from switchyard.routing.connections.cursors import Comment, reporting_cursor, rows_of
 from switchyard.routing.connections.doubts import defer, settle_alias
 from switchyard.routing.guards.guard import check_unwrapped_call
 from switchyard.routing.monitor import monitor
-from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.monitor.waits import Waits, waits_for
 from switchyard.routing.session.tracking import record_read, record_write
-from switchyard.sql import Statement, classify, statement_text
+from switchyard.sql import Statement, statement_text, statements_of
+
+SLOW_CALL_SECONDS = 0.1  # a call that takes as long stands out
 
 _exempt: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
 
-class CallObserver(Protocol):
-    """Somebody who is told of each call into a driver."""
+class CallObserver:
+    """Somebody who is told of calls into drivers: a subclass has those of these methods that it needs."""
 
     def call_began(self, alias: str, vendor: str, statement: Statement) -> None:
         """Take note of a call before the driver runs it: a process may be killed inside the call."""
-        ...
 
     def call_ended(
         self, alias: str, vendor: str, statement: Statement, seconds: float, error: BaseException | None
     ) -> None:
         """Take note of the end of a call; `error` is the exception of the driver, None without one."""
+
+    def rows_seen(self, alias: str, returned: int, affected: int) -> None:
+        """Take note of rows that a server returned to the program, or that a write affected."""
+
+
+class _Observers:
+    """All observers, and their methods: a call loses no time with those that an observer does not need."""
+
+    def __init__(self, observers: tuple[CallObserver, ...]) -> None:
+        self.all = observers
+        self.call_began = tuple(each.call_began for each in observers if _needs(each, "call_began"))
+        self.call_ended = tuple(each.call_ended for each in observers if _needs(each, "call_ended"))
+        self.rows_seen = tuple(each.rows_seen for each in observers if _needs(each, "rows_seen"))
+
+
+def _needs(observer: CallObserver, method: str) -> bool:
+    return getattr(type(observer), method) is not getattr(CallObserver, method)
+
+
+_observers = _Observers(())
+
+
+class Annotation(Protocol):
+    """What one call has beside its statement: a comment, a span of a trace."""
+
+    @property
+    def comment(self) -> Comment | None:
+        """The function that adds the comment to the statement, None without a comment."""
+        ...
+
+    def end(self, error: BaseException | None) -> None:
+        """Take note of the end of the call, as `CallObserver.call_ended()`."""
         ...
 
 
-_observers: tuple[CallObserver, ...] = ()
+# Takes the alias, the vendor, the statement and its text.
+type Annotate = Callable[[str, str, Statement, str], Annotation]
+
+_annotate: Annotate | None = None
+
+
+def annotate_with(annotate: Annotate | None) -> None:
+    """Make an annotation for each call from now on; None: for no call."""
+    global _annotate  # noqa: PLW0603 - one function for the process
+    _annotate = annotate
 
 
 def add_observer(observer: CallObserver) -> None:
     """Tell the observer of each call from now on."""
     global _observers  # noqa: PLW0603 - replaced as a whole, because other threads iterate over it
-    _observers = (*_observers, observer)
+    _observers = _Observers((*_observers.all, observer))
 
 
 def remove_observer(observer: CallObserver) -> None:
     """Tell the observer of no more calls."""
     global _observers  # noqa: PLW0603 - as above
-    _observers = tuple(each for each in _observers if each is not observer)
+    _observers = _Observers(tuple(each for each in _observers.all if each is not observer))
 
 
 def install() -> None:
@@ -64,32 +108,59 @@ def exempt(connection: BaseDatabaseWrapper) -> None:
 
 
 class Call:
-    """The block in which the driver runs one call."""
+    """A call into the driver that has begun."""
 
-    __slots__ = ("_began_at", "_statement", "_vendor", "_waits")
+    __slots__ = ("_annotation", "_began_at", "_statement", "_text", "_vendor", "_waits", "comment")
 
-    def __init__(self, waits: Waits, vendor: str, statement: Statement, cursor: Any) -> None:
+    def __init__(
+        self,
+        waits: Waits,
+        vendor: str,
+        statement: Statement,
+        text: str,
+        cursor: Any,
+        *,
+        annotation: Annotation | None = None,
+    ) -> None:
+        self.comment = None if annotation is None else annotation.comment
+        self._annotation = annotation
         self._waits = waits
         self._vendor = vendor
         self._statement = statement
+        self._text = text
         if statement.ends_transaction:
             settle_alias(waits.alias)
-        for observer in _observers:
-            observer.call_began(waits.alias, vendor, statement)
+        for call_began in _observers.call_began:
+            call_began(waits.alias, vendor, statement)
         waits.running[self] = cursor
         self._began_at = perf_counter()
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """Take note of the end of the call; `error` is the exception of the driver, None without one."""
         seconds = perf_counter() - self._began_at
+        if self._annotation is not None:
+            self._annotation.end(error)
         waits, statement = self._waits, self._statement
-        waits.running.pop(self, None)
+        cursor = waits.running.pop(self, None)
         waits.answered += error is None
         alias = waits.alias
-        for observer in _observers:
-            observer.call_ended(alias, self._vendor, statement, seconds, error)
+        for call_ended in _observers.call_ended:
+            call_ended(alias, self._vendor, statement, seconds, error)
+        if seconds >= SLOW_CALL_SECONDS or error is not None:
+            events.call_stood_out.send(
+                sender=Call, alias=alias, vendor=self._vendor, sql=self._text, seconds=seconds, error=error
+            )
+        if error is None and cursor is not None:
+            returned, affected = rows_of(cursor, statement.operation)
+            if returned or affected:
+                for rows_seen in _observers.rows_seen:
+                    rows_seen(alias, returned, affected)
         # After a failed call, too: a commit whose answer was lost is a commit.
         if may_write(statement, alias):
             if statement.changes or not defer(alias, statement):
@@ -107,30 +178,42 @@ class _Cursors:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
         self._create = connection.create_cursor
+        self._own_classes: dict[type, type] = {}  # this connection's part of `_classes`
         self.observed: Any = None  # the driver's connection; a new one is being set up while they differ
 
     def __call__(self, name: str | None = None) -> Any:
         cursor = self._create(name)
         if self._connection.connection is self.observed:
-            cursor.__class__ = self._cursor_class(type(cursor))
+            driver_cursor = type(cursor)
+            cursor.__class__ = self._own_classes.get(driver_cursor) or self._cursor_class(driver_cursor)
         return cursor
 
     def _cursor_class(self, driver_cursor: type) -> type:
         alias, vendor = self._connection.alias, self._connection.vendor
         if (driver_cursor, alias) not in self._classes:
-            waits = waits_for(alias)
+            waits, statements = waits_for(alias), statements_of(vendor)
 
             def begin(query: Any, cursor: Any) -> Call:
-                return Call(waits, vendor, classify(statement_text(query, cursor), vendor), cursor)
+                text = query if type(query) is str else statement_text(query, cursor)
+                statement = statements[text]
+                annotation = _annotate and _annotate(alias, vendor, statement, text)
+                return Call(waits, vendor, statement, text, cursor, annotation=annotation)
 
             def begin_unwrapped(query: Any, cursor: Any) -> Call:
                 text = statement_text(query, cursor)
-                statement = classify(text, vendor)
-                check_unwrapped_call(alias, statement, text)
-                return Call(waits, vendor, statement, cursor)
+                check_unwrapped_call(alias, statements[text], text)
+                return begin(query, cursor)
 
-            self._classes[driver_cursor, alias] = reporting_cursor(driver_cursor, begin, begin_unwrapped, vendor)
-        return self._classes[driver_cursor, alias]
+            def fetched(rows: int) -> None:
+                if rows:
+                    for rows_seen in _observers.rows_seen:
+                        rows_seen(alias, rows, 0)
+
+            self._classes[driver_cursor, alias] = reporting_cursor(
+                driver_cursor, begin, begin_unwrapped, fetched, vendor
+            )
+        made = self._own_classes[driver_cursor] = self._classes[driver_cursor, alias]
+        return made
 
 
 def _attach(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:

@@ -9,32 +9,84 @@ that adds nothing to its layout, and a mixin would add something.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
 
-# Begins a call: takes the query and the cursor, returns the block in which the driver runs it.
-type BeginCall = Callable[[Any, Any], AbstractContextManager[None]]
+# Takes a query, its cursor, its parameters and the other arguments; returns the query to send in its place.
+type Comment = Callable[[Any, Any, Any, dict[str, Any]], Any]
+# Begins a call: takes the query and the cursor.
+type BeginCall = Callable[[Any, Any], RunningCall]
+# Takes the number of rows that a program has fetched.
+type Fetched = Callable[[int], None]
 
 
-def reporting_cursor(driver_cursor: type, begin: BeginCall, begin_unwrapped: BeginCall, vendor: str) -> type:
-    """Return a subclass of the driver's cursor class that runs each call in the block that `begin()` returns.
+class RunningCall(Protocol):
+    """A call that has begun. As a context manager it ends with its block."""
 
-    `begin_unwrapped()` begins the calls that pass no execute wrapper, and may refuse them. A class that already reports
-    its calls is returned unchanged.
+    @property
+    def comment(self) -> Comment | None:
+        """The function that adds a comment to the statement; None without a comment."""
+        ...
+
+    def end(self, error: BaseException | None) -> None:
+        """Take note of the end of the call; `error` is the exception of the driver, None without one."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+
+_UNKNOWN_ROWS = 2**63  # mysqlclient: a number above this, which is -1 without a sign
+
+
+def reporting_cursor(
+    driver_cursor: type, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched, vendor: str
+) -> type:
+    """Return a subclass of the driver's cursor class that begins each call with `begin()`, and ends it.
+
+    `begin_unwrapped()` begins the calls that pass no execute wrapper, and may refuse them. `fetched()` takes numbers of
+    rows that are not known at the end of their call. A class that already reports its calls is returned unchanged.
     """
     if hasattr(driver_cursor, "reports_calls"):
         return driver_cursor
-    return _BY_VENDOR.get(vendor, _reporting)(driver_cursor, begin, begin_unwrapped)
+    return _BY_VENDOR.get(vendor, _reporting)(driver_cursor, begin, begin_unwrapped, fetched)
 
 
-def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall) -> type:
+def rows_of(cursor: Any, operation: str) -> tuple[int, int]:
+    """Return the rows that the last call returned, and those that it affected, as far as the cursor knows them."""
+    rows: int = cursor.rowcount
+    if not 0 < rows < _UNKNOWN_ROWS:
+        return 0, 0
+    if operation != "write":
+        return rows, 0
+    result = getattr(cursor, "pgresult", None)  # of RETURNING, which may be the last of several
+    return (result.ntuples if result else 0), rows
+
+
+def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall, _fetched: Fetched) -> type:
     class Reporting(driver_cursor):  # type: ignore[misc]
         __slots__ = ()
         reports_calls = True
 
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            with begin(query, self):
-                return super().execute(query, *args, **kwargs)
+        # Neither `with` nor `*args` for a query as Django sends it: they would slow each query of a program.
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+            call = begin(query, self)
+            try:
+                if (comment := call.comment) is not None:
+                    query = comment(query, self, params, options)
+                if params is not None and not options:
+                    result = super().execute(query, params)
+                else:
+                    result = super().execute(query, *(() if params is None else (params,)), **options)
+            except BaseException as error:
+                call.end(error)
+                raise
+            call.end(None)
+            return result
 
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
             with begin(query, self):
@@ -43,8 +95,38 @@ def _reporting(driver_cursor: Any, begin: BeginCall, _begin_unwrapped: BeginCall
     return Reporting
 
 
-def _reporting_postgres(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
+def _counting_fetches(driver_cursor: Any, fetched: Fetched) -> type:
+    class CountingFetches(driver_cursor):  # type: ignore[misc]
+        __slots__ = ()
+
+        def fetchone(self) -> Any:
+            row = super().fetchone()
+            if row is not None:
+                fetched(1)
+            return row
+
+        def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
+            rows = super().fetchmany(*args, **kwargs)
+            fetched(len(rows))
+            return rows
+
+        def fetchall(self) -> Any:
+            rows = super().fetchall()
+            fetched(len(rows))
+            return rows
+
+        def __next__(self) -> Any:
+            row = super().__next__()
+            fetched(1)
+            return row
+
+    return CountingFetches
+
+
+def _reporting_postgres(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched) -> type:
+    if hasattr(driver_cursor, "withhold"):  # of server-side cursors, which fetch their rows later
+        driver_cursor = _counting_fetches(driver_cursor, fetched)
+    base: Any = _reporting(driver_cursor, begin, begin_unwrapped, fetched)
 
     class ReportingPostgres(base):  # type: ignore[misc]
         __slots__ = ()  # and no `callproc`, which goes through `execute`
@@ -56,13 +138,15 @@ def _reporting_postgres(driver_cursor: Any, begin: BeginCall, begin_unwrapped: B
 
         def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
             with begin_unwrapped(query, self):
-                yield from super().stream(query, *args, **kwargs)
+                for row in super().stream(query, *args, **kwargs):
+                    fetched(1)
+                    yield row
 
     return ReportingPostgres
 
 
-def _reporting_mysql(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
+def _reporting_mysql(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched) -> type:
+    base: Any = _reporting(driver_cursor, begin, begin_unwrapped, fetched)
 
     class ReportingMySQL(base):  # type: ignore[misc]
         __slots__ = ()
@@ -74,8 +158,8 @@ def _reporting_mysql(driver_cursor: Any, begin: BeginCall, begin_unwrapped: Begi
     return ReportingMySQL
 
 
-def _reporting_sqlite(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall) -> type:
-    base: Any = _reporting(driver_cursor, begin, begin_unwrapped)
+def _reporting_sqlite(driver_cursor: Any, begin: BeginCall, begin_unwrapped: BeginCall, fetched: Fetched) -> type:
+    base: Any = _reporting(_counting_fetches(driver_cursor, fetched), begin, begin_unwrapped, fetched)
 
     class ReportingSQLite(base):  # type: ignore[misc]
         __slots__ = ()

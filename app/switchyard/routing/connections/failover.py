@@ -20,6 +20,7 @@ from switchyard.routing.guards.fencing import is_write_refusal
 from switchyard.routing.guards.guard import check_statement, hidden_write_on_replica
 from switchyard.routing.guards.read_only_transaction import can_read_only, read_only_transaction
 from switchyard.routing.monitor import monitor
+from switchyard.routing.selection.last_decisions import moved_read
 from switchyard.routing.selection.select import fallback_alias
 from switchyard.routing.session.context import may_move
 from switchyard.routing.topology.ownership import replicated_by
@@ -104,7 +105,7 @@ class SubstituteCursor:
         if (error := check_statement(self.replica, classify(text, self._connection.vendor), text)) is not None:
             raise record_violation(error)
         try:
-            with read_only_transaction(self._connection):
+            with read_only_transaction(self._connection), moved_read():
                 return self._cursor.execute(sql, *params)
         except self._connection.Database.Error as refused:  # type: ignore[attr-defined]
             if not is_write_refusal(self._connection.vendor, refused):

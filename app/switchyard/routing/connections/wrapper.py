@@ -8,12 +8,14 @@ room guards.
 
 from contextlib import nullcontext, suppress
 from functools import cache, partial
+from time import perf_counter
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from switchyard.routing.connection_state import has_open_transaction, transaction_begins, transaction_ended
+from switchyard.routing.connections import events
 from switchyard.routing.connections.connect import connect_unless_down
 from switchyard.routing.connections.doubts import Doubt, settle
 from switchyard.routing.connections.failover import FailedCursor, report_failure
@@ -71,6 +73,7 @@ class RoutedConnection(BaseDatabaseWrapper):
     program_transaction: ProgramTransaction | None = None  # the last one in which an owner was written
     access_mode: tuple[Any, bool] | None = None  # the driver connection, and whether its session is read-only
     doubt: Doubt | None = None  # about the open transaction
+    began_at: float | None = None  # time.perf_counter() of the begin of the open transaction
 
     def ensure_connection(self) -> None:
         """Open the connection if it is closed; raise at once if its server is known to be down."""
@@ -92,6 +95,7 @@ class RoutedConnection(BaseDatabaseWrapper):
             transaction_ended(self)
         else:
             transaction_begins(self)
+            self.began_at = perf_counter()
 
     def commit(self) -> None:
         """Commit the transaction; before that, ask whether it wrote if that is in doubt."""
@@ -105,10 +109,16 @@ class RoutedConnection(BaseDatabaseWrapper):
 
     def get_new_connection(self, conn_params: Any) -> Any:
         """Return a new driver connection whose socket and server are known to the monitor."""
-        if monitor.watches(self.alias):
-            connection = self._connect_unless_down(conn_params)
-        else:
-            connection = super().get_new_connection(conn_params)
+        try:
+            if monitor.watches(self.alias):
+                connection = self._connect_unless_down(conn_params)
+            else:
+                connection = super().get_new_connection(conn_params)
+        except Exception as error:
+            events.connection_failed.send(RoutedConnection, alias=self.alias, error=error)
+            raise
+        if not self._has_pool:
+            events.connection_opened.send(RoutedConnection, alias=self.alias)
         sockets.track(self.alias, connection)
         identify(self.alias, self.vendor, connection)
         return connection
@@ -124,6 +134,8 @@ class RoutedConnection(BaseDatabaseWrapper):
 
     def _configure_connection(self, connection: Any) -> Any:
         # The pool of PostgreSQL calls this method for each connection that it makes, long before a thread takes it.
+        if self._has_pool:
+            events.connection_opened.send(RoutedConnection, alias=self.alias)
         sockets.track(self.alias, connection)
         identify(self.alias, self.vendor, connection)
         return super()._configure_connection(connection)  # type: ignore[misc]
@@ -135,13 +147,44 @@ class RoutedConnection(BaseDatabaseWrapper):
         with Wait(self.alias, self.connection):
             return super().is_usable()
 
+    @property
+    def _has_pool(self) -> bool:
+        return getattr(self, "pool", None) is not None
+
     def _commit(self) -> Any:
+        outcome = self._open_transaction()
         with Wait(self.alias, self.connection):
-            return super()._commit()  # type: ignore[misc]
+            result = super()._commit()  # type: ignore[misc]
+        self._report_end(outcome)
+        return result
 
     def _rollback(self) -> Any:
+        outcome = self._open_transaction() and "rollback"
         with Wait(self.alias, self.connection):
-            return super()._rollback()  # type: ignore[misc]
+            result = super()._rollback()  # type: ignore[misc]
+        self._report_end(outcome)
+        return result
+
+    def _close(self) -> Any:
+        if self.connection is None:
+            return super()._close()  # type: ignore[misc]
+        outcome = has_open_transaction(self) and self._open_transaction() and "rollback"
+        try:
+            return super()._close()  # type: ignore[misc]
+        finally:
+            self._report_end(outcome or "")
+            if not self._has_pool:
+                events.connection_closed.send(RoutedConnection, alias=self.alias)
+
+    def _open_transaction(self) -> str:
+        return events.open_transaction(self) if self.connection is not None else ""
+
+    def _report_end(self, outcome: str) -> None:
+        began_at, self.began_at = self.began_at, None
+        if outcome:
+            seconds = None if began_at is None else perf_counter() - began_at
+            committed = outcome == "commit"
+            events.transaction_ended.send(RoutedConnection, alias=self.alias, committed=committed, seconds=seconds)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         with Wait(self.alias, self.connection):  # MySQL sends a query

@@ -78,7 +78,7 @@ def _begin(request: HttpRequest) -> tuple[RoutingContext, ClientTokens]:
     """Return the context of the request, and the tokens that the client sent."""
     tokens = ClientTokens(request)
     unsafe = request.method not in _SAFE_METHODS
-    return request_context(unsafe_method=unsafe, consistency=tokens.consistency), tokens
+    return request_context(request=request, unsafe_method=unsafe, consistency=tokens.consistency), tokens
 
 
 def _finish(context: RoutingContext, tokens: ClientTokens, response: HttpResponseBase) -> HttpResponseBase:

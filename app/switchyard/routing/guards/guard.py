@@ -11,7 +11,6 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.db.models import Model
 
 from switchyard.conf import conf
 from switchyard.routing.connection_state import has_open_transaction
@@ -30,14 +29,14 @@ from switchyard.routing.errors import (
 )
 from switchyard.routing.guards.access_mode import set_access_mode
 from switchyard.routing.guards.transactions import check_cross_owner_write
-from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.session.tracking import is_fallback_read
 from switchyard.routing.topology.ownership import is_held_read_only, is_read_only, replicated_by
 from switchyard.routing.topology.replication import replication_set
-from switchyard.routing.topology.tables import models_by_table
-from switchyard.sql import Statement, classify, masked, statement_text
+from switchyard.routing.topology.tables import models_by_table, models_of
+from switchyard.sql import Statement, classify, masked, statement_text, statements_of
 from switchyard.sql.transaction_control import transaction_control
 
 _CHANGES = frozenset({"write", "ddl"})
@@ -63,8 +62,8 @@ def guard_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bo
     `CrossOwnerTransactionError` if its policy is `raise`.
     """
     connection = context["connection"]
-    text = statement_text(sql, connection)
-    statement = classify(text, connection.vendor)
+    text = sql if type(sql) is str else statement_text(sql, connection)
+    statement = statements_of(connection.vendor)[text]
     if (error := check_statement(connection.alias, statement, text)) is not None:
         raise record_violation(error)
     changes = statement.operation in _CHANGES or statement.locks
@@ -110,7 +109,7 @@ def check_statement(alias: str, statement: Statement, text: str) -> RoutingError
     ) is not None:
         return error
     # DDL names tables of other owners in constraints. Aliases that Django invents ("__no_db__") own nothing.
-    if statement.operation in {"read", "write"} and statement.tables and alias in connections:
+    if statement.operation in {"read", "write"} and statement.tables and alias in connections.settings:
         return _foreign_tables(alias, owner or alias, statement)
     return None
 
@@ -190,14 +189,7 @@ def unavailable_error(alias: str, *, changes: bool) -> OwnerUnavailableError | N
 
 def _foreign_tables(alias: str, home: str, statement: Statement) -> RoutingError | None:
     """Return an error if a table belongs to another owner; unknown tables and tables with a model here are allowed."""
-    tables = models_by_table()
-    here: list[type[Model]] = []
-    elsewhere: list[tuple[str, type[Model]]] = []
-    for models in (tables[table] for table in statement.tables if table in tables):
-        if home in models:
-            here.append(models[home])
-        else:
-            elsewhere.append(next(iter(models.items())))
+    here, elsewhere = models_of(statement.tables, home)
     if not elsewhere:
         return None
     owner, model = elsewhere[0]

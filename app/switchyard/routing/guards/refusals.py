@@ -16,7 +16,7 @@ from switchyard.routing.guards.access_mode import forget_access_mode, set_access
 from switchyard.routing.guards.fencing import is_write_refusal, unavailable_owner
 from switchyard.routing.guards.guard import hidden_write_error
 from switchyard.routing.guards.read_only_transaction import needs_transaction, read_only_transaction
-from switchyard.routing.monitor.volatile_functions import may_write
+from switchyard.routing.monitor.probes.volatile_functions import may_write
 from switchyard.routing.topology.ownership import is_held_read_only
 from switchyard.sql.classifier import classify, statement_text
 

@@ -14,7 +14,10 @@ from math import inf
 
 from django.db import connections
 
-from switchyard.routing.monitor.probe import ServerProbe, can_probe
+from switchyard.conf import conf
+from switchyard.routing.monitor.probes.probe import ServerProbe, can_probe
+from switchyard.routing.monitor.shared_file import SharedFile
+from switchyard.routing.monitor.shared_watch import SharedWatch
 from switchyard.routing.monitor.watch import OwnerWatch
 from switchyard.routing.topology.ownership import owners, replicas_of
 from switchyard.routing.topology.replication import replication_set, supports_positions
@@ -34,21 +37,23 @@ class ReplicationMonitor:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: int | None = None
-        self._watches: list[OwnerWatch] = []
-        self._parents: list[OwnerWatch] = []
+        self._watches: list[SharedWatch] = []
+        self._parents: list[SharedWatch] = []
         self._stopped = threading.Event()
 
-    def start(self) -> None:
-        """Watch from now on, in this process and in processes forked from it; a second call changes nothing."""
+    def start(self, *, alone: bool = False) -> None:
+        """Watch from now on, in this process and in processes forked from it; a second call changes nothing.
+
+        With `alone` this process asks the servers itself, though others share METRICS_DIR with it.
+        """
         with self._lock:
             if self._process == os.getpid():
                 return
             self._process = os.getpid()
             self._stopped = threading.Event()
-            self._watches = [OwnerWatch(replication_set(owner)) for owner in connections if _has_server(owner)]
+            self._watches = [_shared_watch(owner, alone=alone) for owner in connections if _has_server(owner)]
             for watch in self._watches:
-                for probe in watch.probes():
-                    probe.start()
+                watch.start()
             if self._watches:
                 arguments = (self._watches, self._stopped)
                 threading.Thread(target=self._run, args=arguments, name="switchyard-monitor", daemon=True).start()
@@ -57,31 +62,35 @@ class ReplicationMonitor:
         """Stop the threads, and forget what they found."""
         with self._lock:
             self._stopped.set()
-            for watch in self._watches:
-                watch.stop()
-                watch.group.reset()
+            for each in self._watches:
+                each.stop()
+                each.watch.group.reset()
             self._process, self._watches = None, []
 
     def report_failure(self, alias: str, reason: str, server: str) -> None:
         """Mark the server of a replica unfit at once, all of them if it is empty, until a later probe is answered."""
-        for watch in self._watches:
-            for replica in watch.replicas:
+        for each in self._watches:
+            for replica in each.watch.replicas:
                 if replica.alias == alias:
                     replica.reported_failures[server] = (time.monotonic(), reason)
-                    watch.evaluate()
+                    each.watch.evaluate()
 
     def probes(self) -> Iterator[ServerProbe]:
         """Yield the probe of each owner and replica."""
-        for watch in self._watches:
-            yield from watch.probes()
+        for each in self._watches:
+            yield from each.watch.probes()
 
     def wait_for_answers(self, seconds: float) -> None:
         """Wait until every probe has an answer or an error, `seconds` at most, and publish them."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not all(probe.last_sample or probe.error for probe in self.probes()):
             time.sleep(_ANSWER_POLL_SECONDS)
-        for watch in self._watches:
-            watch.evaluate()
+        for each in self._watches:
+            each.watch.evaluate()
+
+    def pending_migrations(self, owner: str) -> int | None:
+        """Return the number of migrations that the owner has not recorded; None if this process does not know it."""
+        return next((each.watch.pending.count for each in self._watches if each.watch.group.owner == owner), None)
 
     def watches(self, alias: str) -> bool:
         """Return True if this process notices when the server of the alias is down."""
@@ -89,9 +98,9 @@ class ReplicationMonitor:
 
     def reconnect(self, owner: str) -> None:
         """Probe the owner over a new connection: a request's new connection led to a server that takes no writes."""
-        for watch in self._watches:
-            if watch.group.owner == owner:
-                watch.probe.reconnect()
+        for each in self._watches:
+            if each.watch.group.owner == owner:
+                each.look_again()
 
     def running(self) -> bool:
         """Return True if this process watches."""
@@ -101,25 +110,30 @@ class ReplicationMonitor:
         """Watch again in the child of a process that watched: threads do not survive a fork."""
         if self._process is not None:
             self._lock = threading.Lock()
-            for watch in self._watches:
-                watch.group.reset()
+            for each in self._watches:
+                each.watch.group.reset()
+                each.close_file()
             # Kept: if Python freed the parent's connections here, it would close them in the parent, too.
             self._parents += self._watches
             self._process, self._watches = None, []
             self.start()
 
-    def _run(self, watches: list[OwnerWatch], stopped: threading.Event) -> None:
+    def _run(self, watches: list[SharedWatch], stopped: threading.Event) -> None:
         evaluated_at = time.monotonic()
         while not stopped.wait(EVALUATION_INTERVAL_SECONDS):
             before, evaluated_at = evaluated_at, time.monotonic()
             elapsed = evaluated_at - before
-            for watch in watches:
+            for each in watches:
                 try:
-                    watch.forgive(inf if elapsed > _STANDSTILL_SECONDS else elapsed - EVALUATION_INTERVAL_SECONDS)
-                    watch.evaluate()
-                    watch.discover()
+                    each.update(inf if elapsed > _STANDSTILL_SECONDS else elapsed - EVALUATION_INTERVAL_SECONDS)
                 except Exception:  # without this thread the last snapshot would stand for ever
-                    logger.exception("The servers of '%s' could not be evaluated.", watch.group.owner)
+                    logger.exception("The servers of '%s' could not be evaluated.", each.watch.group.owner)
+
+
+def _shared_watch(owner: str, *, alone: bool) -> SharedWatch:
+    directory = None if alone else conf.metrics_dir
+    file = SharedFile(directory, (owner, *replicas_of(owner))) if directory else None
+    return SharedWatch(OwnerWatch(replication_set(owner)), file)
 
 
 def _has_server(owner: str) -> bool:
@@ -132,6 +146,7 @@ def _has_server(owner: str) -> bool:
 _monitor = ReplicationMonitor()
 start, stop, running, probes = _monitor.start, _monitor.stop, _monitor.running, _monitor.probes
 reconnect, watches, wait_for_answers = _monitor.reconnect, _monitor.watches, _monitor.wait_for_answers
+pending_migrations = _monitor.pending_migrations
 
 
 def ensure_running() -> None:

@@ -7,10 +7,10 @@ from django.db import connections
 
 from switchyard.conf import conf
 from switchyard.positions import Position
-from switchyard.routing.monitor.discovery import ServerDiscovery
 from switchyard.routing.monitor.lag import History
-from switchyard.routing.monitor.probe import ServerProbe, ping
-from switchyard.routing.monitor.replica_migrations import ReplicaMigrations
+from switchyard.routing.monitor.probes.discovery import ServerDiscovery
+from switchyard.routing.monitor.probes.probe import ServerProbe, ping
+from switchyard.routing.monitor.probes.recorded_migrations import ReplicaMigrations
 from switchyard.routing.topology.direct import DIRECT
 from switchyard.routing.topology.replication import Replica, Sample
 

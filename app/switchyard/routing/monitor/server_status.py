@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections
 
@@ -25,6 +26,8 @@ class ServerReport:
     lag_seconds: float | None
     lag_bytes: int | None
     age_seconds: float | None  # of the newest sample
+    answer_seconds: float | None  # which the last answer to a probe took
+    error: str  # the class of the driver's error, if the last probe failed
 
     @property
     def fit(self) -> bool:
@@ -55,15 +58,23 @@ def answers(alias: str) -> bool | None:
 
 def server_reports() -> list[ServerReport]:
     """Return a report of every owner with replicas, followed by the reports of its replicas. No query."""
-    now = time.monotonic()
-    return [report for owner in connections if replicas_of(owner) for report in _reports_of(owner, now)]
+    return [report for owner in connections if replicas_of(owner) for report in reports_of(owner)]
 
 
-def _reports_of(owner: str, now: float) -> Iterator[ServerReport]:
-    snapshot = replication_set(owner).snapshot
-    ages = {
-        probe.alias: now - probe.last_sample.begun_at for probe in monitor.probes() if probe.last_sample is not None
-    }
+def reports_of(owner: str) -> Iterator[ServerReport]:
+    """Yield the report of the owner, and of each of its replicas. No query."""
+    now, snapshot = time.monotonic(), replication_set(owner).snapshot
+    probes = {probe.alias: probe.state for probe in reversed(list(monitor.probes()))}  # the server's, not its pooler's
+
+    def answers_of(alias: str) -> dict[str, Any]:
+        state = probes.get(alias)
+        sample = state.sample if state else None
+        return {
+            "age_seconds": now - sample.begun_at if sample else None,
+            "answer_seconds": state.seconds if state else None,
+            "error": state.error.partition(" ")[0] if state else "",
+        }
+
     written = snapshot.owner_sample.status.position if snapshot.owner_sample else None
     fit = NO_LAG if snapshot.lag_free else FIT
     yield ServerReport(
@@ -73,7 +84,7 @@ def _reports_of(owner: str, now: float) -> Iterator[ServerReport]:
         position=written.text() if written else None,
         lag_seconds=None,
         lag_bytes=None,
-        age_seconds=ages.get(owner),
+        **answers_of(owner),
     )
     for replica in snapshot.replicas:
         yield ServerReport(
@@ -83,5 +94,5 @@ def _reports_of(owner: str, now: float) -> Iterator[ServerReport]:
             position=replica.position.text() if replica.position else None,
             lag_seconds=replica.lag_seconds if replica.fit or replica.unfit_reason == "lagging" else None,
             lag_bytes=replica.lag_bytes,
-            age_seconds=ages.get(replica.alias),
+            **answers_of(replica.alias),
         )

@@ -14,9 +14,10 @@ from switchyard.positions import Position
 from switchyard.routing.monitor import sockets
 from switchyard.routing.monitor.lag import History
 from switchyard.routing.monitor.pools import reset_pool
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS, ServerProbe, ping
+from switchyard.routing.monitor.probes.probe import PROBE_INTERVAL_SECONDS, ProbeState, ServerProbe, ping
+from switchyard.routing.monitor.probes.recorded_migrations import PendingMigrations
+from switchyard.routing.monitor.probes.volatile_functions import VolatilityLoader
 from switchyard.routing.monitor.replica_watch import OTHER_SERVER, ReplicaWatch, pooler_probe
-from switchyard.routing.monitor.volatile_functions import VolatilityLoader
 from switchyard.routing.monitor.waits import waits_for
 from switchyard.routing.topology.ownership import replicas_of
 from switchyard.routing.topology.replication import Replica, ReplicationSet, Sample, Shutdown
@@ -46,10 +47,12 @@ class OwnerWatch:
     def __init__(self, group: ReplicationSet, clock: Callable[[], float] = time.monotonic) -> None:
         self.group = group
         self.replicas = [ReplicaWatch(alias, group.owner) for alias in replicas_of(group.owner)]
+        self.pending = PendingMigrations(group.owner)
+        load_functions = VolatilityLoader(group.owner)
         self.probe = (
-            ServerProbe(group.owner, extra_check=VolatilityLoader(group.owner))
+            ServerProbe(group.owner, extra_check=lambda cursor: load_functions(cursor) or self.pending(cursor))
             if self.replicas
-            else ServerProbe(group.owner, ask=ping)
+            else ServerProbe(group.owner, ask=ping, extra_check=self.pending)
         )
         self._pooler = pooler_probe(group.owner)
         self._clock = clock
@@ -59,6 +62,7 @@ class OwnerWatch:
         self._waits = waits_for(group.owner)
         self._calls_answered = self._waits.answered
         self._call_answered_at = -inf  # time.monotonic()
+        self._seen_shutdown: Shutdown | None = None  # by another process that asked for this one
         self._lock = threading.Lock()
 
     def probes(self) -> Iterator[ServerProbe]:
@@ -66,6 +70,44 @@ class OwnerWatch:
         yield self.probe
         yield from (watch.probe for watch in self.replicas)
         yield from filter(None, (self._pooler, *(watch.pooler for watch in self.replicas)))
+
+    def start(self) -> None:
+        """Let all probes run."""
+        with self._lock:
+            for probe in self.probes():
+                probe.start()
+            for watch in self.replicas:
+                watch.discovery.start()
+
+    def states(self) -> dict[str, ProbeState]:
+        """Return the state of each probe, for `take()` in another process."""
+        with self._lock:
+            found = {str(number): probe.state for number, probe in enumerate(self.probes())}
+            for watch in self.replicas:
+                found |= {f"{watch.alias}/{number}": state for number, state in enumerate(watch.discovery.states())}
+            return found
+
+    def take(self, states: Mapping[str, ProbeState], shutdown: Shutdown | None) -> bool:
+        """Have the probes of another process. Return True if a connection leads to a new server without a probe.
+
+        `shutdown` is what that process knows of the owner's shutdown: it has seen its times.
+        """
+        with self._lock:
+            self._seen_shutdown = shutdown
+            for number, probe in enumerate(self.probes()):
+                probe.take(states[str(number)])
+            by_alias = [
+                [state for name, state in states.items() if name.startswith(f"{watch.alias}/")]
+                for watch in self.replicas
+            ]
+            news = [watch.discovery.take(found) for watch, found in zip(self.replicas, by_alias, strict=True)]
+            return any(news)
+
+    def look_again(self) -> None:
+        """Probe the owner over a new connection, and search for servers behind the replicas' aliases at once."""
+        self.probe.reconnect()
+        for watch in self.replicas:
+            watch.discovery.search_soon()
 
     def evaluate(self) -> None:
         """Re-evaluate all servers and replace the published snapshot."""
@@ -82,6 +124,14 @@ class OwnerWatch:
         with self._lock:
             for watch in self.replicas:
                 watch.discovery.discover(self._clock())
+
+    def pause(self) -> None:
+        """Ask no server until `start()`: another process asks them."""
+        with self._lock:
+            for probe in self.probes():
+                probe.pause()
+            for watch in self.replicas:
+                watch.discovery.pause()
 
     def stop(self) -> None:
         """Let all probing threads end."""
@@ -187,8 +237,11 @@ class OwnerWatch:
         self, before: Shutdown | None, owner: Sample | None, replicas: Iterable[Replica], now: float
     ) -> Shutdown | None:
         if not self.probe.shut_down:
+            self._seen_shutdown = None
             return None
-        return (before or Shutdown(now)).seen(replicas, owner.status.position if owner else None, now)
+        seen = self._seen_shutdown
+        known = seen if seen is not None and seen.position is not None else before or seen or Shutdown(now)
+        return known.seen(replicas, owner.status.position if owner else None, now)
 
     def _shut_down_lost_servers(
         self, replicas: Iterable[Replica], by_server: Mapping[str, Replica], now: float

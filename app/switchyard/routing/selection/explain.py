@@ -10,11 +10,12 @@ from django.db import connections, router
 from django.db.models import Model
 
 from switchyard.routing.decision import Decision
+from switchyard.routing.selection.circumstances import Circumstances, supposed
 from switchyard.routing.selection.routers import AppRouter, PrimaryReplicaRouter, djangos_choice
 from switchyard.routing.selection.rules import RULES
-from switchyard.routing.selection.select import decide
+from switchyard.routing.selection.select import decide, select
 from switchyard.routing.session.context import RoutingContext, activate, current
-from switchyard.routing.topology.ownership import owner_of
+from switchyard.routing.topology.ownership import is_read_only, owner_of
 from switchyard.routing.topology.replication import Replica, replication_set
 
 type _Answers = Mapping[Any, Callable[[], str | None]]
@@ -50,6 +51,15 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class WriteExplanation:
+    """Where a write goes, and why. If another router answers, `rule` is the name of its class."""
+
+    alias: str
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True)
 class ModelRoute:
     """The aliases of one model; `migrate` is empty if no migration makes its table."""
 
@@ -71,6 +81,31 @@ def explain_route(model: type[Model], instance: Model | None = None) -> Explanat
     """
     with activate(_isolated(current())):
         chosen = decide(model, instance)
+    return _explanation(model, instance, chosen)
+
+
+def explain_supposed_route(model: type[Model], circumstances: Circumstances) -> Explanation:
+    """Explain where a read of the model would go in these circumstances. Otherwise as `explain_route()`."""
+    with supposed(model, circumstances) as route:
+        return _explanation(model, None, select(route, None))
+
+
+def explain_write(model: type[Model]) -> WriteExplanation:
+    """Explain where writes of the model go. Makes no query, counts nothing, changes no state."""
+    owner = owner_of(model)
+    alias, answering = _ask_routers("db_for_write", {AppRouter.db_for_write: lambda: owner}, model)
+    if alias != owner:
+        return WriteExplanation(alias, answering, f"{answering} answered in place of the owner")
+    if is_read_only(owner):
+        return WriteExplanation(
+            alias,
+            "write",
+            "a write goes to the owner, which SWITCHYARD['READ_ONLY'] names: refused outside allow_writes()",
+        )
+    return WriteExplanation(alias, "write", "a write goes to the owner")
+
+
+def _explanation(model: type[Model], instance: Model | None, chosen: Decision) -> Explanation:
     results = _results(chosen)
     alias, answering = _answer(model, instance, chosen)
     is_ours = alias == chosen.alias
@@ -93,7 +128,7 @@ def route_table() -> list[ModelRoute]:
 
 def written_to(model: type[Model]) -> str:
     """Return the alias to which the installed routers send writes of the model."""
-    return _ask_routers("db_for_write", {AppRouter.db_for_write: lambda: owner_of(model)}, model)[0]
+    return explain_write(model).alias
 
 
 def _model_route(model: type[Model]) -> ModelRoute:

@@ -9,6 +9,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
 
 from switchyard.routing.decision import decision, decision_counter
+from switchyard.routing.selection import last_decisions
 from switchyard.routing.selection.select import decide
 from switchyard.routing.topology.ownership import migration_owner, owner_of, replicas_of, replicated_by
 
@@ -25,11 +26,15 @@ class AppRouter:
         owner = owner_of(model)
         if not replicas_of(owner):  # otherwise PrimaryReplicaRouter has counted the decision
             decision_counter.count(decision(owner, "owner"))
+            if last_decisions.are_kept:
+                last_decisions.note(model, decision(owner, "owner"))
         return owner
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
         owner = owner_of(model)
         decision_counter.count(decision(owner, "write"))
+        if last_decisions.are_kept:
+            last_decisions.note(model, decision(owner, "write"))
         return owner
 
     def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
@@ -52,6 +57,8 @@ class PrimaryReplicaRouter(AppRouter):
         self, model: type[Model], instance: Model | None = None, **hints: Any
     ) -> str | None:
         chosen = decide(model, instance)
+        if last_decisions.are_kept:
+            last_decisions.note(model, chosen)
         # Without an answer here the next router answers, or Django, which takes the instance's alias or "default".
         # Return None only if Django's own choice is the same alias.
         if chosen.may_defer and chosen.alias == djangos_choice(instance):

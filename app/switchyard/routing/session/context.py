@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Literal
 
+from django.http import HttpRequest
+
 from switchyard.routing.session.consistency import ConsistencyState
 from switchyard.routing.topology.replication import begin_client
 
@@ -31,6 +33,7 @@ class RoutingContext:
         "preference",
         "read_only_aliases",
         "read_only_block",
+        "request",
         "sticky",
         "unsafe_method",
         "write_allowed",
@@ -42,6 +45,7 @@ class RoutingContext:
         consistency: ConsistencyState,
         *,
         in_request: bool = False,
+        request: HttpRequest | None = None,
         unsafe_method: bool = False,
         preference: Preference = "",
         sticky: bool = True,
@@ -55,6 +59,7 @@ class RoutingContext:
         self.consistency = consistency
         self.parent = parent
         self.in_request = in_request
+        self.request = request  # for its route and its trace
         self.unsafe_method = unsafe_method  # the request may write by what it reads
         self.preference = preference
         self.sticky = sticky  # writes require their position of the next reads
@@ -69,6 +74,7 @@ class RoutingContext:
         """Return a context with these changes, to be pushed over this one."""
         kept = {
             "in_request": self.in_request,
+            "request": self.request,
             "unsafe_method": self.unsafe_method,
             "preference": self.preference,
             "sticky": self.sticky,
@@ -114,10 +120,14 @@ class activate:  # noqa: N801 - a block; made by a generator it would take a qua
         _current.set(self._before)
 
 
-def request_context(*, unsafe_method: bool = False, consistency: ConsistencyState | None = None) -> RoutingContext:
+def request_context(
+    *, request: HttpRequest | None = None, unsafe_method: bool = False, consistency: ConsistencyState | None = None
+) -> RoutingContext:
     """Return the first context of a request. It inherits nothing."""
     begin_client()
-    return RoutingContext(consistency or ConsistencyState(), in_request=True, unsafe_method=unsafe_method)
+    return RoutingContext(
+        consistency or ConsistencyState(), in_request=True, request=request, unsafe_method=unsafe_method
+    )
 
 
 def task_context(consistency: ConsistencyState | None = None) -> RoutingContext:

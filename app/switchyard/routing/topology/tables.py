@@ -4,7 +4,7 @@ Tables are named as `switchyard.sql` names them: lower case, without schema.
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.apps import apps
@@ -16,7 +16,6 @@ from django.utils.module_loading import import_string
 
 from switchyard.conf import conf
 from switchyard.routing.topology.ownership import owner_of
-from switchyard.sql import Statement
 
 OTHER = "other"  # the label of statements without a known table
 CACHE_APP = "django_cache"  # the label by which Django's database caches ask the routers
@@ -28,9 +27,14 @@ def models_by_table() -> Mapping[str, Mapping[str, type[Model]]]:
     tables: dict[str, dict[str, type[Model]]] = {}
     for model in apps.get_models(include_auto_created=True):
         if not model._meta.proxy and has_owner(model._meta.app_label):
-            name = model._meta.db_table.rpartition(".")[2].strip('"`[]').lower()
-            tables.setdefault(name, {}).setdefault(owner_of(model), model)
+            tables.setdefault(table_of(model), {}).setdefault(owner_of(model), model)
     return tables
+
+
+@lru_cache(maxsize=1024)  # migrations render thousands of model classes
+def table_of(model: type[Model]) -> str:
+    """Return the name of the model's table, as a `Statement` names it."""
+    return model._meta.db_table.rpartition(".")[2].strip('"`[]').lower()
 
 
 @cache
@@ -54,11 +58,24 @@ def has_owner(app_label: str) -> bool:
     return app_label in conf.owners or "*" in conf.owners
 
 
-def app_of(statement: Statement) -> str:
-    """Return the label of the app with the first known table of the statement; `other` if no table is known."""
+@lru_cache(maxsize=1024)
+def app_of(names: tuple[str, ...]) -> str:
+    """Return the label of the app with the first known table of these; `other` if no table is known."""
     tables = models_by_table()
-    known = (tables[table] for table in statement.tables if table in tables)
+    known = (tables[name] for name in names if name in tables)
     return next((model._meta.app_label for models in known for model in models.values()), OTHER)
+
+
+@lru_cache(maxsize=1024)
+def models_of(names: tuple[str, ...], owner: str) -> tuple[list[type[Model]], list[tuple[str, type[Model]]]]:
+    """Return the models of these tables on the owner; and of tables without one there, another owner and its model.
+
+    Do not change the lists: each statement asks for them.
+    """
+    tables = models_by_table()
+    known = [tables[name] for name in names if name in tables]
+    here = [models[owner] for models in known if owner in models]
+    return here, [next(iter(models.items())) for models in known if owner not in models]
 
 
 def app_labels() -> tuple[str, ...]:
@@ -70,6 +87,8 @@ def app_labels() -> tuple[str, ...]:
 def _clear_caches(*, setting: str, **_kwargs: Any) -> None:
     if setting in {"SWITCHYARD", "INSTALLED_APPS"}:
         models_by_table.cache_clear()
+        app_of.cache_clear()
+        models_of.cache_clear()
         is_unrelated.cache_clear()
     if setting == "CACHES":
         cache_tables.cache_clear()

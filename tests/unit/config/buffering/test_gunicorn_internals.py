@@ -9,11 +9,12 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.gthread import ThreadWorker
 
+from config.buffering.draining import DrainingWorker
 from config.buffering.worker import BufferingWorker
 
 OVERRIDDEN = {
     name: method
-    for name, method in vars(BufferingWorker).items()
+    for name, method in {**vars(DrainingWorker), **vars(BufferingWorker)}.items()
     if hasattr(ThreadWorker, name) and not name.startswith("__")
 }
 
@@ -30,10 +31,11 @@ def test_override__each_is_called_by_the_main_loop() -> None:
     """The main loop of gunicorn and its accepting call the methods that are overridden."""
     assert set(OVERRIDDEN) == {
         *("check_config", "init_process", "accept", "enqueue_req", "handle", "finish_request"),
-        *("murder_keepalived", "_cap_keepalive"),
+        *("murder_keepalived", "murder_pending", "_cap_keepalive", "handle_exit"),
     }
     run = inspect.getsource(ThreadWorker.run)
-    assert {name for name in OVERRIDDEN if f"self.{name}(" in run} == {"murder_keepalived", "_cap_keepalive"}
+    called = {"murder_keepalived", "murder_pending", "_cap_keepalive"}
+    assert {name for name in OVERRIDDEN if f"self.{name}(" in run} == called
     assert "self.accept" in inspect.getsource(ThreadWorker.set_accept_enabled)
 
 

@@ -1,5 +1,6 @@
-"""The console's page: each alias with its state as a word, a level and a colour, and the rules for reads."""
+"""The console's page: each alias with its state as a word, a level and a colour, and the route in chosen conditions."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from tests.support.published import published
 
 import switchyard
 from switchyard.console.aliases import LEVELS, alias_row
+from switchyard.console.explanations import EXPLANATIONS
+from switchyard.console.json_views import data
+from switchyard.console.page.context import PARTS
 from switchyard.console.views import console
 from switchyard.routing.selection.rules import RULES
 from switchyard.routing.topology.replication import Replica
+from switchyard.templatetags.console_formats import LEVEL_SYMBOLS
 
 ROOT = Path(__file__).parents[4]
-CSS = (Path(switchyard.__file__).parent / "static" / "switchyard" / "console.css").read_text()
+CSS = (Path(switchyard.__file__).parent / "static" / "switchyard" / "console" / "page.css").read_text()
 OWNER_REASONS = ("down", "standby", "read_only", "superseded")
 REPLICA_LEVELS = {
     "fit": "good",
@@ -32,9 +37,9 @@ REPLICA_LEVELS = {
 }
 
 
-def page() -> str:
+def page(parameters: str = "") -> str:
     """Return the page as a member of staff gets it."""
-    request = RequestFactory().get("/console/")
+    request = RequestFactory().get(f"/console/?{parameters}")
     request.user = get_user_model()(is_staff=True, is_active=True)
     return console(request).content.decode()
 
@@ -81,6 +86,14 @@ def test_alias_row__documented_states() -> None:
     assert set(re.findall(r"^\| `([^`]+)` \|", of_owners, re.MULTILINE)) == set(OWNER_REASONS)
 
 
+def test_explanations__states() -> None:
+    """Each state that a row may have is explained in a sentence."""
+    of_owners = {"read-write", "read-only", *(f"unavailable ({reason})" for reason in OWNER_REASONS)}
+
+    assert EXPLANATIONS.keys() == REPLICA_LEVELS.keys() | of_owners
+    assert all(sentence.endswith(".") for sentence in EXPLANATIONS.values())
+
+
 def test_console__states() -> None:
     """The page shows the state of each alias as a word, with its level as a class."""
     with published(replicas=[Replica("replica", "lagging")], unavailable_reason="standby"):
@@ -106,3 +119,56 @@ def test_console__rules() -> None:
     explained = [f"<strong>{rule.name}</strong>: {escape(rule.description)}<" for rule in RULES]
 
     assert re.findall(r"<strong>\w+</strong>: [^<]+<", page()) == explained
+
+
+def test_console__symbols_of_the_picture() -> None:
+    """The picture has the symbols of the style sheet."""
+    symbols = re.findall(r'^\.state\.([\w-]+)::before { content: "\\([0-9a-f]+)" / ""; }$', CSS, re.MULTILINE)
+
+    assert {level: chr(int(code, 16)) for level, code in symbols} == LEVEL_SYMBOLS
+
+
+def test_console__strict_policy() -> None:
+    """The page holds no script and no style of its own, and names no other host."""
+    text = page()
+
+    assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", text) == []
+    assert re.findall(r"<script(?! src=\"/static/)", text) == []
+    assert re.findall(r"(?:src|href|action)=\"(?!/|#|\")", text) == []
+
+
+def test_data__parts() -> None:
+    """With `parts` the data hold the content of every live element of the page."""
+    request = RequestFactory().get("/console/data?parts")
+    request.user = get_user_model()(is_staff=True, is_active=True)
+    parts = json.loads(data(request).content)["parts"]
+
+    assert set(re.findall(r'<(?:div|span) id="(\w+)"', page())) >= set(parts) == set(PARTS)
+    assert 'id="alias-replica"' in parts["aliases"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "alias", "rule"),
+    [
+        ("", "replica", "replica"),
+        ("in_transaction=1", "default", "in_transaction"),
+        ("has_written=1", "default", "pinned"),
+        ("unsafe_method=1", "default", "unsafe_method"),
+        ("replicas_down=1", "default", "down"),
+    ],
+)
+def test_console__route(parameters: str, alias: str, rule: str) -> None:
+    """The answer to the form names the alias and the rule, and the form keeps what was chosen."""
+    with published(replicas=[Replica("replica")], lag_free=False):
+        text = page(f"model=accounts.User&{parameters}")
+
+    assert f'A read goes to</dt><dd><strong>{alias}</strong> <span class="rule">{rule}</span>' in text
+    assert text.count(" checked>") == bool(parameters)
+
+
+def test_console__unknown_model() -> None:
+    """A model that does not exist is named, with the models that exist; markup in its name stays text."""
+    text = page("model=accounts.<b>")
+
+    assert "has no model &#x27;&lt;b&gt;&#x27;. Models: " in text
+    assert "<b>" not in text

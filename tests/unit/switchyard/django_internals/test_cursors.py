@@ -41,14 +41,23 @@ def test_driver_cursor__class_is_replaced(scratch: Callable[..., Any]) -> None:
 
     begun: list[str] = []
 
+    class Begun(nullcontext[None]):
+        comment = None
+
+        def end(self, error: BaseException | None) -> None:
+            """Take no note."""
+
     def begin(query: Any, _cursor: Any) -> Any:
         begun.append(query)
-        return nullcontext()
+        return Begun()
+
+    def fetched(_rows: int) -> None:
+        """Count nothing."""
 
     connection = scratch()
     connection.ensure_connection()
     cursor = SQLiteWrapper.create_cursor(connection)
-    cursor.__class__ = reporting_cursor(type(cursor), begin, begin, "sqlite")
+    cursor.__class__ = reporting_cursor(type(cursor), begin, begin, fetched, "sqlite")
     cursor.execute("CREATE TABLE made (made)")
     cursor.executemany("UPDATE made SET made = %s", [])
     cursor.executescript("SELECT 2")
@@ -57,7 +66,7 @@ def test_driver_cursor__class_is_replaced(scratch: Callable[..., Any]) -> None:
     for driver_cursor in (base.Cursor, base.ServerBindingCursor, base.ServerSideCursor):
         cursor = driver_cursor.__new__(driver_cursor)
         cursor._closed = True  # else it warns when it is collected
-        cursor.__class__ = reporting_cursor(driver_cursor, begin, begin, "postgresql")
+        cursor.__class__ = reporting_cursor(driver_cursor, begin, begin, fetched, "postgresql")
 
 
 def test_driver_cursor__calls_of_psycopg() -> None:

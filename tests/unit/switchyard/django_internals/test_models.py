@@ -392,3 +392,8 @@ def test_router__order_of_routers() -> None:
     other = User()
     other._state.db = "other"
     assert ConnectionRouter([]).db_for_read(User, instance=other) == "other"
+
+
+def test_queryset_db__is_the_named_alias() -> None:
+    """A queryset keeps the alias that the program names, and None without one."""
+    assert (User.objects.all()._db, User.objects.using("replica").filter(pk=1)._db) == (None, "replica")

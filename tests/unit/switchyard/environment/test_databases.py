@@ -233,6 +233,18 @@ def test_from_environment__metrics_dir(environ: dict[str, str]) -> None:
     assert metrics_dir(environ | {"METRICS_DIR": ""}) is metrics_dir(environ) is None
 
 
+@pytest.mark.parametrize("environ", [{}, DEFAULT])
+def test_from_environment__console_peers(environ: dict[str, str]) -> None:
+    """CONSOLE_PEERS has names with ports, separated by commas."""
+    given = environ | {"CONSOLE_PEERS": "web-pods:9464, other:9464"}
+
+    assert from_environment(owners={}, data_dir=DATA_DIR, environ=given)[1]["CONSOLE_PEERS"] == [
+        "web-pods:9464",
+        "other:9464",
+    ]
+    assert from_environment(owners={}, data_dir=DATA_DIR, environ=environ)[1]["CONSOLE_PEERS"] == []
+
+
 def test_from_environment__django_apps() -> None:
     """Django's own apps that get an owner are those that check W011 lets be absent."""
     assert DJANGO.keys() == PRIMARY_ONLY

@@ -14,9 +14,10 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
-from django.test import Client
+from django.test import Client, override_settings
 from health_check.exceptions import ServiceUnavailable
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
@@ -24,7 +25,7 @@ from tests.support.probed_servers import PROBE_ERROR, ProbedServers
 from tests.support.published import at, lagging
 
 from config.databases import topology
-from switchyard.health import readiness, views
+from switchyard.health import readiness, stopping, views
 from switchyard.health.alias_check import AliasCheck
 from switchyard.health.alias_probe import PROBE_TIMEOUT_SECONDS, AliasState, probe_of
 from switchyard.health.readiness import Readiness, Status, status_of
@@ -35,6 +36,8 @@ from switchyard.routing.topology.replication import replication_set
 from switchyard.telemetry import snapshot
 from switchyard.telemetry.metrics import QUERIES
 
+# An answer without a deadline would come never. `tests/integration/test_health_deadline.py` has the exact bound.
+FOR_EVER_SECONDS = PROBE_TIMEOUT_SECONDS + 8
 UP, DOWN, UNMIGRATED = AliasState.UP, AliasState.DOWN, AliasState.UNMIGRATED
 
 
@@ -159,21 +162,21 @@ def test_readyz__while_a_server_hangs(client: Client) -> None:
 
     assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert response.json()["aliases"]["analytics"] == "down"
-    assert elapsed < PROBE_TIMEOUT_SECONDS + 0.5
+    assert elapsed < FOR_EVER_SECONDS
 
 
 @pytest.fixture
 def watched(service: None) -> Iterator[ProbedServers]:
     """The watch of the owner `analytics`, in the monitor of this process. No thread runs."""
     servers = ProbedServers(replication_set("analytics"))
-    monitor._monitor._watches = [servers.watch]
+    monitor._monitor._watches = [servers.shared]
     yield servers
     monitor.stop()
 
 
 def test_readyz__verdict_of_the_monitor(client: Client, watched: ProbedServers) -> None:
     """Where the monitor knows the server, no request asks it: the answer comes at once, though the server hangs."""
-    client.get("/readyz")  # finds the migrations applied
+    watched.watch.pending.count = 0
     with hanging("analytics", asked=False):
         watched.owner_answers(5)
         watched.watch.evaluate()
@@ -185,15 +188,50 @@ def test_readyz__verdict_of_the_monitor(client: Client, watched: ProbedServers) 
     assert (up, down) == ("up", "down")
 
 
-def test_readyz__unmigrated_though_watched(client: Client, watched: ProbedServers) -> None:
-    """A server that answers the monitor is asked for its migrations until they are applied."""
+def test_readyz__migrations_that_the_monitor_may_not_read(client: Client, watched: ProbedServers) -> None:
+    """A server that answers the monitor without its migrations is unmigrated; no request asks it again."""
     watched.owner_answers(5)
     watched.watch.evaluate()
-    with unrecorded("analytics", "reporting"):
-        before = client.get("/readyz").json()["aliases"]["analytics"]
-    after = client.get("/readyz").json()["aliases"]["analytics"]
+    with hanging("analytics", asked=False):
+        response = client.get("/readyz")
 
-    assert (before, after) == ("unmigrated", "up")
+    assert watched.watch.pending.count is None
+    assert response.json()["aliases"]["analytics"] == "unmigrated"
+
+
+def test_readyz__before_the_first_answer_to_the_monitor(watched: ProbedServers) -> None:
+    """A check waits for the answer that the monitor has asked for, and asks the server no second time."""
+    watched.watch.pending.count = 0
+    with hanging("analytics", asked=False):
+        check = AliasCheck(alias="analytics").probe()
+        waited = not check.done()
+        watched.owner_answers(5)
+        watched.watch.evaluate()
+        state = check.result(timeout=PROBE_TIMEOUT_SECONDS)
+
+    assert waited
+    assert state is UP
+
+
+def test_readyz__of_an_unmanaged_owner(watched: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner whose tables others make is up as soon as it answers: nobody counts its migrations."""
+    monkeypatch.setattr("switchyard.health.alias_probe.is_unmanaged", lambda alias: alias == "analytics")
+    watched.owner_answers(5)
+    watched.watch.evaluate()
+
+    assert AliasCheck(alias="analytics").probe().result(timeout=0) is UP
+
+
+def test_readyz__migrations_that_the_monitor_counts(client: Client, watched: ProbedServers) -> None:
+    """The owner is unmigrated until the monitor has counted none; no request asks the server."""
+    watched.owner_answers(5)
+    watched.watch.evaluate()
+    states = []
+    with hanging("analytics", asked=False):
+        for watched.watch.pending.count in (2, 0, 1):
+            states.append(client.get("/readyz").json()["aliases"]["analytics"])
+
+    assert states == ["unmigrated", "up", "up"]
 
 
 @pytest.mark.usefixtures("service")
@@ -201,7 +239,7 @@ def test_answers__replica_and_owner() -> None:
     """A replica is down by its own state. An alias without a watch, or without an answer yet, is unknown."""
     with lagging("replica") as group:
         servers = ProbedServers(group)
-        monitor._monitor._watches = [servers.watch]
+        monitor._monitor._watches = [servers.shared]
         before = answers("default"), answers("replica"), answers("legacy")
         servers.owner_answers(5)
         servers.replica_answers(at(1), is_standby=False)  # promoted, and it answers
@@ -236,7 +274,61 @@ def test_check__while_a_server_hangs(caplog: pytest.LogCaptureFixture) -> None:
 
     assert isinstance(result.error, ServiceUnavailable)
     assert str(result.error) == "Unavailable: analytics is down"
-    assert elapsed < PROBE_TIMEOUT_SECONDS + 0.5
+    assert elapsed < FOR_EVER_SECONDS
+
+
+@pytest.mark.usefixtures("service")
+def test_readyz__asked_by_500_clients_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 requests at the same moment open one connection to a server that hangs, and all get the same answer."""
+    monkeypatch.setattr(readiness, "VERDICT_TTL_SECONDS", 60.0)
+    barrier, answered = threading.Barrier(500), []
+
+    def ask() -> None:
+        barrier.wait()
+        answered.append(Client().get("/readyz").json()["aliases"]["analytics"])
+
+    threads = [threading.Thread(target=ask) for _ in range(500)]
+    with hanging("analytics") as listener:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        opened = accepted(listener)
+
+    assert answered == ["down"] * 500
+    assert opened == 1
+
+
+@pytest.mark.usefixtures("service")
+def test_check__awaited_by_500_tasks_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """500 checks in one event loop open one connection to a server that hangs."""
+
+    async def ask() -> list[BaseException | None]:
+        results = await asyncio.gather(*(AliasCheck(alias="analytics").get_result() for _ in range(500)))
+        return [result.error for result in results]
+
+    with hanging("analytics") as listener, caplog.at_level(logging.CRITICAL):
+        errors = asyncio.run(ask())
+        opened = accepted(listener)
+
+    assert {str(error) for error in errors} == {"Unavailable: analytics is down"}
+    assert opened == 1
+
+
+@pytest.mark.usefixtures("service")
+def test_readyz__of_a_process_that_stops(
+    client: Client, token: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is no longer ready, says so without a probe, and is still alive."""
+    client.get("/readyz")
+    monkeypatch.setattr(stopping, "_stopping", False)
+    stopping.stop_serving()
+    with hanging("analytics", asked=False):
+        ready, health = client.get("/readyz"), client.get("/healthz", headers=token)
+
+    assert (ready.status_code, health.status_code) == (HTTPStatus.SERVICE_UNAVAILABLE,) * 2
+    assert ready.json() == {"status": "stopping", "aliases": dict.fromkeys(connections, "up")}
+    assert client.get("/livez").status_code == HTTPStatus.OK
 
 
 @pytest.mark.usefixtures("service")
@@ -308,21 +400,32 @@ def elsewhere(alias: str, port: int) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def hanging(alias: str, *, asked: bool = True) -> Iterator[None]:
-    """Put the alias on a server that accepts connections and never answers, inside this block; nobody may ask it."""
+def hanging(alias: str, *, asked: bool = True) -> Iterator[socket.socket]:
+    """Put the alias on a server that accepts connections and never answers, inside this block.
+
+    The listener closes after the block, which ends the threads that wait. Without `asked` nobody may connect.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with connected(elsewhere(alias, listener.getsockname()[1])):
-            yield
-        listener.settimeout(10 if asked else 0)
-        if asked:
-            accepted, _address = listener.accept()
-            accepted.close()  # ends the waiting thread
-        else:
-            with pytest.raises(BlockingIOError):
-                listener.accept()
+            yield listener
+        if not asked:
+            assert accepted(listener) == 0
     for thread in threading.enumerate():
         if thread.name.startswith("switchyard-health-"):
             thread.join(timeout=10)
+
+
+def accepted(listener: socket.socket) -> int:
+    """Return the number of connections that clients have opened since the last call. Each is closed."""
+    listener.setblocking(False)
+    opened = 0
+    while True:
+        try:
+            client, _address = listener.accept()
+        except BlockingIOError:
+            return opened
+        client.close()
+        opened += 1
 
 
 @contextmanager
@@ -331,3 +434,66 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield unused.getsockname()[1]
+
+
+@pytest.fixture
+def token() -> Iterator[dict[str, str]]:
+    """The header of a client that may read /healthz."""
+    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "HEALTH_TOKENS": ["", "secret"]}):
+        yield {"Authorization": "Bearer secret"}
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer ", "Bearer s", "Basic secret", "secret"])
+def test_healthz__without_the_token(client: Client, token: dict[str, str], sent: str) -> None:
+    """Nothing is shown."""
+    response = client.get("/healthz", headers={"Authorization": sent})
+
+    assert response.status_code == HTTPStatus.UNAUTHORIZED
+    assert "aliases" not in response.json()
+
+
+@override_settings(SWITCHYARD={"OWNERS": {"*": "default"}, "HEALTH_TOKENS": "secret"})
+def test_healthz__one_text_as_tokens(client: Client) -> None:
+    """The text is the token, and not each of its letters."""
+    assert client.get("/healthz", headers={"Authorization": "Bearer s"}).status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.usefixtures("service")
+def test_healthz__embedded_databases(client: Client, token: dict[str, str]) -> None:
+    """Each alias has its state, vendor and role; nothing else is known of a file."""
+    response = client.get("/healthz", headers=token)
+
+    assert (response.status_code, response.json()["status"]) == (HTTPStatus.OK, "ok")
+    details = response.json()["aliases"]["replica"]
+    assert {name: value for name, value in details.items() if value is not None} == {
+        "state": "up",
+        "vendor": "sqlite",
+        "replica_of": "default",
+    }
+
+
+def test_healthz__of_the_monitor(client: Client, token: dict[str, str], watched: ProbedServers) -> None:
+    """The monitor's knowledge of a server is shown, and of an error its class alone."""
+    watched.owner_answers(5)
+    watched.watch.probe.seconds = 0.00123456
+    watched.watch.pending.count = 0
+    watched.watch.evaluate()
+    up = client.get("/healthz", headers=token).json()["aliases"]["analytics"]
+    watched.watch.probe.error = PROBE_ERROR
+    watched.watch.evaluate()
+    down = client.get("/healthz", headers=token).json()["aliases"]["analytics"]
+
+    assert (up["state"], up["server"], up["answer_seconds"], up["pending_migrations"]) == ("up", "no lag", 0.0012, 0)
+    assert (down["state"], down["server"], down["error"]) == ("down", "down", "OperationalError")
+
+
+@pytest.mark.usefixtures("service")
+def test_startupz__once_migrated(client: Client) -> None:
+    """503 until every required owner is migrated, and 200 from then on, whatever happens."""
+    with unrecorded("analytics", "reporting"):
+        before = client.get("/startupz").status_code
+    after = client.get("/startupz").status_code
+    with hanging("analytics", asked=False):
+        later = client.get("/startupz").status_code
+
+    assert (before, after, later) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK, HTTPStatus.OK)

@@ -1,5 +1,6 @@
 """The messages of refusals, which must not depend on docstrings: `python -OO` removes those."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,17 @@ def test_error__message(error: type[RoutingError]) -> None:
     assert "ALIAS" in message
     assert "\n" not in message
     assert "{" not in message
+
+
+@pytest.mark.parametrize("error", RoutingError.__subclasses__())
+def test_error__summary(error: type[RoutingError]) -> None:
+    """The summary is one sentence that names the alias, and no value of a row."""
+    summary = error(**values_of(error.message)).summary
+
+    assert "ALIAS" in summary
+    assert summary.endswith(".")
+    assert summary.count(". ") == 0
+    assert not {"PK", "CHANGE", "REASON"} & set(re.findall(r"\w+", summary))
 
 
 def test_error__base_classes() -> None:

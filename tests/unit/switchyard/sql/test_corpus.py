@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from tests.support.corpus import FILES, READ_ONLY, Line, lines_of, overloads_of, vendor_of
 
-from switchyard.routing.monitor import volatile_functions
-from switchyard.routing.monitor.volatile_functions import Catalog, cache_catalog, may_write
+from switchyard.routing.monitor.probes import volatile_functions
+from switchyard.routing.monitor.probes.volatile_functions import Catalog, cache_catalog, may_write
 from switchyard.sql import classify
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.sql import masked
-from switchyard.sql.masking import MAX_LENGTH
+from switchyard.sql import masked, normalized
+from switchyard.sql.masking import MAX_LENGTH, MAX_NORMALIZED_LENGTH
 
 PG, MY, LITE = ["postgresql"], ["mysql"], ["sqlite"]
 ANY = [*PG, *MY, *LITE]
@@ -46,6 +46,7 @@ TEXTS = [
     (MY, "DELETE /*!50000 FROM */ a WHERE x = 'secret'", "DELETE FROM a WHERE x = '...'"),
     (LITE, 'DELETE FROM "a" WHERE x = "secret"', "DELETE FROM \"a\" WHERE x = '...'"),
     (LITE, "DELETE FROM [a] WHERE `x` = 'sec\\' OR x = 'ret'", "DELETE FROM [a] WHERE `x` = '...' OR x = '...'"),
+    (LITE, 'UPDATE "a" SET "b" = %s WHERE "a"."id" = "x"', 'UPDATE "a" SET \'...\' = %s WHERE "a"."id" = \'...\''),
     # The readings of these texts disagree about a literal.
     (PG, "DELETE FROM a WHERE x = 'secret\\' OR y = 'secret'", "DELETE [...] a"),
     (MY, "DELETE FROM a WHERE x = 'secret\\' OR y = 'secret'", "DELETE [...] a"),
@@ -72,6 +73,41 @@ def test_masked__long_text() -> None:
     assert len(text) <= MAX_LENGTH + len(" [...]")
 
 
+# vendors, text, normalized text
+NORMALIZED = [
+    (ANY, "DELETE FROM a WHERE x = %s AND y = %(name)s AND z = 'x'", "DELETE FROM a WHERE x = ? AND y = ? AND z = ?"),
+    (ANY, "SELECT x FROM a WHERE y IN (1, %s, 'x') LIMIT 21", "SELECT x FROM a WHERE y IN (?, ...) LIMIT ?"),
+    (ANY, "INSERT INTO a VALUES (%s, 1), ('x', 2)", "INSERT INTO a VALUES (?, ...), ..."),
+    (ANY, "INSERT INTO a VALUES (%s), ('x')", "INSERT INTO a VALUES (?, ...), ..."),
+    (ANY, f"SELECT DISTINCT {', '.join(['a.column'] * 9)} FROM a", "SELECT DISTINCT ... FROM a"),
+    (PG, "SELECT '\\' FROM secret'", "SELECT [...]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "sql", "expected"),
+    [(vendor, sql, expected) for vendors, sql, expected in NORMALIZED for vendor in vendors],
+)
+def test_normalized__known_text(vendor: str, sql: str, expected: str) -> None:
+    """Statements that differ in values, or in their number, have one text."""
+    assert normalized(sql, vendor) == expected
+
+
+def test_normalized__long_text() -> None:
+    """A long text is cut."""
+    text = normalized(f"SELECT x FROM a WHERE {' AND '.join(['x = 1'] * 100_000)}", "postgresql")
+
+    assert text.startswith("SELECT x FROM a WHERE x = ? AND x = ?")
+    assert len(text) <= MAX_NORMALIZED_LENGTH + len(" [...]")
+
+
+def test_masked__another_length() -> None:
+    """A caller may ask for more of the text."""
+    text = f"SELECT {', '.join(['a'] * 100)} FROM b WHERE c = 'secret'"
+
+    assert masked(text, "postgresql", max_length=1000) == text.replace("secret", "...")
+
+
 LITERALS = {
     "postgresql": ["'{}'", "E'{}'", "U&'{}'", "$${}$$", "$q${}$q$", "/* {} */", "-- {}\n", "'x'\n'{}'"],
     "mysql": ["'{}'", '"{}"', "N'{}'", "_utf8mb4'{}'", "/* {} */", "-- {}\n", "# {}\n", "/*!999999 '{}' */"],
@@ -92,6 +128,7 @@ def test_masked__a_secret_in_any_literal(vendor: str, data: st.DataObject) -> No
     sql = " , ".join(["UPDATE a SET x = 1", *parts, secret])
 
     assert "SECRET" not in masked(sql, vendor)
+    assert "SECRET" not in normalized(sql, vendor)
 
 
 def _escaped(form: str, text: str) -> str:

@@ -26,7 +26,7 @@ def test_replica_lag__pause_and_catch_up(replica_lag: ReplicaLag) -> None:
     """The client reads the owner after its write, until the replica catches up."""
     replica_lag.pause()
     before = read_from()
-    with Call(waits_for("default"), "sqlite", WRITE, None):
+    with Call(waits_for("default"), "sqlite", WRITE, "", None):
         pass
     paused = read_from()
     replica_lag.catch_up()
@@ -39,7 +39,7 @@ def test_replica_lag__after_the_block() -> None:
     group = replication_set("default")
     with testing.replica_lag() as lag:
         lag.pause()
-        with Call(waits_for("default"), "sqlite", WRITE, None):
+        with Call(waits_for("default"), "sqlite", WRITE, "", None):
             pass
 
     assert group.snapshot.lag_free

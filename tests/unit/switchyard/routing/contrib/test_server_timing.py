@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections, router
-from django.db.backends.signals import connection_created
+from django.db import router
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from tests.support.decided import recorded
@@ -17,21 +16,17 @@ from accounts.models import User
 from legacy.models import Customer
 from switchyard.conf import conf
 from switchyard.routing import RoutingMiddleware
-from switchyard.routing.contrib.server_timing import HEADER, Timing, _clock
-from switchyard.routing.guards.guard import guard_statement
+from switchyard.routing.contrib.request_record import RequestRecord
+from switchyard.routing.contrib.server_timing import HEADER, header
 
 ON = {"OWNERS": {"*": "default", "legacy": "legacy"}, "REPLICAS": {"default": ["replica"]}, "SERVER_TIMING": True}
 
 
 @pytest.fixture(autouse=True)
 def own_counter() -> Iterator[None]:
-    """Give each test a decision counter of its own, and stop timing the queries of later tests."""
+    """Give each test a decision counter of its own."""
     with recorded():
         yield
-    connection_created.disconnect(dispatch_uid="switchyard.routing.contrib.server_timing")
-    for opened in connections.all(initialized_only=True):
-        if _clock in opened.execute_wrappers:
-            opened.execute_wrappers.remove(_clock)
 
 
 def queries(request: HttpRequest) -> HttpResponse:
@@ -78,16 +73,6 @@ def test_server_timing__by_alias() -> None:
     assert "dur=0.000" not in header
 
 
-@pytest.mark.django_db(databases=["default", "replica", "legacy"])
-def test_server_timing__behind_the_guard() -> None:
-    """The guard stays the outermost wrapper, also of a connection that is opened later."""
-    header_of(queries)
-    later = connections.create_connection("legacy")
-    connection_created.send(sender=type(later), connection=later)
-
-    assert [each.execute_wrappers[:2] for each in (connections["replica"], later)] == [[guard_statement, _clock]] * 2
-
-
 def test_server_timing__no_query() -> None:
     """A response without a query has no header."""
     assert header_of(silent) is None
@@ -116,11 +101,11 @@ def test_server_timing__after_a_request() -> None:
     assert header_of(silent) is None
 
 
-def test_timing__an_alias_that_is_no_token() -> None:
+def test_header__an_alias_that_is_no_token() -> None:
     """Characters that are not allowed in the header become underscores."""
-    timing = Timing()
-    timing.rules["my db"]["default"] += 3
-    timing.rules["my db"]["pinned"] += 1
-    timing.seconds["my db"] += 0.0123
+    record = RequestRecord()
+    record.rules["my db"]["default"] += 3
+    record.rules["my db"]["pinned"] += 1
+    record.seconds["my db"] += 0.0123
 
-    assert timing.header() == 'db-my_db;desc="3 default, 1 pinned";dur=12.300'
+    assert header(record) == 'db-my_db;desc="3 default, 1 pinned";dur=12.300'

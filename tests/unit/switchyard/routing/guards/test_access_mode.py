@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
+from tests.support.own_thread import in_own_thread
 
 from switchyard.routing import allow_writes, read_only
 from switchyard.routing.errors import AccessModeError, ReadOnlyBlockWriteError, ReadOnlyOwnerWriteError
@@ -143,16 +144,13 @@ def test_access_mode__in_async_code() -> None:
         await sync_to_async(run)("legacy", "SELECT 1")
         refused.append(not await sync_to_async(takes_writes)("legacy"))
 
-    def close() -> None:
-        connections["legacy"].close()
-
     async def both() -> None:
+        outside = copy_context()
         await writer(lambda: asyncio.create_task(other(), context=outside))
         await other()
-        await sync_to_async(close)()
 
-    outside, refused = copy_context(), list[bool]()
-    asyncio.run(both())
+    refused: list[bool] = []
+    asyncio.run(in_own_thread(both()))
 
     assert refused == [True, True]
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
+from tests.support.own_thread import in_own_thread
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -327,17 +328,14 @@ def test_allow_cross_owner_writes__as_a_decorator(strict: None, caplog: pytest.L
     allowed_writes = override(two_owners_in_one_transaction)
 
     async def crosses_in_a_thread() -> bool:
-        try:
-            return await sync_to_async(crosses)(two_owners_in_one_transaction)
-        finally:
-            await sync_to_async(connections.close_all)()
+        return await sync_to_async(crosses)(two_owners_in_one_transaction)
 
     allowed_writes()
     assert allowed_writes.__name__ == "two_owners_in_one_transaction"
     assert caplog.messages == ["Writes across owners are allowed: only a test"]
 
-    assert asyncio.run(override(crosses_in_a_thread)()) is False
-    assert asyncio.run(crosses_in_a_thread()) is True
+    assert asyncio.run(in_own_thread(override(crosses_in_a_thread)())) is False
+    assert asyncio.run(in_own_thread(crosses_in_a_thread())) is True
 
 
 @pytest.mark.parametrize("reason", ["", "  "])

@@ -20,7 +20,7 @@ from switchyard.routing.topology.replication import Replica
 def monitor_of(servers: ProbedServers) -> ReplicationMonitor:
     """Return a monitor that watches these servers, without threads."""
     made = ReplicationMonitor()
-    made._watches = [servers.watch]
+    made._watches = [servers.shared]
     return made
 
 
@@ -112,8 +112,8 @@ def test_run__late(servers: ProbedServers, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: next(times)))
     stopped = SimpleNamespace(wait=lambda _seconds: next(turns))
     forgiven: list[float] = []
-    monkeypatch.setattr(servers.watch, "forgive", lambda seconds: forgiven.append(round(seconds, 3)))
-    monitor_of(servers)._run([servers.watch], stopped)  # type: ignore[arg-type]
+    monkeypatch.setattr(servers.shared, "update", lambda seconds: forgiven.append(round(seconds, 3)))
+    monitor_of(servers)._run([servers.shared], stopped)  # type: ignore[arg-type]
 
     assert forgiven == [0.025, 0.15, inf]
 

@@ -117,7 +117,7 @@ def test_call__running_and_answered() -> None:
         before = called.answered
         cursor.execute("SELECT seen()")
         answered = called.answered - before
-    with pytest.raises(ZeroDivisionError), Call(called, "sqlite", classify("SELECT 1", "sqlite"), None):
+    with pytest.raises(ZeroDivisionError), Call(called, "sqlite", classify("SELECT 1", "sqlite"), "SELECT 1", None):
         raise ZeroDivisionError
 
     assert seen == [[cursor.cursor]]

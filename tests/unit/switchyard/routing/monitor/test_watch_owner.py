@@ -9,7 +9,7 @@ from tests.support.published import at
 
 from switchyard.positions import ServerStatus
 from switchyard.routing.monitor.monitor import EVALUATION_INTERVAL_SECONDS
-from switchyard.routing.monitor.probe import PROBE_INTERVAL_SECONDS
+from switchyard.routing.monitor.probes.probe import PROBE_INTERVAL_SECONDS
 from switchyard.routing.monitor.waits import Waits, waits_for
 from switchyard.routing.monitor.watch import OWNER_LATE_SECONDS, OWNER_TIMEOUT_SECONDS
 from switchyard.routing.topology.replication import ReplicationSet, Sample, Shutdown

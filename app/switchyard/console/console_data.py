@@ -1,0 +1,81 @@
+"""Everything that the console knows, for its page and for programs. No host, user, database name or password."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from switchyard.conf import conf
+from switchyard.console import load
+from switchyard.console.alias_data import aliases_data, problems_now
+from switchyard.console.pods.adding import all_pods
+from switchyard.console.pods.record import PodRecord
+from switchyard.console.pods.round import ask_peers
+from switchyard.routing.monitor import monitor
+from switchyard.telemetry.pool_gauges import pools
+from switchyard.telemetry.recent import recorder
+from switchyard.telemetry.recent.peer_access import pod_id
+from switchyard.telemetry.recent.ring import INTERVAL_SECONDS
+from switchyard.telemetry.server_gauges import pool_totals
+
+THIS_POD = "this pod"
+
+
+def console_data() -> dict[str, Any]:
+    """Return what happened on each alias in the last fifteen minutes, in all pods and in all their processes.
+
+    Makes no query: everything comes from memory, and from the other pods, which get half a second to answer.
+    """
+    monitor.ensure_running()
+    recorder.ensure_running()
+    now = time.time()
+    with suppress(OSError):  # a full METRICS_DIR; the thread of the recorder logs it
+        recorder.recent().flush()
+    known = ask_peers(_pod())
+    own = own_record(now, known.own_label or THIS_POD)
+    found = all_pods([own, *known.records])
+    return {
+        "at": now,
+        "interval_seconds": INTERVAL_SECONDS,
+        "times": found.recording.times,
+        "pods": [
+            *({"pod": record.label, "answers": True} for record in (own, *known.records)),
+            *({"pod": label, "answers": False} for label in known.missing),
+        ],
+        "pods_found": not known.unresolved,
+        "aliases": aliases_data(found, now),
+        "decisions": load.decisions(found.recording),
+        "statements": found.statements,
+        "violations": found.violations,
+    }
+
+
+def own_record(now: float, label: str) -> PodRecord:
+    """Return what the processes of this pod know."""
+    recent = recorder.recent()
+    return PodRecord(
+        pod=_pod(),
+        label=label,
+        recording=recent.history.recording(now),
+        statements=recent.statements.newest(now),
+        violations=recent.violations.newest(now),
+        pools=pools() if conf.metrics_dir is None else pool_totals(conf.metrics_dir),
+        reasons={},  # this process's own verdicts are newer
+        problems={},
+    )
+
+
+def note_problems(**_signal: Any) -> None:
+    """Remember since when there are problems in this pod, while nobody looks at the console."""
+    now = time.time()
+    problems_now(all_pods([own_record(now, THIS_POD)]), now)
+
+
+def install() -> None:
+    """Look for problems with each sample of the counters. A second call changes nothing."""
+    recorder.sampled.connect(note_problems, dispatch_uid="switchyard.console.console_data")
+
+
+def _pod() -> str:
+    """Return the random name of this pod; empty without CONSOLE_PEERS."""
+    return pod_id(Path(conf.metrics_dir)) if conf.console_peers and conf.metrics_dir else ""

@@ -1,0 +1,52 @@
+"""What needs attention now: the first thing that the page says."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from switchyard.console.aliases import LEVELS
+
+type Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at: where it is, what is wrong in two or three words and in a sentence, and since when."""
+
+    where: str  # an alias, or a pod
+    fault: str
+    level: str
+    text: str
+    since: float | None = None  # Unix time; None if nobody knows
+
+
+def findings(data: Data) -> tuple[Finding, ...]:
+    """Return what needs attention, errors first."""
+    found = [*_of_aliases(data), *_of_pods(data)]
+    return tuple(sorted(found, key=lambda finding: finding.level != "error"))
+
+
+def has_problem(alias: Data) -> bool:
+    """Return True if something is wrong with the alias: with its server, or with the work on it."""
+    return alias["level"] in {"warning", "error"}
+
+
+def is_unfit(alias: Data) -> bool:
+    """Return True if the server does not do its part. The work on a server that does can still have a problem."""
+    return LEVELS.get(alias["state"]) not in {"good", "neutral"}
+
+
+def _of_aliases(data: Data) -> Iterator[Finding]:
+    for alias in data["aliases"]:
+        for each in alias["problems"]:
+            yield Finding(alias["alias"], each["fault"], each["level"], each["text"], each["since"])
+
+
+def _of_pods(data: Data) -> Iterator[Finding]:
+    for each in data["pods"]:
+        if not each["answers"]:
+            text = "The numbers on this page do not hold what it has counted."
+            yield Finding(f"pod {each['pod']}", "does not answer", "warning", text)
+    if not data["pods_found"]:
+        text = "The names of CONSOLE_PEERS have no address, so pods may be missing on this page."
+        yield Finding("pods", "cannot be found", "warning", text)

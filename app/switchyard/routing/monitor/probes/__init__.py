@@ -1,0 +1,1 @@
+"""How a server is asked: the probing threads, and what they look for. No verdict."""
