@@ -16,16 +16,22 @@ from switchyard.telemetry.recent.entries import Entries, Entry
 from switchyard.telemetry.recent.statements import STATEMENTS, discard, drain
 
 
+@pytest.fixture(autouse=True)
+def _nothing_waits() -> Iterator[None]:
+    """Let no call of another test wait, and none of this one."""
+    discard()
+    yield
+    discard()
+
+
 @pytest.fixture
 def connection(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[BaseDatabaseWrapper]:
-    """A connection of the alias `analytics` to a file of the test's own; nothing waits before and after."""
-    discard()
+    """A connection of the alias `analytics` to a file of the test's own."""
     with django_db_blocker.unblock():
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "statements.sqlite3")}
         connection: Any = ConnectionHandler({"default": database, "analytics": database})["analytics"]
         yield connection
         connection.close()
-    discard()
 
 
 def run(connection: BaseDatabaseWrapper, sql: str, *parameters: object) -> None:
