@@ -88,7 +88,6 @@ def exported_metrics(directory: Path) -> set[str]:
         vendor="postgresql",
         server_version="18",
         replica_of="",
-        usable=True,
         reason="",
         sampled_at=0.0,
         lag_seconds=1.0,

@@ -102,33 +102,36 @@ def mistakes(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
-def pending_migration(cluster: Cluster) -> Iterator[None]:
-    """Take the record of the last migration of `analytics` away."""
-    cluster.query("analytics", f"UPDATE django_migrations SET app = 'away' WHERE {_LATEST}")
+def _queried(cluster: Cluster, alias: str, fault: str, repair: str) -> Iterator[None]:
+    """Run one statement before the block, and another one after it."""
+    cluster.query(alias, fault)
     try:
         yield
     finally:
-        cluster.query("analytics", "UPDATE django_migrations SET app = 'analytics' WHERE app = 'away'")
+        cluster.query(alias, repair)
+
+
+@contextmanager
+def pending_migration(cluster: Cluster) -> Iterator[None]:
+    """Take the record of the last migration of `analytics` away."""
+    away = f"UPDATE django_migrations SET app = 'away' WHERE {_LATEST}"
+    with _queried(cluster, "analytics", away, "UPDATE django_migrations SET app = 'analytics' WHERE app = 'away'"):
+        yield
 
 
 @contextmanager
 def replay_paused(cluster: Cluster) -> Iterator[None]:
     """Let the standby receive and not replay."""
-    cluster.query("replica", "SELECT pg_wal_replay_pause()")
-    try:
+    with _queried(cluster, "replica", "SELECT pg_wal_replay_pause()", "SELECT pg_wal_replay_resume()"):
         yield
-    finally:
-        cluster.query("replica", "SELECT pg_wal_replay_resume()")
 
 
 @contextmanager
 def table_missing(cluster: Cluster) -> Iterator[None]:
     """Give the table of the events another name."""
-    cluster.query("analytics", f"ALTER TABLE {EVENTS} RENAME TO away")
-    try:
+    renamed = f"ALTER TABLE {EVENTS} RENAME TO away"
+    with _queried(cluster, "analytics", renamed, f"ALTER TABLE away RENAME TO {EVENTS}"):
         yield
-    finally:
-        cluster.query("analytics", f"ALTER TABLE away RENAME TO {EVENTS}")
 
 
 @contextmanager
@@ -174,12 +177,9 @@ def exhausted_pool(cluster: Cluster) -> Iterator[None]:
 @contextmanager
 def connections_refused(cluster: Cluster) -> Iterator[None]:
     """Let the server refuse new connections of the service; it keeps those that it has."""
-    cluster.query("analytics", "ALTER ROLE app CONNECTION LIMIT 1")
-    try:
-        with connecting(cluster):
-            yield
-    finally:
-        cluster.query("analytics", "ALTER ROLE app CONNECTION LIMIT -1")
+    refused, allowed = (f"ALTER ROLE app CONNECTION LIMIT {limit}" for limit in (1, -1))
+    with _queried(cluster, "analytics", refused, allowed), connecting(cluster):
+        yield
 
 
 @contextmanager

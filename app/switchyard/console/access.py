@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from switchyard.conf import conf
-from switchyard.health.bearer_tokens import holds_token
+from switchyard.telemetry.bearer_tokens import holds_token
 
 
 def console_access_required[**P](
@@ -28,7 +28,7 @@ def console_access_required[**P](
 
 def refusal(request: HttpRequest) -> JsonResponse | None:
     """Return the answer to a client who may not read the console; None for one who may."""
-    if holds_token(request, conf.console_tokens):
+    if holds_token(request.headers.get("Authorization", ""), conf.console_tokens):
         return None
     user = getattr(request, "user", None)  # absent without AuthenticationMiddleware
     if user is not None and user.is_active and user.is_staff:

@@ -25,13 +25,17 @@ def aliases_data(pods: AllPods, now: float) -> list[dict[str, Any]]:
         if replicated_by(owner) is None and monitor.watches(owner)
         for report in reports_of(owner)
     }
-    found = problems_now(pods, now)
-    return [_entry(alias_row(alias), pods, reports.get(alias), found[alias]) for alias in aliases]
+    rows = {alias: alias_row(alias) for alias in aliases}
+    found = _problems(rows, pods, now)
+    return [_entry(row, pods, reports.get(alias), found[alias]) for alias, row in rows.items()]
 
 
 def problems_now(pods: AllPods, now: float) -> Mapping[str, Sequence[TimedProblem]]:
     """Return the problems of each alias, and remember since when there is each of them. `now` is the Unix time."""
-    rows = {alias: alias_row(alias) for alias in database_aliases()}
+    return _problems({alias: alias_row(alias) for alias in database_aliases()}, pods, now)
+
+
+def _problems(rows: Mapping[str, AliasRow], pods: AllPods, now: float) -> Mapping[str, Sequence[TimedProblem]]:
     return timed({alias: list(problems(_facts(alias, rows, pods))) for alias in rows}, pods.problems, now)
 
 

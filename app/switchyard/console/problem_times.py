@@ -5,7 +5,6 @@ console. A problem that is gone for longer than one look is forgotten.
 """
 
 import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from switchyard.conf import conf
 from switchyard.console.problems import Problem
 from switchyard.telemetry.recent.pod_record import PROBLEMS_FILE
+from switchyard.telemetry.recent.whole_files import replace_text
 
 FORGOTTEN_AFTER_SECONDS = 7.0
 # Pods see the same change of a server up to a second apart, and a pool that opens a connection lets a thread wait.
@@ -71,7 +71,7 @@ def note(found: Collection[str], now: float) -> Mapping[str, float]:
         _own.update(times)
     elif times != known:
         with suppress(OSError):  # a full METRICS_DIR; the thread of the recorder logs it
-            _replace(path, times)
+            replace_text(path, json.dumps(times, separators=(",", ":")))
     return {problem: times[problem].first_at for problem in found}
 
 
@@ -84,9 +84,3 @@ def _read(path: Path) -> dict[str, Times]:
         return {problem: Times(*times) for problem, times in json.loads(path.read_text()).items()}
     except FileNotFoundError:
         return {}
-
-
-def _replace(path: Path, times: Mapping[str, Times]) -> None:
-    draft = path.with_name(f"{path.name}.new-{os.getpid()}")
-    draft.write_text(json.dumps(times, separators=(",", ":")))
-    draft.replace(path)

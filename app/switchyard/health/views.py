@@ -6,9 +6,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from switchyard.conf import conf
-from switchyard.health.bearer_tokens import holds_token
 from switchyard.health.readiness import Readiness, Status
 from switchyard.health.report import alias_details
+from switchyard.telemetry.bearer_tokens import holds_token
 
 _readiness = Readiness()
 
@@ -44,7 +44,7 @@ def startupz(_request: HttpRequest) -> JsonResponse:
 @non_atomic_requests
 def healthz(request: HttpRequest) -> JsonResponse:
     """Answer as `readyz()`, with the details of each alias, to a client with a token of SWITCHYARD["HEALTH_TOKENS"]."""
-    if not holds_token(request, conf.health_tokens):
+    if not holds_token(request.headers.get("Authorization", ""), conf.health_tokens):
         return JsonResponse(
             {"error": "Send a token of SWITCHYARD['HEALTH_TOKENS'] in the header Authorization, after 'Bearer '."},
             status=401,

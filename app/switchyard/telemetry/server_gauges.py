@@ -33,7 +33,7 @@ def server_gauges(directory: str | Path) -> Iterator[Metric]:
     for alias, server in sorted(servers.items()):
         role = "replica" if server["replica_of"] else "owner"
         info.add_metric([alias, server["vendor"], role, server["server_version"]], 1)
-        (fit if server["replica_of"] else owner).add_metric([alias], server["usable"])
+        (fit if server["replica_of"] else owner).add_metric([alias], not server["reason"])
         if server["sampled_at"] is not None:
             age.add_metric([alias], max(now - server["sampled_at"], 0.0))
         if server["lag_seconds"] is not None:

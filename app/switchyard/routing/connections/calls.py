@@ -4,6 +4,7 @@ Observed from the moment a connection is set up. Not observed: Django's connecti
 sent on the raw driver connection (`connection.connection.cursor()`).
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
@@ -172,47 +173,43 @@ class Call:
 class _Cursors:
     """Makes the cursors of one connection, in the place of its `create_cursor`."""
 
-    # One class for each driver's cursor and alias, however many threads open connections.
-    _classes: dict[tuple[type, str], type] = {}  # noqa: RUF012 - shared on purpose
+    # By alias one class for each driver's cursor, however many threads open connections.
+    _by_alias: defaultdict[str, dict[type, type]] = defaultdict(dict)  # noqa: RUF012 - shared on purpose
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
         self._create = connection.create_cursor
-        self._own_classes: dict[type, type] = {}  # this connection's part of `_classes`
+        self._classes = self._by_alias[connection.alias]
         self.observed: Any = None  # the driver's connection; a new one is being set up while they differ
 
     def __call__(self, name: str | None = None) -> Any:
         cursor = self._create(name)
         if self._connection.connection is self.observed:
             driver_cursor = type(cursor)
-            cursor.__class__ = self._own_classes.get(driver_cursor) or self._cursor_class(driver_cursor)
+            cursor.__class__ = self._classes.get(driver_cursor) or self._new_class(driver_cursor)
         return cursor
 
-    def _cursor_class(self, driver_cursor: type) -> type:
+    def _new_class(self, driver_cursor: type) -> type:
         alias, vendor = self._connection.alias, self._connection.vendor
-        if (driver_cursor, alias) not in self._classes:
-            waits, statements = waits_for(alias), statements_of(vendor)
+        waits, statements = waits_for(alias), statements_of(vendor)
 
-            def begin(query: Any, cursor: Any) -> Call:
-                text = query if type(query) is str else statement_text(query, cursor)
-                statement = statements[text]
-                annotation = _annotate and _annotate(alias, vendor, statement, text)
-                return Call(waits, vendor, statement, text, cursor, annotation=annotation)
+        def begin(query: Any, cursor: Any) -> Call:
+            text = query if type(query) is str else statement_text(query, cursor)
+            statement = statements[text]
+            annotation = _annotate and _annotate(alias, vendor, statement, text)
+            return Call(waits, vendor, statement, text, cursor, annotation=annotation)
 
-            def begin_unwrapped(query: Any, cursor: Any) -> Call:
-                text = statement_text(query, cursor)
-                check_unwrapped_call(alias, statements[text], text)
-                return begin(query, cursor)
+        def begin_unwrapped(query: Any, cursor: Any) -> Call:
+            text = statement_text(query, cursor)
+            check_unwrapped_call(alias, statements[text], text)
+            return begin(text, cursor)
 
-            def fetched(rows: int) -> None:
-                if rows:
-                    for rows_seen in _observers.rows_seen:
-                        rows_seen(alias, rows, 0)
+        def fetched(rows: int) -> None:
+            if rows:
+                for rows_seen in _observers.rows_seen:
+                    rows_seen(alias, rows, 0)
 
-            self._classes[driver_cursor, alias] = reporting_cursor(
-                driver_cursor, begin, begin_unwrapped, fetched, vendor
-            )
-        made = self._own_classes[driver_cursor] = self._classes[driver_cursor, alias]
+        made = self._classes[driver_cursor] = reporting_cursor(driver_cursor, begin, begin_unwrapped, fetched, vendor)
         return made
 
 

@@ -31,8 +31,7 @@ class ServerGauges(NamedTuple):
     vendor: str
     server_version: str
     replica_of: str  # empty for an owner
-    usable: bool  # a replica may be read, or an owner written
-    reason: str  # why not; empty if it is usable
+    reason: str  # why a replica may not be read, or an owner not written; empty if it may
     sampled_at: float | None  # None before the first answer
     lag_seconds: float | None
     lag_bytes: int | None

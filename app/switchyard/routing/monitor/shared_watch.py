@@ -157,7 +157,6 @@ def _gauges(probe: ServerProbe, *, reason: str) -> ServerGauges:
         vendor=probe.vendor,
         server_version=probe.server_version,
         replica_of="",
-        usable=not reason,
         reason=reason,
         sampled_at=probe.last_sample.begun_at if probe.last_sample else None,
         lag_seconds=None,

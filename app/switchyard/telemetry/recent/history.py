@@ -5,7 +5,6 @@ durations, the decisions, and the connections that could not be had.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from switchyard.telemetry.counters import Counters
 from switchyard.telemetry.layout import Layout
 from switchyard.telemetry.recent.pod_record import DESCRIPTION_FILE, HISTORY_FILE
 from switchyard.telemetry.recent.ring import FileRing, MemoryRing, Ring, Sample
+from switchyard.telemetry.recent.whole_files import replace_text
 
 _ANSWER = "IntegrityError"  # get_or_create() and unique columns cause it in a healthy service
 _CONNECTION_COLUMNS = {metrics.POOL_TIMEOUTS: "pool_timeouts", metrics.CONNECTION_ERRORS: "connection_errors"}
@@ -127,9 +127,8 @@ class History:
 
     def _describe(self, directory: Path) -> None:
         """Write which columns a sample has, and which cells of the counters each of them sums."""
-        draft = directory / f"{DESCRIPTION_FILE}.new-{os.getpid()}"
-        draft.write_text(json.dumps({"key": self._key, "columns": list(self._columns.items())}, separators=(",", ":")))
-        draft.replace(directory / DESCRIPTION_FILE)
+        description = {"key": self._key, "columns": list(self._columns.items())}
+        replace_text(directory / DESCRIPTION_FILE, json.dumps(description, separators=(",", ":")))
 
     def _values(self) -> list[float]:
         totals = self._counters.open().totals()

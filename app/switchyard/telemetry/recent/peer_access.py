@@ -6,9 +6,11 @@ them, so it needs no secret of its own.
 
 import os
 from collections.abc import Sequence
-from hmac import compare_digest
 from pathlib import Path
 from secrets import token_hex
+
+from switchyard.telemetry.bearer_tokens import holds_token
+from switchyard.telemetry.recent.whole_files import replace_text
 
 _POD_FILE = "pod"
 _TOKENS_FILE = "pod.tokens"
@@ -22,11 +24,7 @@ def pod_id(directory: Path) -> str:
 def allow(directory: Path, tokens: Sequence[str]) -> None:
     """Let clients with one of these tokens read the record. Raises OSError if the directory cannot be written."""
     _name_pod(directory / _POD_FILE)
-    path = directory / _TOKENS_FILE
-    draft = path.with_suffix(f".new-{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text("\n".join(tokens))
-    draft.replace(path)
+    replace_text(directory / _TOKENS_FILE, "\n".join(tokens), mode=0o600)
 
 
 def allows(directory: Path, authorization: str) -> bool:
@@ -35,9 +33,7 @@ def allows(directory: Path, authorization: str) -> bool:
         tokens = (directory / _TOKENS_FILE).read_text().split()
     except (FileNotFoundError, PermissionError):
         return False
-    scheme, _, sent = authorization.partition(" ")
-    matches = [compare_digest(sent.strip().encode(), token.encode()) for token in tokens]
-    return scheme.lower() == "bearer" and any(matches)
+    return holds_token(authorization, tokens)
 
 
 def _name_pod(path: Path) -> None:

@@ -12,7 +12,6 @@ SERVER = ServerGauges(
     "postgresql",
     "18.6",
     "",
-    usable=True,
     reason="",
     sampled_at=None,
     lag_seconds=None,
@@ -43,7 +42,7 @@ def test_server_gauges__of_an_owner_and_its_replica(tmp_path: Path) -> None:
     """Each alias has its verdict; a lag that is unknown is left out."""
     now = time.monotonic()
     owner = SERVER._replace(sampled_at=now - 5, pending_migrations=3)
-    replica = SERVER._replace(replica_of="default", usable=False, reason="lagging", lag_seconds=2.5, lag_bytes=7)
+    replica = SERVER._replace(replica_of="default", reason="lagging", lag_seconds=2.5, lag_bytes=7)
     write(tmp_path, now, default=owner, replica=replica)
     found = gauges(tmp_path)
     age = found.pop(("switchyard_server_answer_age_seconds", "default"))

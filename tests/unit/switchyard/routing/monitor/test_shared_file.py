@@ -39,7 +39,6 @@ gauges = st.builds(
     st.text(),
     st.text(),
     st.text(),
-    st.booleans(),
     st.text(),
     st.none() | times,
     st.none() | times,
