@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -27,6 +28,19 @@ READ_PIXELS = """() => {
   let found = 0;
   for (let at = 0; at < data.length; at += 4) found += wanted.every((value, n) => data[at + n] === value);
   return found;
+}"""
+
+# The milliseconds from each answer to the next request.
+RECORD_PAUSES = """() => {
+  const ask = window.fetch;
+  let answered;
+  window.pauses = [];
+  window.fetch = async (...given) => {
+    if (answered) pauses.push(Date.now() - answered);
+    const answer = await ask(...given);
+    answered = Date.now();
+    return answer;
+  };
 }"""
 
 
@@ -86,8 +100,13 @@ def test_live__load_starts(browser: Browser, service: Service) -> None:
 
 
 def test_live__polls(page: Page) -> None:
-    """The page asks every second."""
-    assert 3 <= asked(page, 5) <= 6
+    """The page asks a second after each answer."""
+    page.evaluate(RECORD_PAUSES)
+    until(lambda: page.evaluate("pauses.length") >= 5, "the page has asked")
+
+    pauses_ms = page.evaluate("pauses")
+    assert min(pauses_ms) >= 990
+    assert median(pauses_ms) < 2000
 
 
 def test_live__paused(page: Page) -> None:

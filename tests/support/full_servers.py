@@ -24,6 +24,7 @@ class _Full:
     sessions: str  # of the service, and those that nobody has signed in to yet
     end: str
     refusal: str  # in the error of a client that gets no connection
+    held: str  # True if no place is left: a refused client holds one for a moment, in which others are refused, too
 
 
 _FULL: Mapping[Vendor, _Full] = {
@@ -34,6 +35,9 @@ _FULL: Mapping[Vendor, _Full] = {
         " 'readonly' AND pid <> pg_backend_pid()",
         end="SELECT pg_terminate_backend({})",
         refusal="remaining connection slots",
+        held="SELECT count(*) >= current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int - current_setting('reserved_connections')::int"
+        " FROM pg_stat_activity WHERE usename = 'readonly' OR pid = pg_backend_pid()",
     ),
     MYSQL: _Full(
         before=f"SET GLOBAL max_connections = {SESSIONS}",
@@ -41,6 +45,8 @@ _FULL: Mapping[Vendor, _Full] = {
         sessions="SELECT id FROM information_schema.processlist WHERE user IN ('app', 'unauthenticated user')",
         end="KILL {}",
         refusal="Too many connections",
+        held="SELECT count(*) >= @@max_connections FROM information_schema.processlist"
+        " WHERE user = 'readonly' OR id = connection_id()",
     ),
 }
 
@@ -56,13 +62,14 @@ def out_of_connections(servers: Servers, alias: str) -> Iterator[None]:
         held = stack.enter_context(ExitStack())
 
         def all_are_held() -> bool:
-            is_full = _fill(servers, alias, held, how.refusal)
+            _fill(servers, alias, held, how.refusal)
             cursor.execute(how.sessions)
             sessions = cursor.fetchall()
             for (number,) in sessions:
                 with suppress(*NOT_YET):  # it ended by itself
                     cursor.execute(how.end.format(number))
-            return is_full and not sessions
+            cursor.execute(how.held)
+            return bool(cursor.fetchone()[0]) and not sessions
 
         if how.before:
             cursor.execute(how.before)
@@ -71,15 +78,14 @@ def out_of_connections(servers: Servers, alias: str) -> Iterator[None]:
         yield
 
 
-def _fill(servers: Servers, alias: str, held: ExitStack, refusal: str) -> bool:
-    """Open connections until the server has none left. Another error, as on a busy machine, does not say so."""
+def _fill(servers: Servers, alias: str, held: ExitStack, refusal: str) -> None:
+    """Open connections until the server refuses one. Another error, as on a busy machine, is no refusal."""
     for _ in range(MAX_ATTEMPTS):
         try:
             held.enter_context(closing(_connect(servers, alias)))
         except NOT_YET as error:
             if refusal in str(error):
-                return True
-    return False
+                return
 
 
 def _connect(servers: Servers, alias: str) -> Any:
