@@ -1,5 +1,6 @@
 """Queries whose keys are on one database and whose rows are on another database."""
 
-from switchyard.crossdb.rows import rows_by_key
+from switchyard.crossdb.errors import TooManyKeysError
+from switchyard.crossdb.expression import CrossDatabaseIn
 
-__all__ = ["rows_by_key"]
+__all__ = ["CrossDatabaseIn", "TooManyKeysError"]
