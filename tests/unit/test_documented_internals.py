@@ -35,6 +35,7 @@ DOCUMENTED = {
     "ModelBackend": {"authenticate", "aauthenticate", "get_user", "aget_user"},
     "BaseTaskBackend": {"validate_task", "enqueue", "aenqueue"},
     "Collector": {"collect", "describe"},  # of prometheus_client
+    "BaseExpression": {"as_sql"},
 }
 # `_meta` and `_state` are documented; the others belong to named tuples.
 PUBLIC = {"_meta", "_state", "_asdict", "_replace", "_fields"}
