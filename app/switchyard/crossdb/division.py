@@ -5,7 +5,6 @@ from typing import Any
 
 from django.db.models import Count
 from django.db.models.expressions import Star
-from django.db.models.lookups import Exact
 from django.db.models.sql import AND, DeleteQuery, UpdateQuery
 from django.db.models.sql.compiler import SQLAggregateCompiler
 from django.db.models.sql.constants import MULTI, ROW_COUNT, SINGLE
@@ -30,12 +29,12 @@ def division_of(compiler: Any, condition: CrossDatabaseIn, result_type: Any) -> 
     The compiler has compiled its query.
     """
     query = compiler.query
-    if key_type(condition.column.output_field) not in SAME_ORDER or not is_ordered(condition.source):
+    if key_type(condition.lhs.output_field) not in SAME_ORDER or not is_ordered(condition.rhs.queryset):
         return None
     if not is_conjunct(compiler, condition) or query.low_mark:
         return None
     if isinstance(query, UpdateQuery):
-        moves_rows = any(field is condition.column.target for field, _, _ in query.values)
+        moves_rows = any(field is condition.lhs.target for field, _, _ in query.values)
         return None if moves_rows or query.related_updates or query.is_sliced else Division("affected")
     if isinstance(query, DeleteQuery):
         return None if query.is_sliced else Division("affected")
@@ -54,7 +53,7 @@ def is_conjunct(compiler: Any, condition: CrossDatabaseIn) -> bool:
     query = compiler.query
     if isinstance(compiler, SQLAggregateCompiler) or query.combinator or query.distinct or query.group_by is not None:
         return False
-    return any(_is_condition(each, condition) for each in _conjuncts(query.where))
+    return any(isinstance(each, CrossDatabaseIn) and each.rhs is condition.rhs for each in _conjuncts(query.where))
 
 
 def has_aggregates(query: Any) -> bool:
@@ -68,15 +67,6 @@ def _conjuncts(node: Any) -> list[Any]:
     if node.negated or node.connector != AND:
         return []
     return [each for child in node.children for each in _conjuncts(child)]
-
-
-def _is_condition(node: Any, condition: CrossDatabaseIn) -> bool:
-    return (
-        isinstance(node, Exact)
-        and node.rhs is True
-        and isinstance(node.lhs, CrossDatabaseIn)
-        and node.lhs.token is condition.token
-    )
 
 
 def _is_count(query: Any) -> bool:
@@ -97,4 +87,4 @@ def _descending_by_key(compiler: Any, condition: CrossDatabaseIn) -> bool | None
     if not order:
         return False
     first = order[0][0]
-    return bool(first.descending) if first.expression == condition.column else None
+    return bool(first.descending) if first.expression == condition.lhs else None

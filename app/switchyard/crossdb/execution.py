@@ -17,9 +17,9 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 if TYPE_CHECKING:
     from switchyard.crossdb.expression import CrossDatabaseIn
 
-# Makes the SQL of a condition: takes the compiler, the connection, the SQL of the column and its parameters.
-type Fragment = Callable[[Any, Any, str, Any], tuple[str, Any]]
-type Fragments = Mapping[object, Fragment]  # by the token of the condition
+# Makes the SQL of a condition: takes the compiler and its connection.
+type Fragment = Callable[[Any, Any], tuple[str, Any]]
+type Fragments = Mapping[object, Fragment]  # by the source of the condition
 
 _execute_sql: Any = SQLCompiler.execute_sql
 
@@ -45,16 +45,16 @@ def install() -> None:
 
 
 def sql_of(condition: "CrossDatabaseIn", compiler: Any, connection: Any) -> tuple[str, Any]:
-    """Return the SQL of the condition in the query that is compiled."""
-    sql, params = compiler.compile(condition.column)
+    """Return the SQL of the condition in the query that is compiled. It is never NULL."""
     if _compiling.seen is not None:
         _compiling.seen.append(condition)
     elif _compiling.fragments is not None:
-        fragment = _compiling.fragments.get(condition.token)
+        fragment = _compiling.fragments.get(condition.rhs)
         if fragment is None:
             raise _Unplanned
-        return fragment(compiler, connection, sql, params)
-    return f"({sql} IN (NULL /* keys of {condition.source.model._meta.label} */))", params
+        return fragment(compiler, connection)
+    sql, params = compiler.compile(condition.lhs)
+    return f"{sql} IN (NULL /* keys of {condition.rhs.label} */)", params
 
 
 def run(compiler: Any, fragments: Fragments, result_type: Any, *, chunked: bool = False, size: int = 100) -> Any:

@@ -1,17 +1,30 @@
 """The condition that a key of one database is among the keys of another database."""
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Self
 
 from django.core.exceptions import FieldError
-from django.db.models import BooleanField, Expression, F, QuerySet
+from django.db.models import F, Lookup, QuerySet
 from django.db.models.query import ModelIterable
 
 from switchyard.crossdb import execution
 from switchyard.crossdb.key_types import check_comparable
 
 
-class CrossDatabaseIn(Expression):
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The keys of a condition. Each copy that Django makes of the condition has the same object."""
+
+    queryset: QuerySet[Any, Any]
+    max_keys: int | None
+
+    @property
+    def label(self) -> str:
+        """The name of the model, for messages."""
+        return self.queryset.model._meta.label
+
+
+class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expressions: they are written as `... = True`
     """Is true for rows whose `field` is among the keys of a queryset on another database.
 
     Use it wherever a `Q` stands: `filter()`, `exclude()`, `Q(...) | CrossDatabaseIn(...)`, `annotate()`; and before
@@ -32,42 +45,22 @@ class CrossDatabaseIn(Expression):
         0
     """
 
-    conditional = True
-    output_field = BooleanField()
+    prepare_rhs = False
+    rhs: Source
 
     def __init__(self, field: str, queryset: QuerySet[Any, Any], *, max_keys: int | None = None) -> None:
-        super().__init__()
-        self.column: Any = F(field)
-        self.source = _of_one_column(queryset)
-        self.max_keys = max_keys
-        self.token = object()  # the same in each copy that Django makes of this condition
+        super().__init__(F(field), Source(_of_one_column(queryset), max_keys))
         execution.install()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.column!r}, keys of {self.source.model._meta.label})"
-
-    def get_source_expressions(self) -> list[Any]:
-        """Return the column of the outer query."""
-        return [self.column]
-
-    def set_source_expressions(self, exprs: Iterable[Any]) -> None:
-        """Replace the column of the outer query."""
-        (self.column,) = exprs
 
     def resolve_expression(self, *args: Any, **kwargs: Any) -> Self:
         """Return a copy for the outer query. Raises FieldError if the types of both columns differ."""
         resolved: Self = super().resolve_expression(*args, **kwargs)
-        check_comparable(resolved.column, self.source)
+        check_comparable(resolved.lhs, self.rhs.queryset)
         return resolved
 
-    def as_sql(self, compiler: Any, connection: Any, **_context: Any) -> Any:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Return the SQL by the plan of this execution; a placeholder outside an execution."""
         return execution.sql_of(self, compiler, connection)
-
-    @property
-    def identity(self) -> tuple[Any, ...]:
-        """Compare by the condition itself: a queryset has no value."""
-        return type(self), self.token, self.column
 
 
 def _of_one_column(queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:

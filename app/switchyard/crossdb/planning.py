@@ -35,14 +35,14 @@ def execute(compiler: Any, conditions: list[CrossDatabaseIn], result_type: Any, 
     elsewhere: dict[object, CrossDatabaseIn] = {}
     for condition in conditions:
         if subquery.is_on(compiler.using, condition):
-            fragments[condition.token] = subquery.fragment(condition)
+            fragments[condition.rhs] = subquery.fragment(condition)
         else:
-            elsewhere[condition.token] = condition
+            elsewhere[condition.rhs] = condition
     with ExitStack() as stack:
         for condition in elsewhere.values():
-            execution = stack.enter_context(counted(condition.source, compiler.using, "one_statement"))
+            execution = stack.enter_context(counted(condition.rhs.queryset, compiler.using, "one_statement"))
             if len(conditions) > 1:
-                fragments[condition.token] = one_statement.fragment(condition, _all_keys(condition, execution, ()))
+                fragments[condition.rhs] = one_statement.fragment(condition, _all_keys(condition, execution, ()))
                 continue
             return _execute(compiler, condition, result_type, execution, fragments, stack, chunked=chunked, size=size)
         return run(compiler, fragments, result_type, chunked=chunked, size=size)
@@ -68,17 +68,17 @@ def _execute(  # noqa: PLR0913 - the parts of one execution
         found = probe.matching_keys(compiler, condition, fragments)
         if found is not None:
             execution.strategy, execution.keys = "probe", len(found)
-            fragments[condition.token] = one_statement.fragment(condition, found)
+            fragments[condition.rhs] = one_statement.fragment(condition, found)
             return run(compiler, fragments, result_type, chunked=chunked, size=size)
     descending = division is not None and division.descending
-    arriving = _counted(condition, execution, stream(condition.source, descending=descending))
+    arriving = _counted(condition, execution, stream(condition.rhs.queryset, descending=descending))
     first = next(arriving, [])
     second = next(arriving, None)
     if second is None:
-        fragments[condition.token] = one_statement.fragment(condition, first)
+        fragments[condition.rhs] = one_statement.fragment(condition, first)
     elif division is None:
         every = _all_keys(condition, execution, chain((first, second), arriving))
-        fragments[condition.token] = one_statement.fragment(condition, every)
+        fragments[condition.rhs] = one_statement.fragment(condition, every)
     else:
         execution.strategy = "chunks"
         every_chunk = chain((first, second), arriving)
@@ -107,16 +107,16 @@ def _counted(
     """Yield the chunks, and count their keys. Raises TooManyKeysError beyond the bound of the condition."""
     for keys in arriving:
         execution.keys += len(keys)
-        if condition.max_keys is not None and execution.keys > condition.max_keys:
+        if condition.rhs.max_keys is not None and execution.keys > condition.rhs.max_keys:
             remedy = "Filter it, or raise `max_keys` of CrossDatabaseIn."
-            raise TooManyKeysError(condition.source.model._meta.label, condition.max_keys, remedy)
+            raise TooManyKeysError(condition.rhs.label, condition.rhs.max_keys, remedy)
         yield keys
 
 
 def _all_keys(condition: CrossDatabaseIn, execution: Execution, arriving: Iterable[list[Any]]) -> list[Any]:
     """Return all keys. Raises TooManyKeysError beyond the bound of one statement."""
     every: list[Any] = []
-    for keys in arriving or _counted(condition, execution, stream(condition.source)):
+    for keys in arriving or _counted(condition, execution, stream(condition.rhs.queryset)):
         every += keys
         if len(every) > MAX_KEYS_OF_ONE_STATEMENT:
             remedy = (
@@ -124,5 +124,5 @@ def _all_keys(condition: CrossDatabaseIn, execution: Execution, arriving: Iterab
                 " Filter the source, or leave out what prevents the parts: exclude(), OR, distinct(), an aggregate, or"
                 " another order than that of the key."
             )
-            raise TooManyKeysError(condition.source.model._meta.label, MAX_KEYS_OF_ONE_STATEMENT, remedy)
+            raise TooManyKeysError(condition.rhs.label, MAX_KEYS_OF_ONE_STATEMENT, remedy)
     return every

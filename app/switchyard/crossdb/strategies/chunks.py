@@ -19,15 +19,15 @@ def limited_keys(condition: CrossDatabaseIn, division: Division) -> Iterator[lis
     """Yield keys in the order of the division, for a query with a limit: the first page is often enough."""
     assert division.limit is not None
     if division.limit > CHUNK_SIZE:
-        return stream(condition.source, descending=division.descending)
-    return pages(condition.source, descending=division.descending, first=division.limit)
+        return stream(condition.rhs.queryset, descending=division.descending)
+    return pages(condition.rhs.queryset, descending=division.descending, first=division.limit)
 
 
 def divided(
     compiler: Any, condition: CrossDatabaseIn, division: Division, chunks: Iterable[list[Any]], fragments: Fragments
 ) -> Any:
     """Return the result of the query, as `SQLCompiler.execute_sql()` returns it. One query for each chunk of keys."""
-    parts = ({**fragments, condition.token: one_statement.fragment(condition, keys)} for keys in chunks)
+    parts = ({**fragments, condition.rhs: one_statement.fragment(condition, keys)} for keys in chunks)
     return _UNITE[division.result](compiler, parts, division)
 
 
@@ -40,7 +40,7 @@ def rows_of_parts(
 ) -> Iterator[Any]:
     """Yield lists of rows while the chunks arrive: for `iterator()`."""
     for keys in chunks:
-        part = {**fragments, condition.token: one_statement.fragment(condition, keys)}
+        part = {**fragments, condition.rhs: one_statement.fragment(condition, keys)}
         yield from run(compiler, part, MULTI, chunked=True, size=size)
 
 

@@ -25,8 +25,8 @@ def fits(compiler: Any, condition: CrossDatabaseIn, result_type: Any) -> bool:
         result_type in {MULTI, SINGLE}
         and query.high_mark is not None
         and query.high_mark <= MAX_LIMIT
-        and not condition.source.query.is_sliced
-        and not condition.source.query.combinator
+        and not condition.rhs.queryset.query.is_sliced
+        and not condition.rhs.queryset.query.combinator
         and is_conjunct(compiler, condition)
         and not has_aggregates(query)
     )
@@ -38,7 +38,7 @@ def matching_keys(compiler: Any, condition: CrossDatabaseIn, fragments: Fragment
     Queries: one on each alias for each of the PROBE_SIZES that is needed.
     """
     outer = compiler.query
-    unfiltered = {**fragments, condition.token: _true}
+    unfiltered = {**fragments, condition.rhs: _true}
     asked: set[Any] = set()
     matching: set[Any] = set()
     for size in PROBE_SIZES:
@@ -46,7 +46,7 @@ def matching_keys(compiler: Any, condition: CrossDatabaseIn, fragments: Fragment
             continue
         keys = _first_keys(compiler, condition, unfiltered, size)
         unknown = {key for key in keys if key is not None} - asked
-        matching |= present(condition.source, sorted(unknown))
+        matching |= present(condition.rhs.queryset, sorted(unknown))
         asked |= unknown
         if len(keys) < size or sum(key in matching for key in keys) >= outer.high_mark:
             return sorted(matching)
@@ -59,10 +59,10 @@ def _first_keys(compiler: Any, condition: CrossDatabaseIn, fragments: Fragments,
     query.set_limits(high=size)
     query.select_related = False
     query.clear_select_clause()
-    query.add_annotation(condition.column, "switchyard_key")
+    query.add_annotation(condition.lhs, "switchyard_key")
     keys = query.get_compiler(compiler.using)
     return [key for (key,) in keys.results_iter(run(keys, fragments, MULTI))]
 
 
-def _true(_compiler: Any, _connection: Any, _sql: str, _params: Any) -> tuple[str, Any]:
+def _true(_compiler: Any, _connection: Any) -> tuple[str, Any]:
     return "(1 = 1)", ()

@@ -6,13 +6,12 @@ from django.db.models.lookups import In
 
 from switchyard.crossdb.execution import Fragment
 from switchyard.crossdb.expression import CrossDatabaseIn
-from switchyard.crossdb.key_types import source_field
 from switchyard.routing.topology.ownership import is_primary_only, owner_of, replicas_of
 
 
 def is_on(alias: str, condition: CrossDatabaseIn) -> bool:
     """Return True if the source's rows are on the alias of the outer query, and no other alias is named for them."""
-    source = condition.source
+    source = condition.rhs.queryset
     named = source._db  # type: ignore[attr-defined]  # noqa: SLF001 - `db` would ask the routers, which count decisions
     if named is not None:
         return bool(named == alias)
@@ -23,14 +22,13 @@ def is_on(alias: str, condition: CrossDatabaseIn) -> bool:
 def fragment(condition: CrossDatabaseIn) -> Fragment:
     """Return the fragment with the subquery."""
 
-    def render(compiler: Any, connection: Any, sql: str, params: Any) -> tuple[str, Any]:
-        source = condition.source
-        if getattr(source_field(source), "null", True) and not source.query.is_sliced:
+    def render(compiler: Any, _connection: Any) -> tuple[str, Any]:
+        source = condition.rhs.queryset
+        if not source.query.is_sliced:  # NULL among the keys would make NOT IN match no row
             (column,) = (*source.query.values_select, *source.query.annotation_select)
             source = source.filter(**{f"{column}__isnull": False})
-        lookup = In(condition.column, source.query.resolve_expression(compiler.query))
-        inner_sql, inner_params = compiler.compile(lookup)
-        # True or false, as with all strategies: NULL IN (...) would be NULL.
-        return f"({inner_sql} AND {sql} IS NOT NULL)", (*inner_params, *params)
+        sql, params = compiler.compile(In(condition.lhs, source.query.resolve_expression(compiler.query)))
+        column_sql, column_params = compiler.compile(condition.lhs)
+        return f"({sql} AND {column_sql} IS NOT NULL)", (*params, *column_params)
 
     return render
