@@ -1,4 +1,4 @@
-"""Whether a query can be divided by its keys: the result is then that of several queries, each with some of the keys."""
+"""Whether a query can be divided by its keys: several queries, each with some of the keys, then give its result."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from django.db.models import Count
 from django.db.models.expressions import Star
 from django.db.models.sql import AND, DeleteQuery, UpdateQuery
 from django.db.models.sql.compiler import SQLAggregateCompiler
-from django.db.models.sql.constants import MULTI, ROW_COUNT, SINGLE
+from django.db.models.sql.constants import MULTI, SINGLE
 
 from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.key_types import SAME_ORDER, key_type
@@ -28,22 +28,17 @@ def division_of(compiler: Any, condition: CrossDatabaseIn, result_type: Any) -> 
 
     The compiler has compiled its query.
     """
-    query = compiler.query
-    if key_type(condition.lhs.output_field) not in SAME_ORDER or not is_ordered(condition.rhs.queryset):
+    query: Any = compiler.query
+    source = condition.rhs.queryset
+    has_order = key_type(condition.lhs.output_field) in SAME_ORDER and is_ordered(source)
+    if not has_order or query.low_mark or not is_conjunct(compiler, condition):
         return None
-    if not is_conjunct(compiler, condition) or query.low_mark:
-        return None
-    if isinstance(query, UpdateQuery):
-        moves_rows = any(field is condition.lhs.target for field, _, _ in query.values)
-        return None if moves_rows or query.related_updates or query.is_sliced else Division("affected")
-    if isinstance(query, DeleteQuery):
-        return None if query.is_sliced else Division("affected")
+    if issubclass(type(query), UpdateQuery | DeleteQuery):
+        return None if query.is_sliced or _moves_rows(query, condition) else Division("affected")
     if result_type == SINGLE and _is_count(query):
         return Division("count")
-    if result_type not in {MULTI, SINGLE} or has_aggregates(query):
-        return None
     descending = _descending_by_key(compiler, condition)
-    if descending is None:
+    if result_type not in {MULTI, SINGLE} or has_aggregates(query) or descending is None:
         return None
     return Division("rows" if result_type == MULTI else "row", descending, query.high_mark)
 
@@ -59,6 +54,13 @@ def is_conjunct(compiler: Any, condition: CrossDatabaseIn) -> bool:
 def has_aggregates(query: Any) -> bool:
     """Return True if a value of the select list depends on several rows."""
     return any(each.contains_aggregate or each.contains_over_clause for each in query.annotations.values())
+
+
+def _moves_rows(query: Any, condition: CrossDatabaseIn) -> bool:
+    """Return True if an update changes the key of a row, or rows of several tables: a later part would see the row."""
+    if not issubclass(type(query), UpdateQuery):
+        return False
+    return bool(query.related_updates) or any(field is condition.lhs.target for field, _, _ in query.values)
 
 
 def _conjuncts(node: Any) -> list[Any]:

@@ -6,8 +6,9 @@ https://github.com/django/django/blob/6.1.3/django/db/models/sql/compiler.py#L16
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +58,23 @@ def sql_of(condition: "CrossDatabaseIn", compiler: Any, connection: Any) -> tupl
     return f"{sql} IN (NULL /* keys of {condition.rhs.label} */)", params
 
 
-def run(compiler: Any, fragments: Fragments, result_type: Any, *, chunked: bool = False, size: int = 100) -> Any:
-    """Run a query with these fragments, as `SQLCompiler.execute_sql()` does."""
-    with _compiled_with(fragments):
-        return _execute_sql(compiler, result_type, chunked_fetch=chunked, chunk_size=size)
+@dataclass(frozen=True)
+class OuterQuery:
+    """A query with conditions that runs: its compiler, and the arguments of `SQLCompiler.execute_sql()`."""
+
+    compiler: Any
+    result_type: Any
+    chunked_fetch: bool
+    chunk_size: int
+
+    def run(self, fragments: Fragments) -> Any:
+        """Return the result of the query with these fragments, as `SQLCompiler.execute_sql()` does."""
+        with _compiled_with(fragments):
+            return _execute_sql(self.compiler, self.result_type, self.chunked_fetch, self.chunk_size)
 
 
 @contextmanager
-def _compiled_with(fragments: Fragments | None, seen: "list[CrossDatabaseIn] | None" = None) -> Iterator[None]:
+def _compiled_with(fragments: Fragments | None, seen: "list[CrossDatabaseIn] | None" = None) -> Generator[None]:
     before = _compiling.fragments, _compiling.seen
     _compiling.fragments, _compiling.seen = fragments, seen
     try:
@@ -80,7 +90,7 @@ def _planned_execute_sql(
     # EXPLAIN does not run the source. A statement that runs while another one is compiled has a plan of its own.
     _compiling.fragments, _compiling.seen = (None if self.query.explain_info else {}), None
     try:
-        return _execute_sql(self, result_type, chunked_fetch=chunked_fetch, chunk_size=chunk_size)
+        return _execute_sql(self, result_type, chunked_fetch, chunk_size)
     except _Unplanned:
         pass
     finally:
@@ -88,7 +98,7 @@ def _planned_execute_sql(
 
     from switchyard.crossdb.planning import execute  # noqa: PLC0415 - the plans run queries by this module
 
-    return execute(self, _conditions(self), result_type, chunked=chunked_fetch, size=chunk_size)
+    return execute(OuterQuery(self, result_type, chunked_fetch, chunk_size), _conditions(self))
 
 
 def _conditions(compiler: Any) -> "list[CrossDatabaseIn]":

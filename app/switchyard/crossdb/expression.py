@@ -21,15 +21,15 @@ class Source:
     @property
     def label(self) -> str:
         """The name of the model, for messages."""
-        return self.queryset.model._meta.label
+        return str(self.queryset.model._meta.label)
 
 
 class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expressions: they are written as `... = True`
     """Is true for rows whose `field` is among the keys of a queryset on another database.
 
     Use it wherever a `Q` stands: `filter()`, `exclude()`, `Q(...) | CrossDatabaseIn(...)`, `annotate()`; and before
-    `count()`, `exists()`, slices, aggregates, `update()` and `delete()`. `field` is a name as in `F()`, without a relation
-    to many rows. `queryset` has one column, as `values("user_id")` makes it; without one its primary key is meant.
+    `count()`, `exists()`, slices, aggregates, `update()` and `delete()`. `field` is a name as in `F()`, and leads to
+    one row. `queryset` has one column, as `values("user_id")` makes it; without one its primary key is meant.
     `max_keys` is the largest number of distinct keys, None for any number.
 
     The keys are read when the outer query runs, from the alias that the routers or `using()` choose, and not before:
@@ -37,8 +37,8 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     match, so `exclude()` returns it. The two databases share no snapshot.
 
     Queries: one on each alias for up to 10,000 keys; beyond that one on the outer alias for each 10,000 keys if the
-    query can be divided, otherwise one with all keys, of which there may be 1,000,000. A source on the same alias becomes
-    a subquery. Raises FieldError for columns of different types, and TooManyKeysError when the query runs.
+    query can be divided, otherwise one with all keys, of which there may be 1,000,000. A source on the same alias
+    becomes a subquery. Raises FieldError for columns of different types, and TooManyKeysError when the query runs.
 
         >>> seen = View.objects.using("analytics").values("product_id")
         >>> Product.objects.filter(CrossDatabaseIn("id", seen)).count()
@@ -66,7 +66,7 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
 def _of_one_column(queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
     """Return the queryset with one column. Raises FieldError if it has several."""
     query = queryset.query
-    if queryset._iterable_class is ModelIterable:  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own `__in` asks the query
+    if queryset._iterable_class is ModelIterable:  # noqa: SLF001 - `values()` says so nowhere else
         return queryset.values("pk")
     columns = [*query.values_select, *query.annotation_select, *query.extra_select]
     if len(columns) != 1:

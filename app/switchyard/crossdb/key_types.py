@@ -58,7 +58,7 @@ def source_field(source: QuerySet[Any, Any]) -> Any:
     if query.annotation_select:
         return next(iter(query.annotation_select.values())).output_field
     if query.select:
-        return query.select[0].output_field  # type: ignore[attr-defined]
+        return query.select[0].output_field
     return source.model._meta.pk
 
 

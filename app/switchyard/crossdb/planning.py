@@ -16,107 +16,108 @@ from itertools import chain
 from typing import Any
 
 from switchyard.crossdb.counting import Execution, counted
-from switchyard.crossdb.division import division_of
+from switchyard.crossdb.division import Division, division_of
 from switchyard.crossdb.errors import TooManyKeysError
-from switchyard.crossdb.execution import Fragment, run
+from switchyard.crossdb.execution import Fragment, OuterQuery
 from switchyard.crossdb.expression import CrossDatabaseIn
-from switchyard.crossdb.sources import spooled, stream
+from switchyard.crossdb.sources import CHUNK_SIZE, pages, spooled, stream
 from switchyard.crossdb.strategies import chunks, one_statement, probe, subquery
 
 MAX_KEYS_OF_ONE_STATEMENT = 1_000_000
 
+type _Fragments = dict[object, Fragment]
 
-def execute(compiler: Any, conditions: list[CrossDatabaseIn], result_type: Any, *, chunked: bool, size: int) -> Any:
+
+def execute(outer: OuterQuery, conditions: list[CrossDatabaseIn]) -> Any:
     """Return the result of the query, as `SQLCompiler.execute_sql()` returns it.
 
     `conditions` are those of the query, each as often as its SQL names it.
     """
-    fragments: dict[object, Fragment] = {}
-    elsewhere: dict[object, CrossDatabaseIn] = {}
-    for condition in conditions:
-        if subquery.is_on(compiler.using, condition):
+    fragments: _Fragments = {}
+    elsewhere: list[CrossDatabaseIn] = []
+    for condition in {each.rhs: each for each in conditions}.values():
+        if subquery.is_on(outer.compiler.using, condition):
             fragments[condition.rhs] = subquery.fragment(condition)
         else:
-            elsewhere[condition.rhs] = condition
+            elsewhere.append(condition)
     with ExitStack() as stack:
-        for condition in elsewhere.values():
-            execution = stack.enter_context(counted(condition.rhs.queryset, compiler.using, "one_statement"))
-            if len(conditions) > 1:
-                fragments[condition.rhs] = one_statement.fragment(condition, _all_keys(condition, execution, ()))
-                continue
-            return _execute(compiler, condition, result_type, execution, fragments, stack, chunked=chunked, size=size)
-        return run(compiler, fragments, result_type, chunked=chunked, size=size)
+        for condition in elsewhere:
+            execution = stack.enter_context(counted(condition.rhs.queryset, outer.compiler.using, "one_statement"))
+            if len(conditions) == 1:
+                return _execute_one(outer, condition, execution, fragments, stack)
+            keys = _all_keys(condition, _counted(condition, execution, stream(condition.rhs.queryset)))
+            fragments[condition.rhs] = one_statement.fragment(condition, keys)
+        return outer.run(fragments)
 
 
-def _execute(  # noqa: PLR0913 - the parts of one execution
-    compiler: Any,
-    condition: CrossDatabaseIn,
-    result_type: Any,
-    execution: Execution,
-    fragments: dict[object, Fragment],
-    stack: ExitStack,
-    *,
-    chunked: bool,
-    size: int,
+def _execute_one(
+    outer: OuterQuery, condition: CrossDatabaseIn, execution: Execution, fragments: _Fragments, stack: ExitStack
 ) -> Any:
-    division = division_of(compiler, condition, result_type)
+    """Run a query that names one condition once. `stack` ends with the execution."""
+    division = division_of(outer.compiler, condition, outer.result_type)
     if division is not None and division.limit is not None:
         execution.strategy = "chunks"
-        keys = _counted(condition, execution, chunks.limited_keys(condition, division))
-        return chunks.divided(compiler, condition, division, keys, fragments)
-    if division is None and probe.fits(compiler, condition, result_type):
-        found = probe.matching_keys(compiler, condition, fragments)
+        few = _counted(condition, execution, _first_keys(condition, division, division.limit))
+        return chunks.united(outer, division, chunks.parts(condition, few, fragments))
+    if division is None and probe.fits(outer, condition):
+        found = probe.matching_keys(outer, condition, fragments)
         if found is not None:
             execution.strategy, execution.keys = "probe", len(found)
-            fragments[condition.rhs] = one_statement.fragment(condition, found)
-            return run(compiler, fragments, result_type, chunked=chunked, size=size)
+            return outer.run({**fragments, condition.rhs: one_statement.fragment(condition, found)})
+
     descending = division is not None and division.descending
     arriving = _counted(condition, execution, stream(condition.rhs.queryset, descending=descending))
-    first = next(arriving, [])
-    second = next(arriving, None)
-    if second is None:
-        fragments[condition.rhs] = one_statement.fragment(condition, first)
-    elif division is None:
-        every = _all_keys(condition, execution, chain((first, second), arriving))
-        fragments[condition.rhs] = one_statement.fragment(condition, every)
-    else:
-        execution.strategy = "chunks"
-        every_chunk = chain((first, second), arriving)
-        if chunked and division.result == "rows":
-            # The program runs between the chunks: the execution ends with its iteration.
-            return _iterated(compiler, condition, spooled(every_chunk), fragments, stack.pop_all(), size)
-        return chunks.divided(compiler, condition, division, every_chunk, fragments)
-    return run(compiler, fragments, result_type, chunked=chunked, size=size)
+    first, second = next(arriving, []), next(arriving, None)
+    if second is not None:
+        arriving = chain((first, second), arriving)
+        if division is not None:
+            execution.strategy = "chunks"
+            return _execute_chunks(outer, condition, division, arriving, fragments, stack)
+        first = _all_keys(condition, arriving)
+    return outer.run({**fragments, condition.rhs: one_statement.fragment(condition, first)})
 
 
-def _iterated(  # noqa: PLR0917 - the parts of one execution
-    compiler: Any,
+def _execute_chunks(  # noqa: PLR0917 - those of an execution, and its keys
+    outer: OuterQuery,
     condition: CrossDatabaseIn,
-    keys: Iterable[list[Any]],
-    fragments: dict[object, Fragment],
+    division: Division,
+    arriving: Iterator[list[Any]],
+    fragments: _Fragments,
     stack: ExitStack,
-    size: int,
-) -> Iterator[Any]:
+) -> Any:
+    if not outer.chunked_fetch:
+        return chunks.united(outer, division, chunks.parts(condition, arriving, fragments))
+    parts = chunks.parts(condition, spooled(arriving), fragments)
+    return _until_iterated(chunks.iterated(outer, parts), stack.pop_all())
+
+
+def _until_iterated(rows: Iterator[Any], stack: ExitStack) -> Iterator[Any]:
     with stack:
-        yield from chunks.rows_of_parts(compiler, condition, keys, fragments, size)
+        yield from rows
 
 
-def _counted(
-    condition: CrossDatabaseIn, execution: Execution, arriving: Iterable[list[Any]]
-) -> Iterator[list[Any]]:
+def _first_keys(condition: CrossDatabaseIn, division: Division, limit: int) -> Iterator[list[Any]]:
+    source = condition.rhs.queryset
+    if limit > CHUNK_SIZE:
+        return stream(source, descending=division.descending)
+    return pages(source, descending=division.descending, first=limit)
+
+
+def _counted(condition: CrossDatabaseIn, execution: Execution, arriving: Iterable[list[Any]]) -> Iterator[list[Any]]:
     """Yield the chunks, and count their keys. Raises TooManyKeysError beyond the bound of the condition."""
+    bound = condition.rhs.max_keys
     for keys in arriving:
         execution.keys += len(keys)
-        if condition.rhs.max_keys is not None and execution.keys > condition.rhs.max_keys:
+        if bound is not None and execution.keys > bound:
             remedy = "Filter it, or raise `max_keys` of CrossDatabaseIn."
-            raise TooManyKeysError(condition.rhs.label, condition.rhs.max_keys, remedy)
+            raise TooManyKeysError(condition.rhs.label, bound, remedy)
         yield keys
 
 
-def _all_keys(condition: CrossDatabaseIn, execution: Execution, arriving: Iterable[list[Any]]) -> list[Any]:
+def _all_keys(condition: CrossDatabaseIn, arriving: Iterable[list[Any]]) -> list[Any]:
     """Return all keys. Raises TooManyKeysError beyond the bound of one statement."""
     every: list[Any] = []
-    for keys in arriving or _counted(condition, execution, stream(condition.rhs.queryset)):
+    for keys in arriving:
         every += keys
         if len(every) > MAX_KEYS_OF_ONE_STATEMENT:
             remedy = (

@@ -7,13 +7,14 @@ says so. NULL is left out.
 import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import batched
+from itertools import islice
 from tempfile import TemporaryFile
 from typing import Any
 
 from django.db import connections
 from django.db.models import QuerySet
 
+from switchyard.crossdb.key_list import KeyList
 from switchyard.crossdb.key_types import KeyType, key_type, source_field
 
 CHUNK_SIZE = 10_000  # keys
@@ -32,8 +33,7 @@ def stream(source: QuerySet[Any, Any], *, descending: bool = False) -> Iterator[
     rows = _prepared(source, descending=descending)
     connection = connections[rows.db]
     keys = _unbuffered(rows, connection) if connection.vendor == "mysql" else rows.iterator(CHUNK_SIZE)
-    for chunk in batched(keys, CHUNK_SIZE, strict=False):
-        yield list(chunk)
+    return _in_chunks(keys)
 
 
 def spooled(chunks: Iterable[list[Any]]) -> Iterator[list[Any]]:
@@ -48,8 +48,8 @@ def spooled(chunks: Iterable[list[Any]]) -> Iterator[list[Any]]:
 
 
 def pages(source: QuerySet[Any, Any], *, descending: bool, first: int) -> Iterator[list[Any]]:
-    """Yield keys in order by a query for each page: for a caller that needs few of them. The pages grow from `first`."""
-    column = _column(source)
+    """Yield keys in order by a query for each page, for a caller that needs few of them. The first has `first` keys."""
+    column = column_of(source)
     ordered, size = _prepared(source, descending=descending), min(first, CHUNK_SIZE)
     rest = ordered
     while page := list(rest[:size]):
@@ -62,22 +62,25 @@ def pages(source: QuerySet[Any, Any], *, descending: bool, first: int) -> Iterat
 
 def present(source: QuerySet[Any, Any], candidates: list[Any]) -> set[Any]:
     """Return the candidates that are keys of the source. One query for each CHUNK_SIZE candidates."""
-    from switchyard.crossdb.key_list import KeyList  # noqa: PLC0415 - it imports this module's constant
-
-    rows, column = _prepared(source, ordered=False), _column(source)
+    rows, column = _prepared(source, ordered=False), column_of(source)
     found: set[Any] = set()
-    for chunk in batched(candidates, CHUNK_SIZE, strict=False):
-        found.update(rows.filter(KeyList(column, list(chunk))))
+    for chunk in _in_chunks(iter(candidates)):
+        found.update(rows.filter(KeyList(column, chunk)))
     return found
 
 
-def _column(source: QuerySet[Any, Any]) -> str:
+def _in_chunks(keys: Iterator[Any]) -> Iterator[list[Any]]:
+    return iter(lambda: list(islice(keys, CHUNK_SIZE)), [])
+
+
+def column_of(source: QuerySet[Any, Any]) -> str:
+    """Return the name of the queryset's only column."""
     query = source.query
     return next(iter((*query.values_select, *query.annotation_select)), "pk")
 
 
 def _prepared(source: QuerySet[Any, Any], *, ordered: bool = True, descending: bool = False) -> QuerySet[Any, Any]:
-    column = _column(source)
+    column = column_of(source)
     if not is_ordered(source):
         rows = source if source.query.is_sliced or source.query.combinator else source.order_by()
         return rows.values_list(column, flat=True)
@@ -87,7 +90,7 @@ def _prepared(source: QuerySet[Any, Any], *, ordered: bool = True, descending: b
 
 
 def _is_nullable(source: QuerySet[Any, Any]) -> bool:
-    return bool(getattr(source_field(source), "null", True)) or "__" in _column(source)
+    return bool(getattr(source_field(source), "null", True)) or "__" in column_of(source)
 
 
 def _unbuffered(rows: QuerySet[Any, Any], connection: Any) -> Iterator[Any]:
@@ -102,5 +105,5 @@ def _unbuffered(rows: QuerySet[Any, Any], connection: Any) -> Iterator[Any]:
         cursor.execute(sql, params)
         fetched = iter(lambda: cursor.fetchmany(CHUNK_SIZE), ())
         values = (row for some in fetched for row in some)
-        for (key, *_) in compiler.apply_converters(values, column) if column else values:
+        for key, *_ in compiler.apply_converters(values, column) if column else values:
             yield key

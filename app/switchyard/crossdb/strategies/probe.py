@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models.sql.constants import MULTI, SINGLE
 
 from switchyard.crossdb.division import has_aggregates, is_conjunct
-from switchyard.crossdb.execution import Fragments, run
+from switchyard.crossdb.execution import Fragments, OuterQuery
 from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.sources import present
 
@@ -18,37 +18,37 @@ PROBE_SIZES = (200, 800, 3_200, 12_800)  # rows
 MAX_LIMIT = 1_000  # rows: beyond that the probe reads too many rows in vain
 
 
-def fits(compiler: Any, condition: CrossDatabaseIn, result_type: Any) -> bool:
+def fits(outer: OuterQuery, condition: CrossDatabaseIn) -> bool:
     """Return True if a probe may answer the query; it may still need too many rows."""
-    query = compiler.query
+    query, source = outer.compiler.query, condition.rhs.queryset.query
     return (
-        result_type in {MULTI, SINGLE}
+        outer.result_type in {MULTI, SINGLE}
         and query.high_mark is not None
         and query.high_mark <= MAX_LIMIT
-        and not condition.rhs.queryset.query.is_sliced
-        and not condition.rhs.queryset.query.combinator
-        and is_conjunct(compiler, condition)
+        and not source.is_sliced
+        and not source.combinator
+        and is_conjunct(outer.compiler, condition)
         and not has_aggregates(query)
     )
 
 
-def matching_keys(compiler: Any, condition: CrossDatabaseIn, fragments: Fragments) -> list[Any] | None:
+def matching_keys(outer: OuterQuery, condition: CrossDatabaseIn, fragments: Fragments) -> list[Any] | None:
     """Return keys of the source that hold all rows of the result; None if the first rows hold too few.
 
     Queries: one on each alias for each of the PROBE_SIZES that is needed.
     """
-    outer = compiler.query
+    wanted = outer.compiler.query.high_mark
     unfiltered = {**fragments, condition.rhs: _true}
     asked: set[Any] = set()
     matching: set[Any] = set()
     for size in PROBE_SIZES:
-        if size < outer.high_mark:
+        if size < wanted:
             continue
-        keys = _first_keys(compiler, condition, unfiltered, size)
+        keys = _first_keys(outer.compiler, condition, unfiltered, size)
         unknown = {key for key in keys if key is not None} - asked
         matching |= present(condition.rhs.queryset, sorted(unknown))
         asked |= unknown
-        if len(keys) < size or sum(key in matching for key in keys) >= outer.high_mark:
+        if len(keys) < size or sum(key in matching for key in keys) >= wanted:
             return sorted(matching)
     return None
 
@@ -60,8 +60,8 @@ def _first_keys(compiler: Any, condition: CrossDatabaseIn, fragments: Fragments,
     query.select_related = False
     query.clear_select_clause()
     query.add_annotation(condition.lhs, "switchyard_key")
-    keys = query.get_compiler(compiler.using)
-    return [key for (key,) in keys.results_iter(run(keys, fragments, MULTI))]
+    first = OuterQuery(query.get_compiler(compiler.using), MULTI, chunked_fetch=False, chunk_size=size)
+    return [key for (key,) in first.compiler.results_iter(first.run(fragments))]
 
 
 def _true(_compiler: Any, _connection: Any) -> tuple[str, Any]:

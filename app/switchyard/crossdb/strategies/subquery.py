@@ -6,13 +6,14 @@ from django.db.models.lookups import In
 
 from switchyard.crossdb.execution import Fragment
 from switchyard.crossdb.expression import CrossDatabaseIn
+from switchyard.crossdb.sources import column_of
 from switchyard.routing.topology.ownership import is_primary_only, owner_of, replicas_of
 
 
 def is_on(alias: str, condition: CrossDatabaseIn) -> bool:
     """Return True if the source's rows are on the alias of the outer query, and no other alias is named for them."""
-    source = condition.rhs.queryset
-    named = source._db  # type: ignore[attr-defined]  # noqa: SLF001 - `db` would ask the routers, which count decisions
+    source: Any = condition.rhs.queryset
+    named = source._db  # noqa: SLF001 - `db` would ask the routers, which count decisions
     if named is not None:
         return bool(named == alias)
     owner = owner_of(source.model)
@@ -25,8 +26,7 @@ def fragment(condition: CrossDatabaseIn) -> Fragment:
     def render(compiler: Any, _connection: Any) -> tuple[str, Any]:
         source = condition.rhs.queryset
         if not source.query.is_sliced:  # NULL among the keys would make NOT IN match no row
-            (column,) = (*source.query.values_select, *source.query.annotation_select)
-            source = source.filter(**{f"{column}__isnull": False})
+            source = source.filter(**{f"{column_of(source)}__isnull": False})
         sql, params = compiler.compile(In(condition.lhs, source.query.resolve_expression(compiler.query)))
         column_sql, column_params = compiler.compile(condition.lhs)
         return f"({sql} AND {column_sql} IS NOT NULL)", (*params, *column_params)

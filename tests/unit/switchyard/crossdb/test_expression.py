@@ -1,28 +1,20 @@
 """A condition across databases gives the rows of Django's own condition over a list of the same keys."""
 
-import datetime as dt
 from typing import Any
 
 import pytest
-from django.db import connections
-from django.db.models import Case, Count, Q, Sum, Value, When
-from django.core.exceptions import FieldError
+from django.db.models import Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.moments import moment
+from tests.support.orm_uses import WRITES, keys_of, reads
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
-from switchyard.crossdb import CrossDatabaseIn, TooManyKeysError, planning, sources
+from switchyard.crossdb import CrossDatabaseIn, sources
 from switchyard.crossdb.strategies import probe
-from switchyard.testing import assert_queries
 
-NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 databases = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
-
-
-def moment(seconds: int | None) -> dt.datetime | None:
-    """Return a moment; None for None."""
-    return None if seconds is None else NOON + dt.timedelta(seconds=seconds)
 
 
 def store(users: dict[int, int | None], events: list[tuple[int, int]]) -> None:
@@ -59,58 +51,6 @@ SHOWN = {
 NAME = {User: "first_name", AnalyticsEvent: "kind"}
 
 
-def pks(queryset: Any) -> list[int]:
-    """Return the keys of the rows, in the order of the queryset."""
-    return [row.pk for row in queryset]
-
-
-# Each takes the outer manager, its condition, the field of the condition, and a field with few values.
-READS = {
-    "filter": lambda rows, is_in, field, name: sorted(pks(rows.filter(is_in))),
-    "exclude": lambda rows, is_in, field, name: sorted(pks(rows.exclude(is_in))),
-    "not": lambda rows, is_in, field, name: sorted(pks(rows.filter(~Q(is_in)))),
-    "or": lambda rows, is_in, field, name: sorted(pks(rows.filter(Q(**{name: "a"}) | is_in))),
-    "and": lambda rows, is_in, field, name: sorted(pks(rows.filter(is_in & Q(**{name: "a"})))),
-    "twice": lambda rows, is_in, field, name: sorted(pks(rows.filter(is_in).filter(is_in))),
-    "count": lambda rows, is_in, field, name: rows.filter(is_in).count(),
-    "count of the rest": lambda rows, is_in, field, name: rows.exclude(is_in).count(),
-    "count of a slice": lambda rows, is_in, field, name: rows.filter(is_in).order_by("pk")[1:4].count(),
-    "exists": lambda rows, is_in, field, name: rows.filter(is_in).exists(),
-    "ordered by the key": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(field, "pk")),
-    "from the last key": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(f"-{field}", "pk")),
-    "ordered by another": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(name, "pk")),
-    "slice by the key": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(field, "pk")[:3]),
-    "slice from the last": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(f"-{field}", "-pk")[:3]),
-    "slice by another": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(name, "-pk")[:3]),
-    "slice with an offset": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(field, "pk")[1:4]),
-    "slice of another": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(name, "pk")[2:4]),
-    "slice of the rest": lambda rows, is_in, field, name: pks(rows.exclude(is_in).order_by(name, "pk")[:3]),
-    "first": lambda rows, is_in, field, name: rows.filter(is_in).order_by("-pk").first(),
-    "last": lambda rows, is_in, field, name: rows.filter(is_in).order_by(name, "pk").last(),
-    "iterator": lambda rows, is_in, field, name: sorted(pks(rows.filter(is_in).iterator(2))),
-    "ordered iterator": lambda rows, is_in, field, name: pks(rows.filter(is_in).order_by(field, "pk").iterator(2)),
-    "values": lambda rows, is_in, field, name: sorted(rows.filter(is_in).values_list(name, "pk")),
-    "distinct": lambda rows, is_in, field, name: sorted(rows.filter(is_in).values_list(name, flat=True).distinct()),
-    "aggregate": lambda rows, is_in, field, name: rows.filter(is_in).aggregate(Sum("pk"), Count("pk")),
-    "aggregate of a slice": lambda rows, is_in, field, name: rows.filter(is_in).order_by("pk")[:3].aggregate(Sum("pk")),
-    "conditional aggregate": lambda rows, is_in, field, name: rows.aggregate(n=Count("pk", filter=Q(is_in))),
-    "groups": lambda rows, is_in, field, name: sorted(rows.filter(is_in).values_list(name).annotate(Count("pk"))),
-    "annotate": lambda rows, is_in, field, name: sorted(
-        rows.annotate(has=Case(When(is_in, then=Value(1)), default=Value(0))).values_list("pk", "has")
-    ),
-    "order by": lambda rows, is_in, field, name: pks(
-        rows.order_by(Case(When(is_in, then=Value(1)), default=Value(0)), "pk")
-    ),
-    "union": lambda rows, is_in, field, name: sorted(pks(rows.filter(is_in).union(rows.filter(**{name: "a"})))),
-    "subquery": lambda rows, is_in, field, name: sorted(pks(rows.filter(pk__in=rows.filter(is_in).values("pk")))),
-}
-WRITES = {
-    "update": lambda rows, is_in, field, name: rows.filter(is_in).update(**{name: "z"}),
-    "update the rest": lambda rows, is_in, field, name: rows.exclude(is_in).update(**{name: "z"}),
-    "delete": lambda rows, is_in, field, name: rows.filter(is_in).delete()[0],
-    "delete the rest": lambda rows, is_in, field, name: rows.exclude(is_in).delete()[0],
-}
-
 seconds = st.integers(0, 4)
 contents = st.tuples(
     st.dictionaries(st.integers(1, 12), st.none() | seconds, max_size=9),
@@ -118,22 +58,11 @@ contents = st.tuples(
 )
 
 
-def comparable(result: Any) -> Any:
-    """Return the result as a value: a queryset as a list."""
-    return list(result) if hasattr(result, "query") else result
-
-
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few rows need several chunks, and a probe give up."""
     monkeypatch.setattr(sources, "CHUNK_SIZE", 3)
     monkeypatch.setattr(probe, "PROBE_SIZES", (2, 4, 8))
-
-
-def keys_of(source: Any) -> list[Any]:
-    """Return the keys of the source, without NULL, as the guide reads them."""
-    keys = [row.pk if hasattr(row, "pk") else next(iter(row.values())) for row in source]
-    return [key for key in keys if key is not None]
 
 
 @databases
@@ -147,10 +76,8 @@ def test_condition__reads(pair: str, contents: Any) -> None:
     rows, field, source = PAIRS[pair]
     name = NAME[rows.model]
 
-    def results(condition: Any) -> dict[str, Any]:
-        return {use: comparable(read(rows, condition, field, name)) for use, read in READS.items()}
-
-    assert results(CrossDatabaseIn(field, source())) == results(Q(**{f"{field}__in": keys_of(source())}))
+    expected = reads(rows, Q(**{f"{field}__in": keys_of(source())}), field, name)
+    assert reads(rows, CrossDatabaseIn(field, source()), field, name) == expected
 
 
 @databases

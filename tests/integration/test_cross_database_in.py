@@ -1,0 +1,107 @@
+"""On real servers a condition across databases gives the rows of the same condition over a list of its keys."""
+
+from typing import Any
+
+import pytest
+from django.db.models import Q
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.moments import moment
+from tests.support.orm_uses import WRITES, keys_of, reads
+from tests.support.servers import Servers
+
+from accounts.models import User
+from analytics.models import AnalyticsEvent
+from legacy.models import Customer
+from switchyard.crossdb import CrossDatabaseIn, sources
+from switchyard.crossdb.strategies import probe
+from switchyard.routing import allow_writes
+
+pytestmark = pytest.mark.docker
+
+# The outer rows, their field, a field with few values, and the queryset of keys.
+PAIRS = {
+    "PostgreSQL, PostgreSQL": (User, "id", "first_name", lambda: AnalyticsEvent.objects.values("user_id")),
+    "PostgreSQL, MySQL": (User, "id", "first_name", lambda: Customer.objects.values("pk")),
+    "MySQL, PostgreSQL": (Customer, "id", "name", lambda: AnalyticsEvent.objects.values("user_id")),
+    "many rows of a key": (AnalyticsEvent, "user_id", "kind", lambda: Customer.objects.values("pk")),
+    "NULL in the column": (User, "last_login", "first_name", lambda: Customer.objects.values("created_at")),
+    "NULL among the keys": (Customer, "created_at", "name", lambda: User.objects.values("last_login")),
+    "text": (Customer, "email", "name", lambda: User.objects.values("email")),
+    "text of MySQL": (User, "email", "first_name", lambda: Customer.objects.values("email")),
+}
+OWNERS = {User: "default", AnalyticsEvent: "analytics", Customer: "legacy"}
+MAILS = ["ada@x.org", "ADA@x.org", "bob@x.org", "Zoë@x.org"]
+
+seconds = st.integers(0, 4)
+contents = st.tuples(
+    st.dictionaries(st.integers(1, 12), st.none() | seconds, max_size=9),
+    st.lists(st.tuples(st.integers(1, 12), seconds), max_size=14),
+    st.dictionaries(st.integers(1, 12), seconds, max_size=9),
+)
+
+
+def store(users: dict[int, int | None], events: list[tuple[int, int]], customers: dict[int, int]) -> None:
+    """Store users and customers, each with a second, and events of users, each with a second."""
+    for model in OWNERS:
+        model.objects.all().delete()
+    User.objects.bulk_create(
+        [
+            User(
+                pk=key,
+                username=f"user{key}",
+                first_name="abc"[key % 3],
+                email=MAILS[key % 4],
+                last_login=moment(second),
+                password="!",
+            )
+            for key, second in users.items()
+        ]
+    )
+    AnalyticsEvent.objects.bulk_create(
+        [AnalyticsEvent(user_id=key, kind="abc"[at % 3], at=moment(at)) for key, at in events]
+    )
+    Customer.objects.bulk_create(
+        [
+            Customer(pk=key, name="abc"[key % 3], email=MAILS[key % 3], created_at=moment(second))
+            for key, second in customers.items()
+        ]
+    )
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few rows need several chunks, and a probe give up."""
+    monkeypatch.setattr(sources, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(probe, "PROBE_SIZES", (2, 4, 8))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_condition__of_two_vendors(real_databases: Servers, pair: str) -> None:
+    """Each use of the ORM gives the rows of the list of keys, and each write changes them."""
+    model, field, name, source = PAIRS[pair]
+    rows, owner = model.objects, OWNERS[model]
+    columns = [each.attname for each in model._meta.concrete_fields if not each.primary_key or owner != "analytics"]
+
+    @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(contents=contents)
+    def check(contents: Any) -> None:
+        store(*contents)
+        expected = reads(rows, Q(**{f"{field}__in": keys_of(source())}), field, name)
+        assert reads(rows, CrossDatabaseIn(field, source()), field, name) == expected
+
+    @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(contents=contents, use=st.sampled_from(sorted(WRITES)))
+    def check_write(contents: Any, use: str) -> None:
+        results = []
+        for across in (True, False):
+            store(*contents)
+            condition = CrossDatabaseIn(field, source()) if across else Q(**{f"{field}__in": keys_of(source())})
+            affected = WRITES[use](rows, condition, field, name)
+            left = rows.using(owner).values_list(*(each for each in columns if each != "date_joined"))
+            results.append((affected, sorted(map(repr, left))))
+        assert results[0] == results[1]
+
+    with real_databases.synchronous(), allow_writes("legacy", reason="test"):
+        check()
+        check_write()
