@@ -80,7 +80,7 @@ def prepared_keys(keys: Iterable[Any], connection: BaseDatabaseWrapper, field: "
         prepared = [field.get_db_prep_value(key, connection) for key in prepared]
     if not all(isinstance(key, int) for key in prepared):
         return prepared  # of a field that stores something else
-    fits = _UNSIGNED_BIGINT if _is_unsigned(field, connection) else _BIGINT
+    fits = _UNSIGNED_BIGINT if is_unsigned(field, connection) else _BIGINT
     if prepared and (min(prepared) not in fits or max(prepared) not in fits):
         prepared = [key for key in prepared if key in fits]
     return [*map(int, prepared)]  # without the subclasses of int that Django's backend makes for psycopg
@@ -125,7 +125,7 @@ def _mysql(field: "Field[Any, Any]", connection: BaseDatabaseWrapper, keys: list
     """
     if not isinstance(field, IntegerField) or not _are_all(keys, int):
         return "IN %s", [tuple(keys)]
-    column = "BIGINT UNSIGNED" if _is_unsigned(field, connection) else "BIGINT"
+    column = "BIGINT UNSIGNED" if is_unsigned(field, connection) else "BIGINT"
     return f"IN (SELECT k FROM JSON_TABLE(%s, '$[*]' COLUMNS (k {column} PATH '$')) AS t)", [json.dumps(keys)]
 
 
@@ -142,7 +142,8 @@ def _are_all(keys: Sequence[Any], of_type: type) -> bool:
     return {*map(type, keys)} == {of_type}
 
 
-def _is_unsigned(field: "Field[Any, Any]", connection: BaseDatabaseWrapper) -> bool:
+def is_unsigned(field: "Field[Any, Any]", connection: BaseDatabaseWrapper) -> bool:
+    """Return True if the column of the field holds no negative keys, and larger ones than other columns."""
     return "unsigned" in (field.db_type(connection) or "") and connection.vendor == "mysql"
 
 

@@ -7,6 +7,7 @@
 | a limit of at most 1,000 rows, and another order | a probe of the first rows, if they are enough |
 | at most 10,000 keys | one statement |
 | more, and the query can be divided by its keys | chunks |
+| more, and the alias may be written, and the rows are read at once | a temporary table |
 | more, up to 1,000,000 keys | one statement |
 """
 
@@ -21,7 +22,7 @@ from switchyard.crossdb.errors import TooManyKeysError
 from switchyard.crossdb.execution import Fragment, OuterQuery
 from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.sources import CHUNK_SIZE, pages, spooled, stream
-from switchyard.crossdb.strategies import chunks, one_statement, probe, subquery
+from switchyard.crossdb.strategies import chunks, one_statement, probe, subquery, temporary_table
 
 MAX_KEYS_OF_ONE_STATEMENT = 1_000_000
 
@@ -73,6 +74,11 @@ def _execute_one(
         if division is not None:
             execution.strategy = "chunks"
             return _execute_chunks(outer, condition, division, arriving, fragments, stack)
+        if not outer.chunked_fetch and temporary_table.fits(outer.compiler.using, condition):
+            table = stack.enter_context(temporary_table.held(outer.compiler.using, condition, arriving))
+            if table is not None:
+                execution.strategy = "temporary_table"
+                return outer.run({**fragments, condition.rhs: table})
         first = _all_keys(condition, arriving)
     return outer.run({**fragments, condition.rhs: one_statement.fragment(condition, first)})
 
