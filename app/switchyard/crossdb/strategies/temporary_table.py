@@ -16,7 +16,7 @@ from switchyard.crossdb.execution import Fragment
 from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.key_list import is_unsigned, key_field, prepared_keys
 from switchyard.crossdb.key_types import SAME_ORDER, KeyType, key_type
-from switchyard.routing.session.context import current
+from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.topology.ownership import is_read_only, replicated_by
 
 
@@ -54,7 +54,7 @@ def fits(alias: str, condition: CrossDatabaseIn) -> bool:
     """Return True if a temporary table of such keys may be made on the alias: an owner that this block may write."""
     context = current()
     is_held = alias in context.write_blocked or alias in context.read_only_aliases.values()
-    is_owner = replicated_by(alias) is None and not is_read_only(alias)
+    is_owner = replicated_by(alias) is None and (writes_allowed(alias) or not is_read_only(alias))
     return is_owner and not is_held and key_type(condition.lhs.output_field) in SAME_ORDER
 
 
