@@ -1,6 +1,7 @@
 """Queries whose keys are on one database and whose rows are on another database."""
 
 from switchyard.crossdb.errors import TooManyKeysError
+from switchyard.crossdb.explain import explain_cross
 from switchyard.crossdb.expression import CrossDatabaseIn
 
-__all__ = ["CrossDatabaseIn", "TooManyKeysError"]
+__all__ = ["CrossDatabaseIn", "TooManyKeysError", "explain_cross"]

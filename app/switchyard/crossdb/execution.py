@@ -72,6 +72,13 @@ class OuterQuery:
         with _compiled_with(fragments):
             return _execute_sql(self.compiler, self.result_type, self.chunked_fetch, self.chunk_size)
 
+    def conditions(self) -> "list[CrossDatabaseIn]":
+        """Return the conditions of the query, each as often as its SQL names it. No query."""
+        seen: list[CrossDatabaseIn] = []
+        with _compiled_with(None, seen):
+            self.compiler.as_sql()
+        return seen
+
 
 @contextmanager
 def _compiled_with(fragments: Fragments | None, seen: "list[CrossDatabaseIn] | None" = None) -> Generator[None]:
@@ -98,12 +105,4 @@ def _planned_execute_sql(
 
     from switchyard.crossdb.planning import execute  # noqa: PLC0415 - the plans run queries by this module
 
-    return execute(OuterQuery(self, result_type, chunked_fetch, chunk_size), _conditions(self))
-
-
-def _conditions(compiler: Any) -> "list[CrossDatabaseIn]":
-    """Return the conditions of the query, each as often as its SQL names it."""
-    seen: list[CrossDatabaseIn] = []
-    with _compiled_with(None, seen):
-        compiler.as_sql()
-    return seen
+    return execute(OuterQuery(self, result_type, chunked_fetch, chunk_size))

@@ -11,8 +11,10 @@
 | more, up to 1,000,000 keys | one statement |
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -29,42 +31,63 @@ MAX_KEYS_OF_ONE_STATEMENT = 1_000_000
 type _Fragments = dict[object, Fragment]
 
 
-def execute(outer: OuterQuery, conditions: list[CrossDatabaseIn]) -> Any:
-    """Return the result of the query, as `SQLCompiler.execute_sql()` returns it.
+@dataclass(frozen=True)
+class Plan:
+    """What is known about a condition before its keys arrive."""
 
-    `conditions` are those of the query, each as often as its SQL names it.
-    """
-    fragments: _Fragments = {}
-    elsewhere: list[CrossDatabaseIn] = []
-    for condition in {each.rhs: each for each in conditions}.values():
-        if subquery.is_on(outer.compiler.using, condition):
-            fragments[condition.rhs] = subquery.fragment(condition)
-        else:
-            elsewhere.append(condition)
+    condition: CrossDatabaseIn
+    is_subquery: bool
+    division: Division | None  # the way to unite the results of parts
+    may_probe: bool
+    may_hold_table: bool
+
+
+def plans_of(outer: OuterQuery) -> list[Plan]:
+    """Return a plan for each condition of the query. No query, and no decision of a router."""
+    conditions = outer.conditions()
+    named = Counter(each.rhs for each in conditions)
+    return [_plan(outer, each, is_named_once=named[each.rhs] == 1) for each in {c.rhs: c for c in conditions}.values()]
+
+
+def _plan(outer: OuterQuery, condition: CrossDatabaseIn, *, is_named_once: bool) -> Plan:
+    alias = outer.compiler.using
+    if not is_named_once or subquery.is_on(alias, condition):
+        return Plan(condition, subquery.is_on(alias, condition), None, may_probe=False, may_hold_table=False)
+    division = division_of(outer.compiler, condition, outer.result_type)
+    may_probe = division is None and probe.fits(outer, condition)
+    # A program would run inside the transaction of the table, between the rows of `iterator()`.
+    may_hold_table = division is None and not outer.chunked_fetch and temporary_table.fits(alias, condition)
+    return Plan(condition, is_subquery=False, division=division, may_probe=may_probe, may_hold_table=may_hold_table)
+
+
+def execute(outer: OuterQuery) -> Any:
+    """Return the result of the query, as `SQLCompiler.execute_sql()` returns it."""
+    plans = plans_of(outer)
+    elsewhere = [each for each in plans if not each.is_subquery]
+    fragments: _Fragments = {
+        each.condition.rhs: subquery.fragment(each.condition) for each in plans if each.is_subquery
+    }
     with ExitStack() as stack:
-        for condition in elsewhere:
-            execution = stack.enter_context(counted(condition.rhs.queryset, outer.compiler.using, "one_statement"))
-            if len(conditions) == 1:
-                return _execute_one(outer, condition, execution, fragments, stack)
-            keys = _all_keys(condition, _counted(condition, execution, stream(condition.rhs.queryset)))
-            fragments[condition.rhs] = one_statement.fragment(condition, keys)
+        for plan in elsewhere:
+            source = plan.condition.rhs.queryset
+            execution = stack.enter_context(counted(source, outer.compiler.using, "one_statement"))
+            if plan is elsewhere[-1]:
+                return _execute_last(outer, plan, execution, fragments, stack)
+            keys = _all_keys(plan.condition, _counted(plan.condition, execution, stream(source)))
+            fragments[plan.condition.rhs] = one_statement.fragment(plan.condition, keys)
         return outer.run(fragments)
 
 
-def _execute_one(
-    outer: OuterQuery, condition: CrossDatabaseIn, execution: Execution, fragments: _Fragments, stack: ExitStack
-) -> Any:
-    """Run a query that names one condition once. `stack` ends with the execution."""
-    division = division_of(outer.compiler, condition, outer.result_type)
+def _execute_last(outer: OuterQuery, plan: Plan, execution: Execution, fragments: _Fragments, stack: ExitStack) -> Any:
+    """Run a query that lacks the keys of one condition only. `stack` ends with the execution."""
+    condition, division = plan.condition, plan.division
     if division is not None and division.limit is not None:
         execution.strategy = "chunks"
         few = _counted(condition, execution, _first_keys(condition, division, division.limit))
         return chunks.united(outer, division, chunks.parts(condition, few, fragments))
-    if division is None and probe.fits(outer, condition):
-        found = probe.matching_keys(outer, condition, fragments)
-        if found is not None:
-            execution.strategy, execution.keys = "probe", len(found)
-            return outer.run({**fragments, condition.rhs: one_statement.fragment(condition, found)})
+    if plan.may_probe and (found := probe.matching_keys(outer, condition, fragments)) is not None:
+        execution.strategy, execution.keys = "probe", len(found)
+        return outer.run({**fragments, condition.rhs: one_statement.fragment(condition, found)})
 
     descending = division is not None and division.descending
     arriving = _counted(condition, execution, stream(condition.rhs.queryset, descending=descending))
@@ -74,7 +97,7 @@ def _execute_one(
         if division is not None:
             execution.strategy = "chunks"
             return _execute_chunks(outer, condition, division, arriving, fragments, stack)
-        if not outer.chunked_fetch and temporary_table.fits(outer.compiler.using, condition):
+        if plan.may_hold_table:
             table = stack.enter_context(temporary_table.held(outer.compiler.using, condition, arriving))
             if table is not None:
                 execution.strategy = "temporary_table"

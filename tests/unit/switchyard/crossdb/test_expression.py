@@ -97,3 +97,21 @@ def test_condition__writes(pair: str, use: str, contents: Any) -> None:
         return WRITES[use](rows, condition, field, name), sorted(rows.using(owner).values_list(*shown))
 
     assert results(across=True) == results(across=False)
+
+
+@databases
+@pytest.mark.usefixtures("small")
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(contents=contents)
+def test_condition__two_sources(contents: Any) -> None:
+    """A condition over each of two sources gives the rows of both lists."""
+    store(*contents)
+    sources_of_users = [AnalyticsEvent.objects.filter(kind=kind).values("user_id") for kind in "ab"]
+    lists, conditions = (
+        [make(source) for source in sources_of_users]
+        for make in (lambda source: Q(id__in=keys_of(source)), lambda source: Q(CrossDatabaseIn("id", source)))
+    )
+
+    for combine in (lambda a, b: a & b, lambda a, b: a & ~b, lambda a, b: a | b, lambda a, b: a ^ b):
+        expected = set(User.objects.filter(combine(*lists)))
+        assert set(User.objects.filter(combine(*conditions))) == expected

@@ -1,0 +1,54 @@
+"""Say how a query across databases would run, without running it."""
+
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models import QuerySet
+from django.db.models.sql.constants import MULTI
+
+from switchyard.crossdb.execution import OuterQuery
+from switchyard.crossdb.planning import MAX_KEYS_OF_ONE_STATEMENT, Plan, plans_of
+from switchyard.crossdb.sources import CHUNK_SIZE, column_of
+
+
+def explain_cross(queryset: QuerySet[Any, Any]) -> str:
+    """Return the plan of each `CrossDatabaseIn` in the queryset, as text, for a list of its rows.
+
+    The number of keys is known when the query runs, so the plan names the strategy for few and for many keys. No query;
+    the routers decide about both aliases.
+
+        >>> seen = View.objects.using("analytics").values("product_id")
+        >>> print(explain_cross(Product.objects.using("default").filter(CrossDatabaseIn("id", seen))))
+        Product.id on 'default' in the keys View.product_id on 'analytics':
+        up to 10,000 keys: one statement; more: chunks of 10,000 keys.
+    """
+    compiler = queryset.query.get_compiler(queryset.db)
+    try:
+        plans = plans_of(OuterQuery(compiler, MULTI, chunked_fetch=False, chunk_size=CHUNK_SIZE))
+    except EmptyResultSet:
+        return "No query: no row can match."
+    return "\n".join(_described(each, compiler.using) for each in plans) or "No condition across databases."
+
+
+def _described(plan: Plan, alias: str) -> str:
+    condition = plan.condition
+    source, column = condition.rhs.queryset, condition.lhs
+    place = alias if plan.is_subquery else source.db
+    name = f"{column.target.model.__name__}.{column.target.name}" if hasattr(column, "target") else "An expression"
+    keys = f"{source.model.__name__}.{column_of(source)}"
+    return f"{name} on '{alias}' in the keys {keys} on '{place}':\n{'; '.join(_steps(plan))}."
+
+
+def _steps(plan: Plan) -> list[str]:
+    if plan.is_subquery:
+        return ["a subquery"]
+    if plan.division is not None and plan.division.limit is not None:
+        return [f"chunks of keys from {min(plan.division.limit, CHUNK_SIZE):,} on, until the limit is reached"]
+    first = ["a probe of the first rows; if they are too few"] if plan.may_probe else []
+    if plan.division is not None:
+        many = f"more: chunks of {CHUNK_SIZE:,} keys"
+    elif plan.may_hold_table:
+        many = "more: a temporary table"
+    else:
+        many = f"more, up to {MAX_KEYS_OF_ONE_STATEMENT:,}: one statement as well"
+    return [*first, f"up to {CHUNK_SIZE:,} keys: one statement", many]
