@@ -17,9 +17,10 @@ def explain_cross(queryset: QuerySet[Any, Any]) -> str:
     The number of keys is known when the query runs, so the plan names the strategy for few and for many keys. No query;
     the routers decide about both aliases.
 
-        >>> seen = View.objects.using("analytics").values("product_id")
-        >>> print(explain_cross(Product.objects.using("default").filter(CrossDatabaseIn("id", seen))))
-        Product.id on 'default' in the keys View.product_id on 'analytics':
+        >>> from switchyard.crossdb import CrossDatabaseIn, explain_cross
+        >>> active = CrossDatabaseIn("id", Event.objects.values("user_id"))
+        >>> print(explain_cross(User.objects.using("default").filter(active)))
+        User.id on 'default' in the keys AnalyticsEvent.user_id on 'analytics':
         up to 10,000 keys: one statement; more: chunks of 10,000 keys.
     """
     compiler = queryset.query.get_compiler(queryset.db)

@@ -40,9 +40,12 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     query can be divided, otherwise one with all keys, of which there may be 1,000,000. A source on the same alias
     becomes a subquery. Raises FieldError for columns of different types, and TooManyKeysError when the query runs.
 
-        >>> seen = View.objects.using("analytics").values("product_id")
-        >>> Product.objects.filter(CrossDatabaseIn("id", seen)).count()
-        0
+        >>> from switchyard.crossdb import CrossDatabaseIn
+        >>> users = [User.objects.create(pk=key, username=name) for key, name in ((7, "ada"), (8, "bob"))]
+        >>> event = Event.objects.create(user_id=7, kind="login", at=NOW)
+        >>> active = CrossDatabaseIn("id", Event.objects.values("user_id"))
+        >>> User.objects.using("default").filter(active).count(), User.objects.using("default").exclude(active).count()
+        (1, 1)
     """
 
     prepare_rhs = False
