@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import connections, transaction
 from django.db.models import Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -130,3 +131,35 @@ def strategies(target: str) -> set[tuple[str, float]]:
         for (name, labels), value in snapshot().items()
         if name == "switchyard_cross_database_queries_total" and dict(labels)["target"] == target and value
     }
+
+
+def test_condition__without_a_right_to_temporary_tables(real_databases: Servers) -> None:
+    """The keys go into one statement, and a transaction of the program goes on."""
+    with allow_writes("legacy", reason="test"):
+        store({}, [(key, 0) for key in range(1, 13)], dict.fromkeys(range(1, 8), 0))
+    others = AnalyticsEvent.objects.exclude(CrossDatabaseIn("user_id", Customer.objects.values("pk")))
+    before = strategies("analytics")
+    real_databases.ask("analytics", "REVOKE TEMPORARY ON DATABASE switchyard FROM app")
+    try:
+        with transaction.atomic(using="analytics"):
+            AnalyticsEvent.objects.filter(user_id=12).delete()
+            found = sorted(event.user_id for event in others)
+    finally:
+        real_databases.ask("analytics", "GRANT TEMPORARY ON DATABASE switchyard TO app")
+
+    assert found == [8, 9, 10, 11]
+    assert {strategy for strategy, _ in strategies("analytics") - before} == {"one_statement"}
+
+
+@pytest.mark.usefixtures("real_databases")
+def test_condition__holds_a_table_for_its_query_only() -> None:
+    """No temporary table is left in the transaction of the program."""
+    with allow_writes("legacy", reason="test"):
+        store({}, [(key, 0) for key in range(1, 13)], dict.fromkeys(range(1, 8), 0))
+    with transaction.atomic(using="analytics"):
+        for _ in range(2):
+            others = AnalyticsEvent.objects.exclude(CrossDatabaseIn("user_id", Customer.objects.values("pk")))
+            assert others.count() == 5
+        with connections["analytics"].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'switchyard%%'")
+            assert cursor.fetchone() == (0,)
