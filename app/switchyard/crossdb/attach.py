@@ -35,7 +35,7 @@ def attach(queryset: QuerySet[Any, Any], /, **rows: QuerySet[Any, Any] | Keyed) 
     keys are equal if all characters are, also where a collation ignores case.
 
     Queries: one on the alias of `queryset`, with a server-side cursor where the database has one. For each batch of
-    5,000 rows at most one on the alias of each other queryset, for the keys that the batch before did not have. The
+    5,000 rows at most one on the alias of each other queryset, for the keys that are not among the last 20,000. The
     routers choose each alias when its query runs, unless `using()` names it.
 
     Raises FieldError if a key or a column is missing, and TypeError for rows of another form, before any query.
