@@ -86,7 +86,7 @@ def names() -> QuerySet[Any, Any]:
 
 def batches_of(size: int) -> Any:
     """Read so many rows at a time in a block."""
-    return mock.patch.object(MODULE, "BATCH_SIZE", size)
+    return mock.patch.multiple(MODULE, ROWS_OF_VALUES=size, ROWS_OF_INSTANCES=size)
 
 
 @databases
