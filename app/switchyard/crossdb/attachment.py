@@ -13,6 +13,7 @@ from switchyard.crossdb.counting import Execution
 from switchyard.crossdb.key_list import KeyList
 
 AnyQuerySet = QuerySet[Any, Any]
+MAX_KEPT_KEYS = 20_000  # 4 MB with one short text for each key, and up to 30 MB with instances
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Keyed:
 
 
 class Attachment:
-    """The rows of one keyword; it keeps those that the last batch needed, and no others."""
+    """The rows of one keyword. It keeps those of the last 20,000 keys at most, so that frequent keys cost no query."""
 
     def __init__(self, outer: AnyQuerySet, name: str, rows: AnyQuerySet | Keyed) -> None:
         given = rows if isinstance(rows, Keyed) else Keyed(rows, "")
@@ -53,24 +54,28 @@ class Attachment:
     def values_for(self, batch: Sequence[Any]) -> list[Any]:
         """Return the value for each row of the batch: None without a key, and for a key without a row.
 
-        At most one query: for the keys that the batch before did not have.
+        At most one query: for the keys that are not among those kept.
         """
         keys = list(map(self._key, batch))
         wanted = set(keys)
         wanted.discard(None)
         known = self._known
-        unseen = wanted - known.keys()
-        self._known = {key: known[key] for key in wanted - unseen}
-        if unseen:
-            self.execution.keys += len(unseen)
-            self._known |= self._fetched(unseen)
-        return list(map(self._known.get, keys))
+        unknown = wanted.difference(known)
+        if len(known) + len(unknown) > MAX_KEPT_KEYS:
+            known = {key: known[key] for key in wanted - unknown}
+        if unknown:
+            self.execution.keys += len(unknown)
+            known |= self._found(unknown)
+            known |= dict.fromkeys(unknown.difference(known))
+        self._known = known
+        return list(map(known.get, keys))
 
-    def _fetched(self, keys: set[Any]) -> dict[Any, Any]:
+    def _found(self, keys: set[Any]) -> dict[Any, Any]:
         found = self._indexed(self._rows.filter(KeyList(self._to.name, keys)))
-        if not found.keys() <= keys:  # the outer column has another type, such as text for a UUID
-            found = {key: found.get(self._to.to_python(key)) for key in keys}
-        return dict.fromkeys(keys) | found
+        if found.keys() <= keys:
+            return found
+        # The outer column has another type, such as text for a UUID.
+        return {key: found.get(self._to.to_python(key)) for key in keys}
 
 
 def columns_of(queryset: AnyQuerySet) -> tuple[str, ...]:
@@ -181,9 +186,10 @@ def _selection(
     at = next((index for index, column in enumerate(columns) if column in _names_of(to)), None)
     selected = queryset.values_list(*([to.attname] if at is None else []), *columns)
     at, rest = (0, slice(1, None)) if at is None else (at, slice(None))
+    if form is FlatValuesListIterable and rest.start:
+        return selected, dict
     if form is FlatValuesListIterable:
-        last = len(columns) - 1 if rest.start is None else 1
-        return selected, lambda rows: {row[at]: row[last] for row in rows}
+        return selected, lambda rows: {row[at]: row[at] for row in rows}
     if form is ValuesListIterable:
         return selected, lambda rows: {row[at]: row[rest] for row in rows}
     return selected, lambda rows: {row[at]: dict(zip(columns, row[rest], strict=True)) for row in rows}

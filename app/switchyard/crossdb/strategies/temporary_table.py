@@ -87,7 +87,7 @@ def held(alias: str, condition: CrossDatabaseIn, chunks: Iterable[list[Any]]) ->
 def _fragment(condition: CrossDatabaseIn, table: str) -> Fragment:
     def render(compiler: Any, _connection: Any) -> tuple[str, Any]:
         sql, params = compiler.compile(condition.lhs)
-        # EXISTS is never NULL, and uses the index where it is negated or in an OR. IN scans all keys for each row there.
+        # EXISTS is never NULL, and uses the index where it is negated or in an OR: IN scans all keys for each row.
         return f"EXISTS (SELECT 1 FROM {table} WHERE {table}.k = {sql})", params
 
     return render

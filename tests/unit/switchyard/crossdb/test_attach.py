@@ -21,7 +21,7 @@ from tests.support.scratch_tables import scratch_tables
 
 from accounts.models import User
 from legacy.models import Customer
-from switchyard.crossdb import Keyed, aattach, attach
+from switchyard.crossdb import Keyed, aattach, attach, attachment
 from switchyard.telemetry import snapshot
 from switchyard.testing import assert_queries
 
@@ -83,7 +83,7 @@ def names() -> QuerySet[Any, Any]:
 
 def batches_of(size: int) -> Any:
     """Read so many rows at a time in a block."""
-    return mock.patch.object(MODULE, "BATCH_SIZE", size)
+    return mock.patch.multiple(MODULE, ROWS_OF_VALUES=size, ROWS_OF_INSTANCES=size)
 
 
 @databases
@@ -218,12 +218,17 @@ def test_attach__no_keys(tables: None) -> None:
 
 
 @databases
-def test_attach__keys_of_the_last_batch(visits: QuerySet[Visit]) -> None:
-    """A key of the batch before is not asked for again, with or without a row; an older one is."""
+@pytest.mark.parametrize(("kept", "queries"), [(2, 3), (100, 2)], ids=["few", "many"])
+def test_attach__kept_keys(kept: int, queries: int, visits: QuerySet[Visit]) -> None:
+    """A key is asked for once while it is kept, with or without a row; only so many keys are kept."""
     Visit.objects.all().delete()
     Visit.objects.bulk_create([Visit(user_id=key) for key in (1, 404, 404, 1, 2, 2, 1, 2)])
 
-    with assert_queries(analytics=1, replica=3), batches_of(2):
+    with (
+        assert_queries(analytics=1, replica=queries),
+        batches_of(2),
+        mock.patch.object(attachment, "MAX_KEPT_KEYS", kept),
+    ):
         rows = list(attach(visits.values_list("user_id"), user=names()))
 
     assert [name for _, name in rows] == ["ada", None, None, "ada", "bob", "bob", "ada", "bob"]
@@ -266,7 +271,7 @@ def test_attach__counted(visits: QuerySet[Visit]) -> None:
         for (name, labels), value in snapshot().items()
         if labels == LABELS
     }
-    assert (added["queries_total"], added["keys_total"]) == (1, 4)
+    assert (added["queries_total"], added["keys_total"]) == (1, 3)
 
 
 @databases
@@ -357,11 +362,15 @@ INNER = {
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(users=st.sets(st.integers(1, 6)), visited=st.lists(keys, max_size=12), size=st.integers(1, 5))
+@given(
+    users=st.sets(st.integers(1, 6)),
+    visited=st.lists(keys, max_size=12),
+    sizes=st.tuples(st.integers(1, 5), st.integers(0, 6)),
+)
 def test_attach__same_as_a_left_join(
-    outer: str, inner: str, users: set[int], visited: list[int | None], size: int
+    outer: str, inner: str, users: set[int], visited: list[int | None], sizes: tuple[int, int]
 ) -> None:
-    """The rows are those of a LEFT JOIN of the same rows in one database, in its order, for batches of any size."""
+    """The rows are those of a LEFT JOIN of the same rows in one database, in its order, for any size of batches."""
     User.objects.all().delete()
     Visit.objects.all().delete()
     User.objects.bulk_create([User(pk=key, username=f"user{key}") for key in users])
@@ -369,7 +378,8 @@ def test_attach__same_as_a_left_join(
     of_visits, value = OUTER[outer]
     of_users, name = INNER[inner]
 
-    with batches_of(size):
+    size, kept = sizes
+    with batches_of(size), mock.patch.object(attachment, "MAX_KEPT_KEYS", kept):
         rows = [
             value(row, "user")
             for row in attach(of_visits(Visit.objects.order_by("id")), user=of_users(User.objects.all()))
