@@ -42,10 +42,10 @@ PUBLIC = {"_meta", "_state", "_asdict", "_replace", "_fields"}
 # Set on objects of other packages, as their documents say.
 SETTABLE = {"alters_data", "autocommit", "disabled", "epilog", "read_only", "returncode", "streaming_content"}
 # Our own: marks on functions, attributes on Django's objects and on thread-locals, the ends of the names of an admin
-# URL and of a variable.
+# URL, of a variable and of a field.
 OURS = {
     *("makes_routed", "applies_rules", "records", "_switchyard_cursors", "_switchyard_read", "lease"),
-    *("_changelist", "_FILE"),
+    *("_changelist", "_FILE", "_id"),
 }
 # Python's names for `connections[alias] = ...` and `del connections[alias]`, and the class of `instance._state`.
 NOT_WRITTEN = {"__setitem__", "__delitem__", "ModelState"}

@@ -42,9 +42,10 @@ class KeyList(Lookup):
     """
 
     def __init__(self, field: str | Expression, keys: Iterable[Any]) -> None:
-        without_null = tuple(key for key in dict.fromkeys(keys) if key is not None)
+        distinct = dict.fromkeys(keys)
+        distinct.pop(None, None)
         # As an expression, so that Django does not take the keys for one value of the field.
-        super().__init__(F(field) if isinstance(field, str) else field, Value(without_null))
+        super().__init__(F(field) if isinstance(field, str) else field, Value(tuple(distinct)))
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
         """Compile for the vendor of the connection. Raises EmptyResultSet without keys, as `field__in` does."""
@@ -76,14 +77,15 @@ def prepared_keys(keys: Iterable[Any], connection: BaseDatabaseWrapper, field: "
         return prepared
 
     prepared = list(keys)
-    if {*map(type, prepared)} - {int} or not type(field).__module__.startswith("django."):
+    if not _are_all(prepared, int) or not type(field).__module__.startswith("django."):
         prepared = [field.get_db_prep_value(key, connection) for key in prepared]
-    if not all(isinstance(key, int) for key in prepared):
-        return prepared  # of a field that stores something else
+        if not all(isinstance(key, int) for key in prepared):
+            return prepared  # of a field that stores something else
+        prepared = [*map(int, prepared)]  # without the subclasses of int that Django makes for psycopg
     fits = _UNSIGNED_BIGINT if _is_unsigned(field, connection) else _BIGINT
     if prepared and (min(prepared) not in fits or max(prepared) not in fits):
-        prepared = [key for key in prepared if key in fits]
-    return [*map(int, prepared)]  # without the subclasses of int that Django's backend makes for psycopg
+        return [key for key in prepared if key in fits]
+    return prepared
 
 
 def key_list_sql(
@@ -139,7 +141,7 @@ def _json_each(keys: list[Any]) -> Condition | None:
 
 
 def _are_all(keys: Sequence[Any], of_type: type) -> bool:
-    return {*map(type, keys)} == {of_type}
+    return {*map(type, keys)} <= {of_type}
 
 
 def _is_unsigned(field: "Field[Any, Any]", connection: BaseDatabaseWrapper) -> bool:
