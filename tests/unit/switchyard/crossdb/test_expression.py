@@ -4,17 +4,14 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.db.models import Case, Count, Q, Sum, Value, When
-from django.core.exceptions import FieldError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
-from switchyard.crossdb import CrossDatabaseIn, TooManyKeysError, planning, sources
+from switchyard.crossdb import CrossDatabaseIn, sources
 from switchyard.crossdb.strategies import probe
-from switchyard.testing import assert_queries
 
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 databases = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
