@@ -47,13 +47,13 @@ def install() -> None:
 
 def sql_of(condition: "CrossDatabaseIn", compiler: Any, connection: Any) -> tuple[str, Any]:
     """Return the SQL of the condition in the query that is compiled. It is never NULL."""
+    fragment = _compiling.fragments.get(condition.rhs) if _compiling.fragments is not None else None
+    if fragment is not None:
+        return fragment(compiler, connection)
     if _compiling.seen is not None:
         _compiling.seen.append(condition)
     elif _compiling.fragments is not None:
-        fragment = _compiling.fragments.get(condition.rhs)
-        if fragment is None:
-            raise _Unplanned
-        return fragment(compiler, connection)
+        raise _Unplanned
     sql, params = compiler.compile(condition.lhs)
     return f"{sql} IN (NULL /* keys of {condition.rhs.label} */)", params
 
@@ -72,10 +72,10 @@ class OuterQuery:
         with _compiled_with(fragments):
             return _execute_sql(self.compiler, self.result_type, self.chunked_fetch, self.chunk_size)
 
-    def conditions(self) -> "list[CrossDatabaseIn]":
-        """Return the conditions of the query, each as often as its SQL names it. No query."""
+    def conditions(self, fragments: Fragments) -> "list[CrossDatabaseIn]":
+        """Return the conditions that have no fragment, each as often as the SQL of the query names it. No query."""
         seen: list[CrossDatabaseIn] = []
-        with _compiled_with(None, seen):
+        with _compiled_with(fragments, seen):
             self.compiler.as_sql()
         return seen
 

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.db.models.sql.constants import MULTI
 
 from switchyard.crossdb.execution import OuterQuery
+from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.planning import MAX_KEYS_OF_ONE_STATEMENT, Plan, plans_of
 from switchyard.crossdb.sources import CHUNK_SIZE, column_of
 
@@ -25,26 +26,27 @@ def explain_cross(queryset: QuerySet[Any, Any]) -> str:
     """
     compiler = queryset.query.get_compiler(queryset.db)
     try:
-        plans = plans_of(OuterQuery(compiler, MULTI, chunked_fetch=False, chunk_size=CHUNK_SIZE))
+        outer = OuterQuery(compiler, MULTI, chunked_fetch=False, chunk_size=CHUNK_SIZE)
+        plans, subqueries, _ = plans_of(outer)
     except EmptyResultSet:
         return "No query: no row can match."
-    return "\n".join(_described(each, compiler.using) for each in plans) or "No condition across databases."
+    alias = compiler.using
+    lines = [
+        *(f"{_names(each, alias, alias)}\na subquery." for each in subqueries),
+        *(f"{_names(each.condition, alias, each.condition.rhs.queryset.db)}\n{_steps(each)}." for each in plans),
+    ]
+    return "\n".join(lines) or "No condition across databases."
 
 
-def _described(plan: Plan, alias: str) -> str:
-    condition = plan.condition
+def _names(condition: CrossDatabaseIn, alias: str, place: str) -> str:
     source, column = condition.rhs.queryset, condition.lhs
-    place = alias if plan.is_subquery else source.db
     name = f"{column.target.model.__name__}.{column.target.name}" if hasattr(column, "target") else "An expression"
-    keys = f"{source.model.__name__}.{column_of(source)}"
-    return f"{name} on '{alias}' in the keys {keys} on '{place}':\n{'; '.join(_steps(plan))}."
+    return f"{name} on '{alias}' in the keys {source.model.__name__}.{column_of(source)} on '{place}':"
 
 
-def _steps(plan: Plan) -> list[str]:
-    if plan.is_subquery:
-        return ["a subquery"]
+def _steps(plan: Plan) -> str:
     if plan.division is not None and plan.division.limit is not None:
-        return [f"chunks of keys from {min(plan.division.limit, CHUNK_SIZE):,} on, until the limit is reached"]
+        return f"chunks of keys from {min(plan.division.limit, CHUNK_SIZE):,} on, until the limit is reached"
     first = ["a probe of the first rows; if they are too few"] if plan.may_probe else []
     if plan.division is not None:
         many = f"more: chunks of {CHUNK_SIZE:,} keys"
@@ -52,4 +54,4 @@ def _steps(plan: Plan) -> list[str]:
         many = "more: a temporary table"
     else:
         many = f"more, up to {MAX_KEYS_OF_ONE_STATEMENT:,}: one statement as well"
-    return [*first, f"up to {CHUNK_SIZE:,} keys: one statement", many]
+    return "; ".join((*first, f"up to {CHUNK_SIZE:,} keys: one statement", many))

@@ -11,12 +11,15 @@ from switchyard.crossdb import execution
 from switchyard.crossdb.key_types import check_comparable
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """The keys of a condition. Each copy that Django makes of the condition has the same object."""
 
     queryset: QuerySet[Any, Any]
     max_keys: int | None
+
+    def __repr__(self) -> str:
+        return f"keys of {self.label}"  # the representation of a queryset would run it
 
     @property
     def label(self) -> str:

@@ -33,45 +33,50 @@ type _Fragments = dict[object, Fragment]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known about a condition before its keys arrive."""
+    """What is known about a condition before its keys arrive; its source is on another alias."""
 
     condition: CrossDatabaseIn
-    is_subquery: bool
     division: Division | None  # the way to unite the results of parts
     may_probe: bool
     may_hold_table: bool
 
 
-def plans_of(outer: OuterQuery) -> list[Plan]:
-    """Return a plan for each condition of the query. No query, and no decision of a router."""
-    conditions = outer.conditions()
+def plans_of(outer: OuterQuery) -> tuple[list[Plan], list[CrossDatabaseIn], _Fragments]:
+    """Return a plan for each condition, the conditions that are subqueries, and the fragments of these.
+
+    No query, and no decision of a router.
+    """
+    subqueries: list[CrossDatabaseIn] = []
+    fragments: _Fragments = {}
+    # The source of a subquery may have conditions of its own.
+    while here := [each for each in outer.conditions(fragments) if subquery.is_on(outer.compiler.using, each)]:
+        fragments |= {each.rhs: subquery.fragment(each) for each in here}
+        subqueries += here
+    conditions = outer.conditions(fragments)
     named = Counter(each.rhs for each in conditions)
-    return [_plan(outer, each, is_named_once=named[each.rhs] == 1) for each in {c.rhs: c for c in conditions}.values()]
+    unique = {each.rhs: each for each in conditions}.values()
+    return [_plan(outer, each, is_named_once=named[each.rhs] == 1) for each in unique], subqueries, fragments
 
 
 def _plan(outer: OuterQuery, condition: CrossDatabaseIn, *, is_named_once: bool) -> Plan:
-    alias = outer.compiler.using
-    if not is_named_once or subquery.is_on(alias, condition):
-        return Plan(condition, subquery.is_on(alias, condition), None, may_probe=False, may_hold_table=False)
+    if not is_named_once:
+        return Plan(condition, None, may_probe=False, may_hold_table=False)
     division = division_of(outer.compiler, condition, outer.result_type)
     may_probe = division is None and probe.fits(outer, condition)
     # A program would run inside the transaction of the table, between the rows of `iterator()`.
-    may_hold_table = division is None and not outer.chunked_fetch and temporary_table.fits(alias, condition)
-    return Plan(condition, is_subquery=False, division=division, may_probe=may_probe, may_hold_table=may_hold_table)
+    is_read_at_once = division is None and not outer.chunked_fetch
+    may_hold_table = is_read_at_once and temporary_table.fits(outer.compiler.using, condition)
+    return Plan(condition, division, may_probe, may_hold_table)
 
 
 def execute(outer: OuterQuery) -> Any:
     """Return the result of the query, as `SQLCompiler.execute_sql()` returns it."""
-    plans = plans_of(outer)
-    elsewhere = [each for each in plans if not each.is_subquery]
-    fragments: _Fragments = {
-        each.condition.rhs: subquery.fragment(each.condition) for each in plans if each.is_subquery
-    }
+    plans, _, fragments = plans_of(outer)
     with ExitStack() as stack:
-        for plan in elsewhere:
+        for plan in plans:
             source = plan.condition.rhs.queryset
             execution = stack.enter_context(counted(source, outer.compiler.using, "one_statement"))
-            if plan is elsewhere[-1]:
+            if plan is plans[-1]:
                 return _execute_last(outer, plan, execution, fragments, stack)
             keys = _all_keys(plan.condition, _counted(plan.condition, execution, stream(source)))
             fragments[plan.condition.rhs] = one_statement.fragment(plan.condition, keys)

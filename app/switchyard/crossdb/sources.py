@@ -31,9 +31,10 @@ def is_ordered(source: QuerySet[Any, Any]) -> bool:
 def stream(source: QuerySet[Any, Any], *, descending: bool = False) -> Iterator[list[Any]]:
     """Yield all keys by one query, which stays open on its connection until the last key."""
     rows = _prepared(source, descending=descending)
-    connection = connections[rows.db]
+    alias = rows.db  # asked once: each question is a decision of the routers
+    rows, connection = rows.using(alias), connections[alias]
     keys = _unbuffered(rows, connection) if connection.vendor == "mysql" else rows.iterator(CHUNK_SIZE)
-    return _in_chunks(keys)
+    return _in_chunks(keys if is_ordered(source) else _distinct(keys))
 
 
 def spooled(chunks: Iterable[list[Any]]) -> Iterator[list[Any]]:
@@ -67,6 +68,15 @@ def present(source: QuerySet[Any, Any], candidates: list[Any]) -> set[Any]:
     for chunk in _in_chunks(iter(candidates)):
         found.update(rows.filter(KeyList(column, chunk)))
     return found
+
+
+def _distinct(keys: Iterable[Any]) -> Iterator[Any]:
+    """Yield each key once, without NULL. Such keys are never divided: their number is bounded."""
+    seen = {None}
+    for key in keys:
+        if key not in seen:
+            seen.add(key)
+            yield key
 
 
 def _in_chunks(keys: Iterator[Any]) -> Iterator[list[Any]]:
