@@ -89,7 +89,7 @@ def memory(environs: Mapping[str, Mapping[str, str]]) -> Iterator[Result]:
             name = f"memory of {shown(workload)}, switchyard"
             value = round(found[keys], 1)
             yield at_most(name, value, "MB", MEMORY_BAR) if keys == MOST else Result(name, value, "MB")
-        grown = round(found[USERS] - found[MOST], 1)
+        grown = round(found[USERS] - found[MOST], 1) or 0.0  # not -0.0
         yield at_most(f"memory of {form}, more for {USERS:,} keys than for {MOST:,}", grown, "MB", GROWTH_BAR)
         for way in ("list", "join"):
             peak = peak_bytes(READS, environs[way], f"{form} {MOST}", before=f"{form} 1000") / 1e6
