@@ -163,3 +163,15 @@ def test_condition__holds_a_table_for_its_query_only() -> None:
         with connections["analytics"].cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'switchyard%%'")
             assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.usefixtures("real_databases")
+def test_condition__in_a_source_on_mysql() -> None:
+    """The keys of MySQL may have a condition of their own."""
+    with allow_writes("legacy", reason="test"):
+        store(dict.fromkeys(range(1, 13)), [(key, 0) for key in range(1, 7)], dict.fromkeys(range(4, 12), 0))
+    customers = Customer.objects.filter(CrossDatabaseIn("id", AnalyticsEvent.objects.values("user_id")))
+
+    users = User.objects.using("default").filter(CrossDatabaseIn("id", customers.values("id")))
+
+    assert sorted(user.pk for user in users) == [4, 5, 6]

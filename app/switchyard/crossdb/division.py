@@ -10,7 +10,7 @@ from django.db.models.sql.compiler import SQLAggregateCompiler
 from django.db.models.sql.constants import MULTI, SINGLE
 
 from switchyard.crossdb.expression import CrossDatabaseIn
-from switchyard.crossdb.key_types import SAME_ORDER, key_type
+from switchyard.crossdb.key_types import EXACT, SAME_ORDER, key_type
 from switchyard.crossdb.sources import is_ordered
 
 
@@ -30,8 +30,8 @@ def division_of(compiler: Any, condition: CrossDatabaseIn, result_type: Any) -> 
     """
     query: Any = compiler.query
     source = condition.rhs.queryset
-    has_order = key_type(condition.lhs.output_field) in SAME_ORDER and is_ordered(source)
-    if not has_order or query.low_mark or not is_conjunct(compiler, condition):
+    is_exact = key_type(condition.lhs.output_field) in EXACT and is_ordered(source)
+    if not is_exact or query.low_mark or not is_conjunct(compiler, condition):
         return None
     if issubclass(type(query), UpdateQuery | DeleteQuery):
         return None if query.is_sliced or _moves_rows(query, condition) else Division("affected")
@@ -89,4 +89,5 @@ def _descending_by_key(compiler: Any, condition: CrossDatabaseIn) -> bool | None
     if not order:
         return False
     first = order[0][0]
-    return bool(first.descending) if first.expression == condition.lhs else None
+    is_by_key = first.expression == condition.lhs and key_type(condition.lhs.output_field) in SAME_ORDER
+    return bool(first.descending) if is_by_key else None

@@ -71,6 +71,10 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
 
 def _of_one_column(queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
     """Return the queryset with one column. Raises FieldError if it has several."""
+    if not isinstance(queryset, QuerySet):
+        raise TypeError(
+            f"CrossDatabaseIn takes a queryset of keys, not {type(queryset).__name__}. Use `__in` for a list."
+        )
     query = queryset.query
     if queryset._iterable_class is ModelIterable:  # noqa: SLF001 - `values()` says so nowhere else
         return queryset.values("pk")

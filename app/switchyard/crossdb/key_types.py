@@ -29,8 +29,10 @@ class KeyType(Enum):
     TEXT = auto()
 
 
-# Values that are different on one server are different on each server, and each server orders them in the same way.
-SAME_ORDER = frozenset({KeyType.INTEGER, KeyType.UUID, KeyType.DATE})
+# Values that are different on one server are different on each server.
+EXACT = frozenset({KeyType.INTEGER, KeyType.UUID, KeyType.DATE})
+# Each server orders them in the same way: the UUIDs of MariaDB have an order of their own.
+SAME_ORDER = EXACT - {KeyType.UUID}
 
 # The first class that fits: a DateTimeField is a DateField.
 _TYPES: "tuple[tuple[type[Field[Any, Any]], KeyType], ...]" = (

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connections, transaction
 from switchyard.crossdb.execution import Fragment
 from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.key_list import is_unsigned, key_field, prepared_keys
-from switchyard.crossdb.key_types import SAME_ORDER, KeyType, key_type
+from switchyard.crossdb.key_types import EXACT, KeyType, key_type
 from switchyard.routing.session.context import current, writes_allowed
 from switchyard.routing.topology.ownership import is_read_only, replicated_by
 
@@ -55,7 +55,7 @@ def fits(alias: str, condition: CrossDatabaseIn) -> bool:
     context = current()
     is_held = alias in context.write_blocked or alias in context.read_only_aliases.values()
     is_owner = replicated_by(alias) is None and (writes_allowed(alias) or not is_read_only(alias))
-    return is_owner and not is_held and key_type(condition.lhs.output_field) in SAME_ORDER
+    return is_owner and not is_held and key_type(condition.lhs.output_field) in EXACT
 
 
 @contextmanager
