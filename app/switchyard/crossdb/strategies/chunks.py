@@ -39,9 +39,16 @@ def rows_of_parts(
     size: int,
 ) -> Iterator[Any]:
     """Yield lists of rows while the chunks arrive: for `iterator()`."""
+    chunked = not _is_unique(compiler, condition)
     for keys in chunks:
         part = {**fragments, condition.rhs: one_statement.fragment(condition, keys)}
-        yield from run(compiler, part, MULTI, chunked=True, size=size)
+        yield from run(compiler, part, MULTI, chunked=chunked, size=size)
+
+
+def _is_unique(compiler: Any, condition: CrossDatabaseIn) -> bool:
+    """Return True if each key has one row: a server-side cursor would then only cost more round trips."""
+    column = getattr(condition.lhs, "target", None)  # of an expression there is none
+    return column is not None and column.unique and len(compiler.query.alias_map) == 1
 
 
 def _rows(compiler: Any, parts: _Parts, division: Division) -> list[Any]:
