@@ -122,7 +122,7 @@ def _execute_chunks(  # noqa: PLR0917 - those of an execution, and its keys
     if not outer.chunked_fetch:
         return chunks.united(outer, division, chunks.parts(condition, arriving, fragments))
     parts = chunks.parts(condition, spooled(arriving), fragments)
-    return _until_iterated(chunks.iterated(outer, parts), stack.pop_all())
+    return _until_iterated(chunks.iterated(outer, condition, parts), stack.pop_all())
 
 
 def _until_iterated(rows: Iterator[Any], stack: ExitStack) -> Iterator[Any]:

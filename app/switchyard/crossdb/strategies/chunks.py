@@ -22,10 +22,17 @@ def united(outer: OuterQuery, division: Division, fragments_of_parts: Iterator[F
     return _UNITE[division.result](replace(outer, chunked_fetch=False), division, fragments_of_parts)
 
 
-def iterated(outer: OuterQuery, fragments_of_parts: Iterator[Fragments]) -> Iterator[Any]:
+def iterated(outer: OuterQuery, condition: CrossDatabaseIn, fragments_of_parts: Iterator[Fragments]) -> Iterator[Any]:
     """Yield lists of rows as the caller asks for them. One query for each part."""
+    part_of = replace(outer, chunked_fetch=not _has_one_row_for_a_key(outer.compiler, condition))
     for part in fragments_of_parts:
-        yield from outer.run(part)
+        yield from part_of.run(part)
+
+
+def _has_one_row_for_a_key(compiler: Any, condition: CrossDatabaseIn) -> bool:
+    """Return True if a part has no more rows than keys: a server-side cursor would only cost more round trips."""
+    column = getattr(condition.lhs, "target", None)  # of an expression there is none
+    return column is not None and column.unique and len(compiler.query.alias_map) == 1
 
 
 def _rows(outer: OuterQuery, division: Division, fragments_of_parts: Iterator[Fragments]) -> list[Any]:
