@@ -46,7 +46,7 @@ soak: $(UV) ## upgrades, rollbacks and kills under load, for 90 minutes, in a ki
 	@$(SYNC) --extra service --group dev
 	@.venv/bin/python -m tests.soak
 
-BENCHES := routing requests staleness failures isolation memory edge telemetry
+BENCHES := routing requests staleness failures isolation memory edge telemetry crossdb
 PEERS := build/bench/peers/multidb build/bench/peers/django_prometheus
 
 .PHONY: bench

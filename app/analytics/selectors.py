@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
-from switchyard.crossdb import rows_by_key
+from switchyard.crossdb import CrossDatabaseIn
 
 
 def event_list(
@@ -18,10 +18,12 @@ def event_list(
     return AnalyticsEvent.objects.filter(pk__gt=after, **given).order_by("pk")[:limit]
 
 
-def user_active_list(*, since: dt.datetime, after: int, limit: int) -> list[User]:
+def user_active_list(*, since: dt.datetime, after: int, limit: int) -> QuerySet[User]:
     """Return the next users with an event at or after `since`, in the order of their keys.
 
     Users and events are on two databases. The result leaves out the keys of deleted users.
     """
-    events = AnalyticsEvent.objects.filter(at__gte=since)
-    return rows_by_key(User.objects.all(), events.values("user_id"), after=after, limit=limit)
+    # The condition on the users alone would be enough; with that on the events the first keys are those of this page.
+    events = AnalyticsEvent.objects.filter(at__gte=since, user_id__gt=after)
+    active = CrossDatabaseIn("id", events.values("user_id"))
+    return User.objects.filter(active, pk__gt=after).order_by("pk")[:limit]

@@ -24,7 +24,7 @@ def primary_with(*standbys: str) -> Iterator[Servers]:
             servers.answers("default")
             for alias in standbys:
                 servers.start_standby(alias, of="default")
-            _make_tables(servers)
+            make_tables(servers)
             servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{KNOWN}', {VALUE})")
             for alias in standbys:
                 servers.answers(alias)
@@ -51,11 +51,13 @@ def direct(servers: Servers) -> dict[str, str]:
     return variables
 
 
-def _make_tables(servers: Servers) -> None:
-    """Migrate as plain Django does; the table of the benchmarks has no migration."""
+def make_tables(servers: Servers, alias: str = "default") -> None:
+    """Make all tables on the alias, as plain Django with one database does; the benchmarks' own have no migration."""
+    url = servers.url(alias, "migrator")
     made = subprocess.run(
         [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity=0"],
-        env=environment("plain", DATABASE_DEFAULT_URL=servers.url("default", "migrator")),
+        # The app `analytics` is there only with its database; without routers all tables are made on `default`.
+        env=environment("plain", **dict.fromkeys(("DATABASE_DEFAULT_URL", "DATABASE_ANALYTICS_URL"), url)),
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -13,6 +13,7 @@ from tests.support.documents import ROOT, Ran, files, follow, uv
 
 OWN_PROJECT = (ROOT / "docs" / "own-project.md").read_text()
 OWN_TESTS = (ROOT / "docs" / "own-tests.md").read_text()
+CROSS_DATABASE = (ROOT / "docs" / "cross-database.md").read_text()
 NOT_RUN = {
     "Install",  # test_package.py builds the wheel; pip would compile drivers
     "Metrics",  # serves until it is stopped, in a directory of the system
@@ -74,6 +75,13 @@ def test_own_project__commands(project: Project) -> None:
     """Each command of docs/own-project.md prints the output on the page."""
     assert len(project.ran) > 8
     assert [str(ran) for ran in project.ran if not ran.as_shown] == []
+
+
+def test_cross_database__commands(project: Project) -> None:
+    """The example of docs/cross-database.md prints the output on the page, in that project."""
+    (ran,) = follow(CROSS_DATABASE, project.directory, project.environ)
+
+    assert ran.as_shown, str(ran)
 
 
 @pytest.mark.parametrize("path", sorted({path for path in files(OWN_PROJECT) if path.startswith("mysite/")}))

@@ -40,7 +40,7 @@ def check_same_as_join(*, users: set[int], events: list[tuple[int, int]], since:
     pages = 0
     after = 0
     while True:
-        page = user_active_list(since=START + dt.timedelta(seconds=since), after=after, limit=limit)
+        page = list(user_active_list(since=START + dt.timedelta(seconds=since), after=after, limit=limit))
         seen += [user.pk for user in page]
         pages += 1
         if len(page) < limit:

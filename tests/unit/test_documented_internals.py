@@ -35,16 +35,17 @@ DOCUMENTED = {
     "ModelBackend": {"authenticate", "aauthenticate", "get_user", "aget_user"},
     "BaseTaskBackend": {"validate_task", "enqueue", "aenqueue"},
     "Collector": {"collect", "describe"},  # of prometheus_client
+    "BaseExpression": {"as_sql"},
 }
 # `_meta` and `_state` are documented; the others belong to named tuples.
 PUBLIC = {"_meta", "_state", "_asdict", "_replace", "_fields"}
 # Set on objects of other packages, as their documents say.
 SETTABLE = {"alters_data", "autocommit", "disabled", "epilog", "read_only", "returncode", "streaming_content"}
 # Our own: marks on functions, attributes on Django's objects and on thread-locals, the ends of the names of an admin
-# URL and of a variable.
+# URL, of a variable and of a field.
 OURS = {
     *("makes_routed", "applies_rules", "records", "_switchyard_cursors", "_switchyard_read", "lease"),
-    *("_changelist", "_FILE"),
+    *("_changelist", "_FILE", "_id"),
 }
 # Python's names for `connections[alias] = ...` and `del connections[alias]`, and the class of `instance._state`.
 NOT_WRITTEN = {"__setitem__", "__delitem__", "ModelState"}

@@ -16,27 +16,31 @@ from switchyard.telemetry.metrics import CROSS_DATABASE_DURATION, CROSS_DATABASE
 class Execution:
     """One execution of a query across databases."""
 
-    def __init__(self) -> None:
+    def __init__(self, strategy: str) -> None:
+        self.strategy = strategy
         self.keys = 0  # that the source has sent so far
 
 
 @contextmanager
-def counted(source: QuerySet[Any, Any], target: QuerySet[Any, Any], strategy: str) -> Iterator[Execution]:
-    """Count the block as an execution, unless both querysets have one owner; the block adds its keys.
+def counted(source: QuerySet[Any, Any], target: str, strategy: str) -> Iterator[Execution]:
+    """Count the block as an execution on the target alias, unless its owner is that of the source.
 
-    Failed executions count as well. No query and no decision of a router.
+    The block adds its keys, and may change the strategy. Failed executions count as well. No query and no decision of a
+    router.
     """
-    execution, began_at = Execution(), perf_counter()
+    execution, began_at = Execution(strategy), perf_counter()
     try:
         yield execution
     finally:
-        labels = _owner_of_rows(source), _owner_of_rows(target), strategy
-        if labels[0] != labels[1]:
+        owners = owner_of_rows(source), replicated_by(target) or target
+        if owners[0] != owners[1]:
+            labels = (*owners, execution.strategy)
             count(CROSS_DATABASE_QUERIES, *labels)
             count(CROSS_DATABASE_KEYS, *labels, amount=execution.keys)
             current().observe(CROSS_DATABASE_DURATION, *labels, value=perf_counter() - began_at)
 
 
-def _owner_of_rows(queryset: Any) -> str:
+def owner_of_rows(queryset: Any) -> str:
+    """Return the owner of the rows that the queryset reads. No decision of a router."""
     alias = queryset._db  # noqa: SLF001 - `db` would ask the routers, and they count their decisions
     return owner_of(queryset.model) if alias is None else replicated_by(alias) or alias

@@ -139,7 +139,7 @@ class CrossOwnerQueryError(RoutingError):
     message = (
         "One statement on '{alias}' names {model}, owned by '{owner}', and {other}, owned by '{other_owner}'. "
         "No join, subquery or union works across databases. Get the keys from '{other_owner}' and filter by them "
-        "with `switchyard.crossdb.rows_by_key`, or use `prefetch_related`, which reads each side on its own alias."
+        "with `switchyard.crossdb.CrossDatabaseIn`, or use `prefetch_related`, which reads each side on its own alias."
     )
 
 

@@ -36,7 +36,7 @@ DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0
 REQUEST_BUCKETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0)
 TRANSACTION_BUCKETS_SECONDS = (0.01, 0.1, 0.5, 1.0, 5.0, 30.0)
 CROSS_DATABASE_BUCKETS_SECONDS = (0.005, 0.05, 0.5, 5.0, 50.0)
-STRATEGIES = ("chunks",)  # of queries across databases
+STRATEGIES = ("attach", "chunks", "one_statement", "probe", "temporary_table")  # of queries across databases
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
     *("replica_write", "read_only_owner_write", "read_only_block_write", "access_mode", "misplaced_write"),

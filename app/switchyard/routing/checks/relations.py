@@ -24,7 +24,7 @@ def _relations_across() -> Iterator[CheckMessage]:
                 yield Error(
                     f"{model._meta.label}.{field.name} relates to {other}, which is owned by '{there}' and not by "
                     f"'{here}': no constraint, join or cascade works across databases.",
-                    hint=f"Keep the key of {other} in a plain field and get its rows with rows_by_key() of "
+                    hint=f"Keep the key of {other} in a plain field and filter by it with CrossDatabaseIn of "
                     "switchyard.crossdb, or give both apps one owner in SWITCHYARD['OWNERS'].",
                     obj=field,
                     id="switchyard.E011",

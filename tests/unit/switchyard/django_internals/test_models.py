@@ -18,7 +18,7 @@ from django.contrib.contenttypes.fields import (
 )
 from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.db import models
-from django.db.models import Model
+from django.db.models import Model, Value, query
 from django.db.models.deletion import Collector
 from django.db.models.fields import related_descriptors
 from django.db.models.fields.related_descriptors import ReverseManyToOneDescriptor
@@ -380,6 +380,56 @@ def test_query__selected_columns() -> None:
     assert User.objects.values("id").query.values_select == ("id",)
     assert User.objects.values_list("id", flat=True).query.values_select == ("id",)
     assert User.objects.all().query.values_select == ()
+
+
+def test_query__order_of_columns() -> None:
+    """`query.selected` names the columns in their order; without names the other three attributes do together."""
+    named = User.objects.annotate(x=Value(1)).values_list("x", "id").query
+    later = User.objects.values("id").annotate(x=Value(1)).query
+    unnamed = User.objects.extra(select={"y": "1"}).annotate(x=Value(1)).values().query
+
+    assert (list(named.selected or ()), list(later.selected or ())) == (["x", "id"], ["id", "x"])
+    assert unnamed.selected is None
+    assert (*unnamed.extra_select, unnamed.values_select[0], *unnamed.annotation_select) == ("y", "id", "x")
+
+
+def test_queryset__class_of_its_rows() -> None:
+    """The class that makes the rows tells their form."""
+    users = User.objects.all()
+    querysets = (users.only("id"), users.values("id"), users.values_list("id"), users.values_list("id", flat=True))
+
+    assert [queryset._iterable_class for queryset in querysets] == [
+        query.ModelIterable,
+        query.ValuesIterable,
+        query.ValuesListIterable,
+        query.FlatValuesListIterable,
+    ]
+
+
+def test_query__is_sliced() -> None:
+    """A slice is known before it runs."""
+    assert User.objects.all()[:5].query.is_sliced
+    assert not User.objects.all().query.is_sliced
+
+
+def test_query__base_table() -> None:
+    """The base table is the alias of the columns of the model itself, and not of a joined table."""
+    statement = Kind.objects.filter(parent__text="x", text="y").query
+    joined, own = (condition.lhs.alias for condition in statement.where.children)
+
+    assert own == statement.base_table
+    assert joined != statement.base_table
+
+
+def test_foreign_key__cached_value() -> None:
+    """The object of a foreign key is the cached one, or None, and its column stays."""
+    parent, child = Kind(pk=1), Kind(parent_id=5)
+    field = Kind._meta.get_field("parent")
+    field.set_cached_value(child, parent)
+
+    assert (child.parent, child.parent_id) == (parent, 5)
+    field.set_cached_value(child, None)
+    assert (child.parent, child.parent_id) == (None, 5)
 
 
 def test_router__order_of_routers() -> None:

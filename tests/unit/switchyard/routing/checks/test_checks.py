@@ -200,7 +200,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
         {"OWNERS": {**OWNERS, "contenttypes": "legacy"}},
         [APP],
         "admin.LogEntry.content_type relates to contenttypes.ContentType, which is owned by 'legacy' and not",
-        "rows_by_key()",
+        "CrossDatabaseIn of switchyard.crossdb",
     ),
     (
         "E011",

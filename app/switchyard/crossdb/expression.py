@@ -1,0 +1,87 @@
+"""The condition that a key of one database is among the keys of another database."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.core.exceptions import FieldError
+from django.db.models import F, Lookup, QuerySet
+from django.db.models.query import ModelIterable
+
+from switchyard.crossdb import execution
+from switchyard.crossdb.key_types import check_comparable
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Source:
+    """The keys of a condition. Each copy that Django makes of the condition has the same object."""
+
+    queryset: QuerySet[Any, Any]
+    max_keys: int | None
+
+    def __repr__(self) -> str:
+        return f"keys of {self.label}"  # the representation of a queryset would run it
+
+    @property
+    def label(self) -> str:
+        """The name of the model, for messages."""
+        return str(self.queryset.model._meta.label)
+
+
+class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expressions: they are written as `... = True`
+    """Is true for rows whose `field` is among the keys of a queryset on another database.
+
+    Use it wherever a `Q` stands: `filter()`, `exclude()`, `Q(...) | CrossDatabaseIn(...)`, `annotate()`; and before
+    `count()`, `exists()`, slices, aggregates, `update()` and `delete()`. `field` is a name as in `F()`, and leads to
+    one row. `queryset` has one column, as `values("user_id")` makes it; without one its primary key is meant.
+    `max_keys` is the largest number of distinct keys, None for any number.
+
+    The keys are read when the outer query runs, from the alias that the routers or `using()` choose, and not before:
+    `str(queryset.query)` and `explain()` show a placeholder. NULL keys are dropped, and a row without a value does not
+    match, so `exclude()` returns it. The two databases share no snapshot.
+
+    Queries: one on each alias for up to 10,000 keys; beyond that one on the outer alias for each 10,000 keys if the
+    query can be divided, otherwise one with all keys, of which there may be 1,000,000. A source on the same alias
+    becomes a subquery. Raises FieldError for columns of different types, and TooManyKeysError when the query runs.
+
+        >>> from switchyard.crossdb import CrossDatabaseIn
+        >>> users = [User.objects.create(pk=key, username=name) for key, name in ((7, "ada"), (8, "bob"))]
+        >>> event = Event.objects.create(user_id=7, kind="login", at=NOW)
+        >>> active = CrossDatabaseIn("id", Event.objects.values("user_id"))
+        >>> User.objects.using("default").filter(active).count(), User.objects.using("default").exclude(active).count()
+        (1, 1)
+    """
+
+    prepare_rhs = False
+    rhs: Source
+
+    def __init__(self, field: str, queryset: QuerySet[Any, Any], *, max_keys: int | None = None) -> None:
+        super().__init__(F(field), Source(_of_one_column(queryset), max_keys))
+        execution.install()
+
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> Self:
+        """Return a copy for the outer query. Raises FieldError if the types of both columns differ."""
+        resolved: Self = super().resolve_expression(*args, **kwargs)
+        check_comparable(resolved.lhs, self.rhs.queryset)
+        return resolved
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Return the SQL by the plan of this execution; a placeholder outside an execution."""
+        return execution.sql_of(self, compiler, connection)
+
+
+def _of_one_column(queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+    """Return the queryset with one column. Raises FieldError if it has several."""
+    if not isinstance(queryset, QuerySet):
+        raise TypeError(
+            f"CrossDatabaseIn takes a queryset of keys, not {type(queryset).__name__}. Use `__in` for a list."
+        )
+    query = queryset.query
+    if queryset._iterable_class is ModelIterable:  # noqa: SLF001 - `values()` says so nowhere else
+        return queryset.values("pk")
+    columns = [*query.values_select, *query.annotation_select, *query.extra_select]
+    if len(columns) != 1:
+        raise FieldError(
+            f"The queryset of keys of {queryset.model._meta.label} has {len(columns)} columns."
+            " Name one column: values('user_id')."
+        )
+    return queryset

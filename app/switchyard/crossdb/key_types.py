@@ -1,0 +1,85 @@
+"""Types of keys: which two columns can be compared, and what an order of keys is good for. No query."""
+
+from enum import Enum, auto
+from typing import Any
+
+from django.core.exceptions import FieldError
+from django.db.models import (
+    CharField,
+    DateField,
+    DateTimeField,
+    DecimalField,
+    Field,
+    GenericIPAddressField,
+    IntegerField,
+    QuerySet,
+    TextField,
+    UUIDField,
+)
+
+
+class KeyType(Enum):
+    """The types that both sides of a comparison can have."""
+
+    INTEGER = auto()
+    UUID = auto()
+    DATE = auto()
+    MOMENT = auto()
+    DECIMAL = auto()
+    TEXT = auto()
+
+
+# Values that are different on one server are different on each server.
+EXACT = frozenset({KeyType.INTEGER, KeyType.UUID, KeyType.DATE})
+# Each server orders them in the same way: the UUIDs of MariaDB have an order of their own.
+SAME_ORDER = EXACT - {KeyType.UUID}
+
+# The first class that fits: a DateTimeField is a DateField.
+_TYPES: "tuple[tuple[type[Field[Any, Any]], KeyType], ...]" = (
+    (IntegerField, KeyType.INTEGER),
+    (UUIDField, KeyType.UUID),
+    (DateTimeField, KeyType.MOMENT),
+    (DateField, KeyType.DATE),
+    (DecimalField, KeyType.DECIMAL),
+    (CharField, KeyType.TEXT),
+    (TextField, KeyType.TEXT),
+    (GenericIPAddressField, KeyType.TEXT),
+)
+
+
+def key_type(field: Any) -> KeyType | None:
+    """Return the type of the field, or of the field that a relation names; None if it can be no key."""
+    while (target := getattr(field, "target_field", None)) is not None:
+        field = target
+    return next((found for cls, found in _TYPES if isinstance(field, cls)), None)
+
+
+def source_field(source: QuerySet[Any, Any]) -> Any:
+    """Return the field of the only column of the queryset."""
+    query = source.query
+    if query.annotation_select:
+        return next(iter(query.annotation_select.values())).output_field
+    if query.select:
+        return query.select[0].output_field
+    return source.model._meta.pk
+
+
+def check_comparable(column: Any, source: QuerySet[Any, Any]) -> None:
+    """Raise FieldError unless the column and the keys of the source have the same type."""
+    field = column.output_field
+    here, there = key_type(field), key_type(source_field(source))
+    if here is None or here is not there:
+        raise FieldError(
+            f"{_name(field)} is compared with {_name(source_field(source))}:"
+            f" the types {_type_name(field)} and {_type_name(source_field(source))} have no common key type."
+            f" Compare two columns of one of the types {', '.join(each.name.lower() for each in KeyType)}."
+        )
+
+
+def _name(field: Any) -> str:
+    model = getattr(field, "model", None)
+    return f"{model._meta.label}.{field.name}" if model else "An expression"
+
+
+def _type_name(field: Any) -> str:
+    return type(getattr(field, "target_field", field)).__name__

@@ -1,0 +1,177 @@
+"""On real servers a condition across databases gives the rows of the same condition over a list of its keys."""
+
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+from django.db.models import Q
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.moments import moment
+from tests.support.orm_uses import WRITES, keys_of, reads
+from tests.support.servers import Servers
+
+from accounts.models import User
+from analytics.models import AnalyticsEvent
+from legacy.models import Customer
+from switchyard.crossdb import CrossDatabaseIn, sources
+from switchyard.crossdb.strategies import probe
+from switchyard.routing import allow_writes
+from switchyard.telemetry import snapshot
+
+pytestmark = pytest.mark.docker
+
+# The outer rows, their field, a field with few values, and the queryset of keys.
+PAIRS = {
+    "PostgreSQL, PostgreSQL": (User, "id", "first_name", lambda: AnalyticsEvent.objects.values("user_id")),
+    "PostgreSQL, MySQL": (User, "id", "first_name", lambda: Customer.objects.values("pk")),
+    "MySQL, PostgreSQL": (Customer, "id", "name", lambda: AnalyticsEvent.objects.values("user_id")),
+    "many rows of a key": (AnalyticsEvent, "user_id", "kind", lambda: Customer.objects.values("pk")),
+    "NULL in the column": (User, "last_login", "first_name", lambda: Customer.objects.values("created_at")),
+    "NULL among the keys": (Customer, "created_at", "name", lambda: User.objects.values("last_login")),
+    "text": (Customer, "email", "name", lambda: User.objects.values("email")),
+    "text of MySQL": (User, "email", "first_name", lambda: Customer.objects.values("email")),
+}
+CHUNKS = {"chunks", "one_statement", "probe"}
+# A query without chunks holds its keys in a temporary table on an owner, and in one statement on the standby.
+STRATEGIES = {
+    "PostgreSQL, PostgreSQL": CHUNKS | {"temporary_table"},
+    "PostgreSQL, MySQL": CHUNKS | {"temporary_table"},
+    "MySQL, PostgreSQL": CHUNKS | {"temporary_table"},
+    "many rows of a key": CHUNKS | {"temporary_table"},
+    "NULL in the column": {"one_statement", "probe"},
+    "NULL among the keys": {"one_statement", "probe"},
+    "text": {"one_statement", "probe"},
+    "text of MySQL": {"one_statement", "probe"},
+}
+OWNERS = {User: "default", AnalyticsEvent: "analytics", Customer: "legacy"}
+MAILS = ["ada@x.org", "ADA@x.org", "bob@x.org", "Zoë@x.org"]
+
+seconds = st.integers(0, 4)
+contents = st.tuples(
+    st.dictionaries(st.integers(1, 12), st.none() | seconds, max_size=9),
+    st.lists(st.tuples(st.integers(1, 12), seconds), max_size=14),
+    st.dictionaries(st.integers(1, 12), seconds, max_size=9),
+)
+
+
+def store(users: dict[int, int | None], events: list[tuple[int, int]], customers: dict[int, int]) -> None:
+    """Store users and customers, each with a second, and events of users, each with a second."""
+    for model in OWNERS:
+        model.objects.all().delete()
+    User.objects.bulk_create(
+        [
+            User(
+                pk=key,
+                username=f"user{key}",
+                first_name="abc"[key % 3],
+                email=MAILS[key % 4],
+                last_login=moment(second),
+                password="!",
+            )
+            for key, second in users.items()
+        ]
+    )
+    AnalyticsEvent.objects.bulk_create(
+        [AnalyticsEvent(user_id=key, kind="abc"[at % 3], at=moment(at)) for key, at in events]
+    )
+    Customer.objects.bulk_create(
+        [
+            Customer(pk=key, name="abc"[key % 3], email=MAILS[key % 3], created_at=moment(second))
+            for key, second in customers.items()
+        ]
+    )
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few rows need several chunks, and a probe give up."""
+    monkeypatch.setattr(sources, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(probe, "PROBE_SIZES", (2, 8))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_condition__of_two_vendors(real_databases: Servers, pair: str) -> None:
+    """Each use of the ORM gives the rows of the list of keys, and each write changes them."""
+    model, field, name, source = PAIRS[pair]
+    rows, owner = model.objects, OWNERS[model]
+    columns = [each.attname for each in model._meta.concrete_fields if not each.primary_key or owner != "analytics"]
+
+    @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(contents=contents)
+    def check(contents: Any) -> None:
+        store(*contents)
+        expected = reads(rows, Q(**{f"{field}__in": keys_of(source())}), field, name)
+        assert reads(rows, CrossDatabaseIn(field, source()), field, name) == expected
+
+    @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(contents=contents, use=st.sampled_from(sorted(WRITES)))
+    def check_write(contents: Any, use: str) -> None:
+        results = []
+        for across in (True, False):
+            store(*contents)
+            condition = CrossDatabaseIn(field, source()) if across else Q(**{f"{field}__in": keys_of(source())})
+            affected = WRITES[use](rows, condition, field, name)
+            left = rows.using(owner).values_list(*(each for each in columns if each != "date_joined"))
+            results.append((affected, sorted(map(repr, left))))
+        assert results[0] == results[1]
+
+    before = strategies(owner)
+    with real_databases.synchronous(), allow_writes("legacy", reason="test"):
+        check()
+        check_write()
+    print(sorted(strategies(owner) - before))
+    assert {strategy for strategy, _ in strategies(owner) - before} == STRATEGIES[pair]
+
+
+def strategies(target: str) -> set[tuple[str, float]]:
+    """Return each strategy that ran on the target, with its number of runs."""
+    return {
+        (dict(labels)["strategy"], value)
+        for (name, labels), value in snapshot().items()
+        if name == "switchyard_cross_database_queries_total" and dict(labels)["target"] == target and value
+    }
+
+
+def test_condition__without_a_right_to_temporary_tables(real_databases: Servers) -> None:
+    """The keys go into one statement, and a transaction of the program goes on."""
+    with allow_writes("legacy", reason="test"):
+        store({}, [(key, 0) for key in range(1, 13)], dict.fromkeys(range(1, 8), 0))
+    others = AnalyticsEvent.objects.exclude(CrossDatabaseIn("user_id", Customer.objects.values("pk")))
+    before = strategies("analytics")
+    real_databases.ask("analytics", "REVOKE TEMPORARY ON DATABASE switchyard FROM app")
+    try:
+        with transaction.atomic(using="analytics"):
+            AnalyticsEvent.objects.filter(user_id=12).delete()
+            found = sorted(event.user_id for event in others)
+    finally:
+        real_databases.ask("analytics", "GRANT TEMPORARY ON DATABASE switchyard TO app")
+
+    assert found == [8, 9, 10, 11]
+    assert {strategy for strategy, _ in strategies("analytics") - before} == {"one_statement"}
+
+
+@pytest.mark.usefixtures("real_databases")
+def test_condition__holds_a_table_for_its_query_only() -> None:
+    """No temporary table is left in the transaction of the program."""
+    with allow_writes("legacy", reason="test"):
+        store({}, [(key, 0) for key in range(1, 13)], dict.fromkeys(range(1, 8), 0))
+    with transaction.atomic(using="analytics"):
+        for _ in range(2):
+            others = AnalyticsEvent.objects.exclude(CrossDatabaseIn("user_id", Customer.objects.values("pk")))
+            assert others.count() == 5
+        with connections["analytics"].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'switchyard%%'")
+            assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.usefixtures("real_databases")
+def test_condition__in_a_source_on_mysql() -> None:
+    """The keys of MySQL may have a condition of their own."""
+    with allow_writes("legacy", reason="test"):
+        store(dict.fromkeys(range(1, 13)), [(key, 0) for key in range(1, 7)], dict.fromkeys(range(4, 12), 0))
+    customers = Customer.objects.filter(CrossDatabaseIn("id", AnalyticsEvent.objects.values("user_id")))
+
+    users = User.objects.using("default").filter(CrossDatabaseIn("id", customers.values("id")))
+
+    assert sorted(user.pk for user in users) == [4, 5, 6]
