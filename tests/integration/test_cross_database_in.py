@@ -175,3 +175,27 @@ def test_condition__in_a_source_on_mysql() -> None:
     users = User.objects.using("default").filter(CrossDatabaseIn("id", customers.values("id")))
 
     assert sorted(user.pk for user in users) == [4, 5, 6]
+
+
+@pytest.mark.usefixtures("real_databases")
+def test_condition__distinct_on_as_source() -> None:
+    """The keys of DISTINCT ON are the first ones in the order of the source."""
+    with allow_writes("legacy", reason="test"):
+        store(dict.fromkeys(range(1, 13)), [(1, 0), (2, 3), (5, 1), (4, 4)], {})
+    newest = AnalyticsEvent.objects.order_by("kind", "-at").distinct("kind").values("user_id")
+
+    users = User.objects.using("default").filter(CrossDatabaseIn("id", newest))
+
+    assert sorted(user.pk for user in users) == [2, 4]
+
+
+@pytest.mark.usefixtures("real_databases")
+def test_condition__distinct_on_and_a_limit() -> None:
+    """A query with a limit has the same keys of DISTINCT ON."""
+    with allow_writes("legacy", reason="test"):
+        store(dict.fromkeys(range(1, 13)), [(1, 0), (2, 3), (5, 1), (4, 4)], {})
+    newest = AnalyticsEvent.objects.order_by("kind", "-at").distinct("kind").values("user_id")
+
+    users = User.objects.using("default").filter(CrossDatabaseIn("id", newest)).order_by("username")[:2]
+
+    assert [user.pk for user in users] == [2, 4]

@@ -22,12 +22,16 @@ from switchyard.crossdb.key_types import KeyType, key_type, source_field
 CHUNK_SIZE = 10_000  # keys
 
 
-def is_ordered(source: QuerySet[Any, Any]) -> bool:
-    """Return True if the keys of the source can be read in order and distinct: a slice keeps its own order."""
+def is_fixed(source: QuerySet[Any, Any]) -> bool:
+    """Return True if one more condition, or another order, would change which keys the source has."""
     query = source.query
+    return bool(query.is_sliced or query.combinator or query.distinct_fields)
+
+
+def is_ordered(source: QuerySet[Any, Any]) -> bool:
+    """Return True if the keys of the source can be read in order and distinct."""
     # The collation of the source would take keys for equal that the target distinguishes.
-    is_text = key_type(source_field(source)) is KeyType.TEXT
-    return not (query.is_sliced or query.combinator or query.distinct_fields or is_text)
+    return not is_fixed(source) and key_type(source_field(source)) is not KeyType.TEXT
 
 
 def stream(source: QuerySet[Any, Any], *, descending: bool = False) -> Iterator[list[Any]]:
@@ -94,7 +98,7 @@ def column_of(source: QuerySet[Any, Any]) -> str:
 def _prepared(source: QuerySet[Any, Any], *, ordered: bool = True, descending: bool = False) -> QuerySet[Any, Any]:
     column = column_of(source)
     if not is_ordered(source):
-        rows = source if source.query.is_sliced or source.query.combinator else source.order_by()
+        rows = source if is_fixed(source) else source.order_by()
         return rows.values_list(column, flat=True)
     rows = source.filter(**{f"{column}__isnull": False}) if _is_nullable(source) else source
     order = (f"-{column}" if descending else column,) if ordered else ()
@@ -114,11 +118,11 @@ def _unbuffered(rows: QuerySet[Any, Any], connection: Any) -> Iterator[Any]:
         yield from rows.iterator(CHUNK_SIZE)  # an execution, in which each of these conditions gets its plan
         return
     sql, params = compiler.as_sql()
-    column = compiler.get_converters([expression for expression, *_ in compiler.select])
+    converters = compiler.get_converters([expression for expression, *_ in compiler.select])
     with closing(connection.cursor()) as cursor:
         cursor.cursor.cursor = connection.connection.cursor(SSCursor)
         cursor.execute(sql, params)
         fetched = iter(lambda: cursor.fetchmany(CHUNK_SIZE), ())
         values = (row for some in fetched for row in some)
-        for key, *_ in compiler.apply_converters(values, column) if column else values:
+        for key, *_ in compiler.apply_converters(values, converters) if converters else values:
             yield key

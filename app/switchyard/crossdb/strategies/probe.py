@@ -12,7 +12,7 @@ from django.db.models.sql.constants import MULTI, SINGLE
 from switchyard.crossdb.division import has_aggregates, is_conjunct
 from switchyard.crossdb.execution import Fragments, OuterQuery
 from switchyard.crossdb.expression import CrossDatabaseIn
-from switchyard.crossdb.sources import present
+from switchyard.crossdb.sources import is_fixed, present
 
 PROBE_SIZES = (200, 800, 3_200, 12_800)  # rows
 MAX_LIMIT = 1_000  # rows: beyond that the probe reads too many rows in vain
@@ -20,13 +20,12 @@ MAX_LIMIT = 1_000  # rows: beyond that the probe reads too many rows in vain
 
 def fits(outer: OuterQuery, condition: CrossDatabaseIn) -> bool:
     """Return True if a probe may answer the query; it may still need too many rows."""
-    query, source = outer.compiler.query, condition.rhs.queryset.query
+    query = outer.compiler.query
     return (
         outer.result_type in {MULTI, SINGLE}
         and query.high_mark is not None
         and query.high_mark <= MAX_LIMIT
-        and not source.is_sliced
-        and not source.combinator
+        and not is_fixed(condition.rhs.queryset)
         and is_conjunct(outer.compiler, condition)
         and not has_aggregates(query)
     )

@@ -6,8 +6,8 @@ from django.db.models.lookups import In
 
 from switchyard.crossdb.execution import Fragment
 from switchyard.crossdb.expression import CrossDatabaseIn
-from switchyard.crossdb.sources import column_of
-from switchyard.routing.topology.ownership import is_primary_only, owner_of, replicas_of
+from switchyard.crossdb.sources import column_of, is_fixed
+from switchyard.routing.topology.ownership import app_of_rows, is_primary_only, owner_of, replicas_of
 
 
 def is_on(alias: str, condition: CrossDatabaseIn) -> bool:
@@ -17,7 +17,7 @@ def is_on(alias: str, condition: CrossDatabaseIn) -> bool:
     if named is not None:
         return bool(named == alias)
     owner = owner_of(source.model)
-    return alias == owner or (alias in replicas_of(owner) and not is_primary_only(source.model._meta.app_label))
+    return alias == owner or (alias in replicas_of(owner) and not is_primary_only(app_of_rows(source.model)))
 
 
 def fragment(condition: CrossDatabaseIn) -> Fragment:
@@ -25,7 +25,7 @@ def fragment(condition: CrossDatabaseIn) -> Fragment:
 
     def render(compiler: Any, _connection: Any) -> tuple[str, Any]:
         source = condition.rhs.queryset
-        if not source.query.is_sliced:  # NULL among the keys would make NOT IN match no row
+        if not is_fixed(source):  # NULL among the keys would make NOT IN match no row
             source = source.filter(**{f"{column_of(source)}__isnull": False})
         sql, params = compiler.compile(In(condition.lhs, source.query.resolve_expression(compiler.query)))
         column_sql, column_params = compiler.compile(condition.lhs)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from tests.support.users_with_events import FEW, NOON, known, seen, store
+from tests.support.moments import NOON
+from tests.support.users_with_events import FEW, known, seen, store
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -162,3 +163,16 @@ def test_condition__representation() -> None:
 
     with assert_queries():
         assert "user_id': 2" not in repr(seen())
+
+
+@databases
+@pytest.mark.parametrize("rows", [events, users], ids=["another alias", "the same alias"])
+def test_condition__union_as_source(rows: Any) -> None:
+    """The queryset of keys may be a union, which takes no more conditions."""
+    store(FEW)
+    source = users.filter(pk=2).values("pk").union(users.filter(pk=9).values("pk"))
+    field = "user_id" if rows is events else "pk"
+
+    assert sorted(rows.filter(CrossDatabaseIn(field, source)).values_list(field, flat=True)) == (
+        [2, 2] if rows is events else [2, 9]
+    )
