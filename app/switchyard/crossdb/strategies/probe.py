@@ -12,6 +12,7 @@ from django.db.models.sql.constants import MULTI, SINGLE
 from switchyard.crossdb.division import has_aggregates, is_conjunct
 from switchyard.crossdb.execution import Fragments, OuterQuery
 from switchyard.crossdb.expression import CrossDatabaseIn
+from switchyard.crossdb.key_types import KeyType, key_type
 from switchyard.crossdb.sources import is_fixed, present
 
 PROBE_SIZES = (200, 800, 3_200, 12_800)  # rows
@@ -26,6 +27,8 @@ def fits(outer: OuterQuery, condition: CrossDatabaseIn) -> bool:
         and query.high_mark is not None
         and query.high_mark <= MAX_LIMIT
         and not is_fixed(condition.rhs.queryset)
+        # The source would compare texts by its own collation, and not by that of the outer column.
+        and key_type(condition.lhs.output_field) is not KeyType.TEXT
         and is_conjunct(outer.compiler, condition)
         and not has_aggregates(query)
     )
