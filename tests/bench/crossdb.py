@@ -88,7 +88,7 @@ def memory(environs: Mapping[str, Mapping[str, str]]) -> Iterator[Result]:
             found[keys] = peak_bytes(READS, environs["switchyard"], workload, before=f"{form} 1000") / 1e6
             name = f"memory of {shown(workload)}, switchyard"
             value = round(found[keys], 1)
-            yield at_most(name, value, "MB", MEMORY_BAR) if keys == MOST else Result(name, value, "MB")
+            yield at_most(name, value, "MB", MEMORY_BAR if keys == MOST else None)
         grown = round(found[USERS] - found[MOST], 1) or 0.0  # not -0.0
         yield at_most(f"memory of {form}, more for {USERS:,} keys than for {MOST:,}", grown, "MB", GROWTH_BAR)
         for way in ("list", "join"):
@@ -117,7 +117,7 @@ def attached(environs: Mapping[str, Mapping[str, str]]) -> Iterator[Result]:
         for form in ("tuples", "instances"):
             peak = round(peak_bytes(ATTACHED, environs[way], f"{form} {MOST}", before=f"{form} 1000") / 1e6, 1)
             name = f"memory of {MOST:,} events with their user, {form}, {way}"
-            yield at_most(name, peak, "MB", ATTACHED_MEMORY_BAR) if way == "switchyard" else Result(name, peak, "MB")
+            yield at_most(name, peak, "MB", ATTACHED_MEMORY_BAR if way == "switchyard" else None)
 
 
 def on_mysql(environs: Mapping[str, Mapping[str, str]]) -> Iterator[Result]:
@@ -143,7 +143,7 @@ def compared(
     for way, bar in (("list", to_list), ("join", to_join)):
         if way in times:
             value = round(ratio(times["switchyard"], times[way]), 3)
-            yield _with(f"{name}, switchyard to {way}", value, bar)
+            yield at_most(f"{name}, switchyard to {way}", value, "ratio", bar)
 
 
 def medians(name: str, times: Mapping[str, Sequence[float]]) -> Iterator[Result]:
@@ -152,10 +152,6 @@ def medians(name: str, times: Mapping[str, Sequence[float]]) -> Iterator[Result]
         milliseconds = round(median(nanoseconds) / 1e6, 1)
         print(f"{name}, {way}: {milliseconds} ms", file=sys.stderr)  # a run takes minutes
         yield Result(f"{name}, {way}", milliseconds, "ms")
-
-
-def _with(name: str, value: float, bar: float | None) -> Result:
-    return Result(name, value, "ratio") if bar is None else at_most(name, value, "ratio", bar)
 
 
 def shown(workload: str) -> str:

@@ -4,19 +4,16 @@ The environment says which: BENCH_WAY is `switchyard` or `join`. BENCH_SINCE has
 many events, as JSON.
 """
 
-import json
-import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from django.db import models
-from tests.bench.crossdb_reads import WAY, checked
+from tests.bench.crossdb_reads import SINCE, WAY, checked
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 
-SINCE: dict[str, str] = json.loads(os.environ["BENCH_SINCE"])
 COLUMNS = ("user_id", "kind", "at")
 CHUNK_SIZE = 10_000  # rows, as attach() reads them
 

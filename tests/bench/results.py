@@ -25,9 +25,9 @@ class Result:
     ok: bool | None = None
 
 
-def at_most(name: str, value: float, unit: str, bar: float) -> Result:
-    """Return a result that is right up to the bar."""
-    return Result(name, value, unit, bar, value <= bar)
+def at_most(name: str, value: float, unit: str, bar: float | None) -> Result:
+    """Return a result that is right up to the bar; without a bar, one for comparison."""
+    return Result(name, value, unit, bar, None if bar is None else value <= bar)
 
 
 def at_least(name: str, value: float, unit: str, bar: float) -> Result:

@@ -101,7 +101,7 @@ def scrapes(environs: Mapping[str, Mapping[str, str]]) -> Iterator[Result]:
             (f"scrape after {RESTARTS} restarts, {stack}", round(after / before, 3), "ratio", RESTARTS_BAR),
         )
         for name, value, unit, bar in rows:
-            yield at_most(name, value, unit, bar) if stack == "switchyard" else Result(name, value, unit)
+            yield at_most(name, value, unit, bar if stack == "switchyard" else None)
 
 
 if __name__ == "__main__":

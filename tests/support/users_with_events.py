@@ -1,13 +1,13 @@
 """Conditions across databases: users on `default` and `replica`, and events of users on `analytics`."""
 
-import datetime as dt
 from typing import Any
+
+from tests.support.moments import NOON
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from switchyard.crossdb import CrossDatabaseIn
 
-NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 FEW, MANY = (2, 3), (2, 3, 4, 5, 6, 7, 8)  # keys: at most one chunk, and three chunks of `small_chunks`
 
 

@@ -9,6 +9,7 @@ from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db.models import Field, ForeignObject, Model, QuerySet
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
 
+from switchyard.crossdb.columns import columns_of
 from switchyard.crossdb.counting import Execution
 from switchyard.crossdb.key_list import KeyList
 
@@ -76,12 +77,6 @@ class Attachment:
             return found
         # The outer column has another type, such as text for a UUID.
         return {key: found.get(self._to.to_python(key)) for key in keys}
-
-
-def columns_of(queryset: AnyQuerySet) -> tuple[str, ...]:
-    """Return the names of the columns that a queryset of tuples or dictionaries returns, in their order."""
-    query = queryset.query
-    return tuple(query.selected or (*query.extra_select, *query.values_select, *query.annotation_select))
 
 
 def form_of(queryset: AnyQuerySet) -> type:

@@ -93,6 +93,7 @@ def _compiled_with(fragments: Fragments | None, seen: "list[CrossDatabaseIn] | N
 def _planned_execute_sql(
     self: Any, result_type: Any = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
 ) -> Any:
+    # Not by `_compiled_with()`: each query of the program passes here, and a block takes longer than these lines.
     before = _compiling.fragments, _compiling.seen
     # EXPLAIN does not run the source. A statement that runs while another one is compiled has a plan of its own.
     _compiling.fragments, _compiling.seen = (None if self.query.explain_info else {}), None

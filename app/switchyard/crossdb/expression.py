@@ -8,6 +8,7 @@ from django.db.models import F, Lookup, QuerySet
 from django.db.models.query import ModelIterable
 
 from switchyard.crossdb import execution
+from switchyard.crossdb.columns import columns_of
 from switchyard.crossdb.key_types import check_comparable
 
 
@@ -40,8 +41,9 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     match, so `exclude()` returns it. The two databases share no snapshot.
 
     Queries: one on each alias for up to 10,000 keys; beyond that one on the outer alias for each 10,000 keys if the
-    query can be divided, otherwise one with all keys, of which there may be 1,000,000. A source on the same alias
-    becomes a subquery. Raises FieldError for columns of different types, and TooManyKeysError when the query runs.
+    query can be divided, otherwise one by a temporary table, or with all keys, of which there may be 1,000,000. A
+    source on the same alias becomes a subquery. Raises FieldError for columns of different types, and
+    TooManyKeysError when the query runs.
 
         >>> from switchyard.crossdb import CrossDatabaseIn
         >>> users = [User.objects.create(pk=key, username=name) for key, name in ((7, "ada"), (8, "bob"))]
@@ -75,10 +77,9 @@ def _of_one_column(queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         raise TypeError(
             f"CrossDatabaseIn takes a queryset of keys, not {type(queryset).__name__}. Use `__in` for a list."
         )
-    query = queryset.query
     if queryset._iterable_class is ModelIterable:  # noqa: SLF001 - `values()` says so nowhere else
         return queryset.values("pk")
-    columns = [*query.values_select, *query.annotation_select, *query.extra_select]
+    columns = columns_of(queryset)
     if len(columns) != 1:
         raise FieldError(
             f"The queryset of keys of {queryset.model._meta.label} has {len(columns)} columns."

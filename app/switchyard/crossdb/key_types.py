@@ -17,6 +17,8 @@ from django.db.models import (
     UUIDField,
 )
 
+from switchyard.crossdb.key_list import key_field
+
 
 class KeyType(Enum):
     """The types that both sides of a comparison can have."""
@@ -49,9 +51,8 @@ _TYPES: "tuple[tuple[type[Field[Any, Any]], KeyType], ...]" = (
 
 def key_type(field: Any) -> KeyType | None:
     """Return the type of the field, or of the field that a relation names; None if it can be no key."""
-    while (target := getattr(field, "target_field", None)) is not None:
-        field = target
-    return next((found for cls, found in _TYPES if isinstance(field, cls)), None)
+    target = key_field(field)
+    return next((found for cls, found in _TYPES if isinstance(target, cls)), None)
 
 
 def source_field(source: QuerySet[Any, Any]) -> Any:
@@ -82,4 +83,4 @@ def _name(field: Any) -> str:
 
 
 def _type_name(field: Any) -> str:
-    return type(getattr(field, "target_field", field)).__name__
+    return type(key_field(field)).__name__

@@ -49,10 +49,11 @@ def plans_of(outer: OuterQuery) -> tuple[list[Plan], list[CrossDatabaseIn], _Fra
     subqueries: list[CrossDatabaseIn] = []
     fragments: _Fragments = {}
     # The source of a subquery may have conditions of its own.
-    while here := [each for each in outer.conditions(fragments) if subquery.is_on(outer.compiler.using, each)]:
+    conditions = outer.conditions(fragments)
+    while here := [each for each in conditions if subquery.is_on(outer.compiler.using, each)]:
         fragments |= {each.rhs: subquery.fragment(each) for each in here}
         subqueries += here
-    conditions = outer.conditions(fragments)
+        conditions = outer.conditions(fragments)
     named = Counter(each.rhs for each in conditions)
     unique = {each.rhs: each for each in conditions}.values()
     return [_plan(outer, each, is_named_once=named[each.rhs] == 1) for each in unique], subqueries, fragments
@@ -88,7 +89,7 @@ def _execute_last(outer: OuterQuery, plan: Plan, execution: Execution, fragments
     condition, division = plan.condition, plan.division
     if division is not None and division.limit is not None:
         execution.strategy = "chunks"
-        few = _counted(condition, execution, _first_keys(condition, division, division.limit))
+        few = _counted(condition, execution, _keys_for_limit(condition, division, division.limit))
         return chunks.united(outer, division, chunks.parts(condition, few, fragments))
     if plan.may_probe and (found := probe.matching_keys(outer, condition, fragments)) is not None:
         execution.strategy, execution.keys = "probe", len(found)
@@ -130,7 +131,7 @@ def _until_iterated(rows: Iterator[Any], stack: ExitStack) -> Iterator[Any]:
         yield from rows
 
 
-def _first_keys(condition: CrossDatabaseIn, division: Division, limit: int) -> Iterator[list[Any]]:
+def _keys_for_limit(condition: CrossDatabaseIn, division: Division, limit: int) -> Iterator[list[Any]]:
     source = condition.rhs.queryset
     if limit > CHUNK_SIZE:
         return stream(source, descending=division.descending)

@@ -15,6 +15,7 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.sql.constants import MULTI
 
+from switchyard.crossdb.columns import columns_of
 from switchyard.crossdb.execution import OuterQuery
 from switchyard.crossdb.key_list import KeyList
 from switchyard.crossdb.key_types import KeyType, key_type, source_field
@@ -91,8 +92,8 @@ def _in_chunks(keys: Iterator[Any]) -> Iterator[list[Any]]:
 
 def column_of(source: QuerySet[Any, Any]) -> str:
     """Return the name of the queryset's only column."""
-    query = source.query
-    return next(iter((*query.values_select, *query.annotation_select)), "pk")
+    (column,) = columns_of(source)
+    return column
 
 
 def _prepared(source: QuerySet[Any, Any], *, ordered: bool = True, descending: bool = False) -> QuerySet[Any, Any]:

@@ -16,8 +16,8 @@ from switchyard.crossdb.execution import Fragment
 from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.key_list import is_unsigned, key_field, prepared_keys
 from switchyard.crossdb.key_types import EXACT, KeyType, key_type
-from switchyard.routing.session.context import current, writes_allowed
-from switchyard.routing.topology.ownership import is_read_only, replicated_by
+from switchyard.routing.guards.guard import check_statement
+from switchyard.sql import statements_of
 
 
 def _copy(cursor: Any, table: str, keys: list[Any]) -> None:
@@ -52,10 +52,10 @@ _numbers = count(1)  # a query may have several tables, and an outer query may w
 
 def fits(alias: str, condition: CrossDatabaseIn) -> bool:
     """Return True if a temporary table of such keys may be made on the alias: an owner that this block may write."""
-    context = current()
-    is_held = alias in context.write_blocked or alias in context.read_only_aliases.values()
-    is_owner = replicated_by(alias) is None and (writes_allowed(alias) or not is_read_only(alias))
-    return is_owner and not is_held and key_type(condition.lhs.output_field) in EXACT
+    vendor = connections[alias].vendor
+    text = _VENDORS[vendor].create.format("switchyard_keys", "bigint")
+    is_allowed = check_statement(alias, statements_of(vendor)[text], text) is None
+    return is_allowed and key_type(condition.lhs.output_field) in EXACT
 
 
 @contextmanager

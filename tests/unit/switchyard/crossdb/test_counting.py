@@ -1,9 +1,10 @@
 """The metrics of queries across databases."""
 
-import datetime as dt
 from contextlib import suppress
 
 import pytest
+from tests.support.moments import NOON
+from tests.support.users_with_events import seen
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -11,7 +12,6 @@ from switchyard.crossdb import CrossDatabaseIn
 from switchyard.crossdb.counting import counted
 from switchyard.telemetry import snapshot
 
-NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 databases = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
 
 
@@ -23,11 +23,6 @@ def counts(strategy: str = "one_statement") -> dict[str, float]:
         for (name, labels), value in snapshot().items()
         if name.startswith("switchyard_cross_database_") and labels == wanted
     }
-
-
-def seen() -> CrossDatabaseIn:
-    """Return the condition that the user has an event."""
-    return CrossDatabaseIn("id", AnalyticsEvent.objects.values("user_id"))
 
 
 @databases
