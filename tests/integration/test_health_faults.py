@@ -39,6 +39,7 @@ AT_ONCE_SECONDS = 0.1
 KNOWN_SECONDS = 10.0  # until both workers know a fault; the circuit opens after 1.1 s, and a verdict is kept for 1.5 s
 # A server takes new connections while others fill it, so an answer of that time may follow the first failed ones.
 SETTLES_SECONDS = {"out of connections": 2.6}
+ATTEMPTS = 50  # to reach each of two workers
 ASKED = 10  # answers of each path, from the verdict on
 # The server keeps the comment of the first statement of this form, or none, for all of them.
 PROBES = "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query ~ '^SELECT \\$1( /\\*|$)'"
@@ -61,15 +62,26 @@ class Service:
 
     def health(self, path: str) -> tuple[int, Any]:
         """Return the status and the body of a path of health, over a new connection, which any worker may answer."""
-        with closing(HTTPConnection("127.0.0.1", self.gunicorn.port, timeout=30)) as connection:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
+        with self._connected() as connection:
+            return answered(connection, path)
 
     def says(self, status: int, **states: str) -> bool:
-        """Return True if each of several answers of /readyz has this status and these states of the aliases."""
-        answers = [self.health("/readyz") for _ in range(8)]
-        return all(code == status and body["aliases"] == states for code, body in answers)
+        """Return True if /readyz of every worker has this status and these states of the aliases."""
+        asked: set[int | None] = set()
+        with ExitStack() as stack:
+            for _ in range(ATTEMPTS):  # the system chooses the worker that accepts a connection
+                connection = stack.enter_context(self._connected())
+                connection.connect()
+                code, body = answered(connection, "/readyz")
+                if code != status or body["aliases"] != states:
+                    return False
+                asked.add(self.gunicorn.worker_of(connection.sock))
+                if asked >= self.gunicorn.workers():
+                    return True
+        return False
+
+    def _connected(self) -> AbstractContextManager[HTTPConnection]:
+        return closing(HTTPConnection("127.0.0.1", self.gunicorn.port, timeout=30))
 
     def asking(self, path: str, clients: int = 1, pause_seconds: float = 0.05) -> Asking:
         """Return clients of a path, which a caller starts and stops."""
@@ -86,6 +98,13 @@ def service(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
         made = Service(gunicorn, exporter)
         until(lambda: made.says(200, **states()), "the service is ready")
         yield made
+
+
+def answered(connection: HTTPConnection, path: str) -> tuple[int, Any]:
+    """Return the status and the body of a path of health."""
+    connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
 
 
 def states(**others: str) -> dict[str, str]:

@@ -39,6 +39,17 @@ class Gunicorn:
         pid = self.process.pid
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
+    def worker_of(self, client: socket.socket) -> int | None:
+        """Return the process id of the worker that has accepted this connection; None if no worker has."""
+        ends = f"{self.port:04X}", f"{client.getsockname()[1]:04X}"
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {row[9] for row in rows if (row[1].rpartition(":")[2], row[2].rpartition(":")[2]) == ends}
+        for worker in self.workers():
+            files = (os.readlink(file) for file in Path(f"/proc/{worker}/fd").iterdir() if file.is_symlink())
+            if not inodes.isdisjoint(file.removeprefix("socket:[").removesuffix("]") for file in files):
+                return worker
+        return None
+
     def peak_kib(self) -> int:
         """Return the peak of the resident memory of the only worker since its start."""
         (worker,) = self.workers()
