@@ -1,0 +1,1 @@
+"""The triggers that record deletions, by vendor. Templates of SQL only."""

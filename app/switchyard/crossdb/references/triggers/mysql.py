@@ -1,0 +1,28 @@
+"""MySQL and MariaDB: a trigger for each row. It runs as its definer, who made it.
+
+No trigger fires for TRUNCATE, nor for rows that a cascade of the server deletes: system checks report both.
+https://dev.mysql.com/doc/refman/8.4/en/create-trigger.html
+"""
+
+from switchyard.crossdb.references.triggers.templates import Triggers
+
+_INSERT = (
+    "INSERT INTO `switchyard_tombstone` (`reference`, `parent_key`, `deleted_at`, `due_at`, `state`, `attempts`,"
+    " `error`) SELECT %(reference)s, OLD.%(key)s, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 0, 0, ''"
+)
+
+MYSQL = Triggers(
+    tombstones=(
+        "CREATE TABLE IF NOT EXISTS `switchyard_tombstone` (`id` bigint AUTO_INCREMENT PRIMARY KEY,"
+        " `reference` varchar(255) NOT NULL, `parent_key` varchar(255) NOT NULL, `deleted_at` datetime(6) NOT NULL,"
+        " `due_at` datetime(6) NOT NULL, `state` smallint NOT NULL, `attempts` integer NOT NULL,"
+        " `error` longtext NOT NULL, INDEX `switchyard_tombstone_due` (`reference`, `state`, `due_at`))",
+    ),
+    made=(
+        f"CREATE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s FOR EACH ROW {_INSERT}",
+        f"CREATE TRIGGER %(trigger_update)s AFTER UPDATE ON %(table)s FOR EACH ROW {_INSERT}"
+        " FROM DUAL WHERE NOT (OLD.%(key)s <=> NEW.%(key)s)",
+    ),
+    removed=tuple(f"DROP TRIGGER IF EXISTS %(trigger_{event})s" for event in ("delete", "update")),
+    listed="SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()",
+)
