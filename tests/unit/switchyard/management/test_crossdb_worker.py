@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from tests.support.moments import NOON
 from tests.support.gunicorn import database_environ
+from tests.support.moments import NOON
 from tests.support.service import APP
 
 from accounts.models import User

@@ -63,9 +63,7 @@ def test_claim__new_ones_before_handled_ones(users: list[User], reference: Refer
 
 
 @databases
-def test_claim__no_more_than_a_batch(
-    users: list[User], reference: Reference, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_claim__no_more_than_a_batch(users: list[User], reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch has at most BATCH_SIZE tombstones."""
     monkeypatch.setattr(claims, "BATCH_SIZE", 2)
     User.objects.all().delete()
