@@ -42,18 +42,18 @@ class RecordDeletions(BaseConstraint):
     def validate(self, *args: Any, **kwargs: Any) -> None:
         """Accept each row: nothing is constrained."""
 
-    def constraint_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> None:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
         """Make the triggers after the table that is being created. Nothing stands in its own definition."""
         schema_editor.deferred_sql.extend(self._statements(model, schema_editor))
 
-    def create_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> Statement:
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
         """Make the table of tombstones if it is not there, and the triggers, of which the last one is returned."""
         *others, last = self._statements(model, schema_editor)
         for statement in others:
             schema_editor.execute(statement, params=None)
         return last
 
-    def remove_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> Statement | None:
+    def remove_sql(self, model: Any, schema_editor: Any) -> Any:
         """Remove the triggers. The tombstones stay: some may be waiting."""
         triggers = triggers_of(schema_editor.connection.vendor)
         if self.by != "triggers":
@@ -72,7 +72,7 @@ class RecordDeletions(BaseConstraint):
         self, templates: tuple[str, ...], model: type[Model], schema_editor: BaseDatabaseSchemaEditor
     ) -> list[Statement]:
         quote = schema_editor.quote_name
-        key = model._meta.pk
+        key: Any = model._meta.pk
         return [
             Statement(
                 template,
@@ -107,5 +107,3 @@ def _name(field: Any) -> str:
 def _text(value: str) -> str:
     """Return the text as a literal of SQL."""
     return "'" + value.replace("'", "''") + "'"
-
-

@@ -22,7 +22,7 @@ _HISTORICAL = "__fake__"  # the module of the models that migrations make
 _RULES = {rule.__name__: rule for rule in (CASCADE, SET_NULL, DO_NOTHING)}
 
 
-class _Parent(ForwardManyToOneDescriptor):
+class _Parent(ForwardManyToOneDescriptor):  # type: ignore[type-arg]  # has no parameters at run time
     """The attribute that holds the parent. Django's asks the routers whether both rows may be related."""
 
     def __set__(self, instance: Any, value: Any) -> None:
@@ -37,7 +37,7 @@ class _Parent(ForwardManyToOneDescriptor):
         field.set_cached_value(instance, value)
 
 
-class CrossDatabaseForeignKey(ForeignKey):
+class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
     """Refer to a row of another owner: a column with the parent's key and an index, without a constraint.
 
     The attribute loads the parent from its owner, or a replica of it; `prefetch_related()` and `attach()` load many at
@@ -45,9 +45,9 @@ class CrossDatabaseForeignKey(ForeignKey):
     the databases raises CrossDatabaseJoinError. `to` is a model with a primary key of one integer, UUID or text column.
 
     `on_delete` is `CASCADE`, `SET_NULL` or `DO_NOTHING` of Django. A deletion of the parent, also by raw SQL, is
-    recorded in the parent's database and transaction, and `manage.py crossdb_worker` deletes the children, or sets their
-    reference to NULL, soon afterwards. A change of the parent's key counts as its deletion. `makemigrations` adds the
-    triggers to the parent's app. With `recorded_by="signals"` Django's `post_delete` records deletions, where the
+    recorded in the parent's database and transaction, and `manage.py crossdb_worker` deletes the children, or sets
+    their reference to NULL, soon afterwards. A change of the parent's key counts as its deletion. `makemigrations` adds
+    the triggers to the parent's app. With `recorded_by="signals"` Django's `post_delete` records deletions, where the
     server allows no triggers: those of raw SQL are then found by `manage.py crossdb_audit` only.
 
     With `check_on_save=True` each save asks the parent's owner whether the parent exists, and raises ValidationError
@@ -105,7 +105,7 @@ class CrossDatabaseForeignKey(ForeignKey):
         if self.recorded_by == "signals":
             record_by_signal(self, cls)
 
-    def pre_save(self, model_instance: Model, add: bool) -> Any:  # noqa: FBT001 - Django's signature
+    def pre_save(self, model_instance: Model, add: bool) -> Any:
         """Return the key. Raises ValidationError for a missing parent if `check_on_save` is set."""
         key = super().pre_save(model_instance, add)
         if self.check_on_save and key is not None:

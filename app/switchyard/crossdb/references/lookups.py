@@ -13,8 +13,8 @@ from switchyard.routing.topology.ownership import owner_of
 class RelatedInAcrossDatabases(RelatedIn):
     """Become a CrossDatabaseIn where the right side is a queryset of another owner."""
 
-    def __new__(cls, lhs: Any, rhs: Any) -> Any:
-        """Return the condition that fits the right side."""
+    def __new__(cls, lhs: Any = None, rhs: Any = None) -> Any:
+        """Return the condition that fits the right side. Copies and pickles are made without arguments."""
         if isinstance(rhs, Query) and rhs.model is not None and owner_of(rhs.model) != owner_of(lhs.target.model):
             keys: QuerySet[Any, Any] = QuerySet(rhs.model, query=rhs.clone(), using=getattr(rhs, "_db", None))
             return CrossDatabaseIn.of_column(lhs, keys if rhs.has_select_fields else keys.values("pk"))
