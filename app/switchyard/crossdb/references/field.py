@@ -13,7 +13,8 @@ from switchyard.crossdb.references.deletions import attach_to_parent
 from switchyard.crossdb.references.errors import CrossDatabaseJoinError
 from switchyard.crossdb.references.fallback import record_by_signal
 from switchyard.crossdb.references.lookups import RelatedInAcrossDatabases
-from switchyard.routing.topology.ownership import owner_of
+from switchyard.routing.topology.ownership import app_of_rows, owner_of, owner_of_app
+from switchyard.routing.topology.tables import has_owner
 
 OnDelete = Callable[..., Any]
 RecordedBy = Literal["triggers", "signals"]
@@ -118,7 +119,9 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
 
     def get_extra_restriction(self, alias: str, related_alias: str) -> Any:
         """Refuse the join. Django asks for the restrictions of a join when it writes the join, in both directions."""
-        if owner_of(self.model) != owner_of(self.related_model):
+        labels = {app_of_rows(model) for model in (self.model, self.related_model)}
+        # Without owners there is one database, as in a project that adds them later.
+        if all(map(has_owner, labels)) and len(set(map(owner_of_app, labels))) > 1:
             raise CrossDatabaseJoinError(
                 f"{self.model._meta.label}.{self.name}", self.name, self.related_model._meta.label
             )

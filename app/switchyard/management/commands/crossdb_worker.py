@@ -64,6 +64,7 @@ class Command(BaseCommand):
             if not options["once"]:
                 labels = ", ".join(reference.label for reference in worker.references)
                 self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
+                self.stdout.flush()
                 worker.run(stop)
                 return
             reached = worker.run_once(stop)
