@@ -100,9 +100,13 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
         return name, "switchyard.crossdb.CrossDatabaseForeignKey", args, kwargs
 
     def contribute_to_related_class(self, cls: type[Model], related: Any) -> None:
-        """Let the parent's deletions be recorded, once both models are there. Historical models record none."""
+        """Let the parent's deletions be recorded, once both models are there.
+
+        Historical models record none, nor do models of another registry, such as those of a test.
+        """
         super().contribute_to_related_class(cls, related)
-        if not self.records_deletions or self.model.__module__ == _HISTORICAL:
+        is_of_project = self.model.__module__ != _HISTORICAL and self.model._meta.apps is cls._meta.apps
+        if not self.records_deletions or not is_of_project:
             return
         attach_to_parent(self, cls)
         if self.recorded_by == "signals":
