@@ -1,6 +1,6 @@
 """The references of the installed models: who refers to whom, and where their rows are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +45,11 @@ class Reference:
 
     def parents(self) -> QuerySet[Any, Any]:
         """Return the parents on their owner, never on a replica."""
-        return self.parent._base_manager.using(self.parent_owner)  # noqa: SLF001 - documented
+        return self.parent._base_manager.using(self.parent_owner)
 
     def children(self) -> QuerySet[Any, Any]:
         """Return the children on their owner."""
-        children: QuerySet[Any, Any] = self.field.model._base_manager.using(self.child_owner)  # noqa: SLF001 - as above
+        children: QuerySet[Any, Any] = self.field.model._base_manager.using(self.child_owner)
         return children
 
     def key(self, text: str) -> Any:
@@ -60,7 +60,7 @@ class Reference:
 def references(*, recorded_only: bool = False) -> Iterator[Reference]:
     """Yield the references of all installed models; with `recorded_only` those whose parents leave tombstones."""
     for model in apps.get_models():
-        fields: Iterable[Any] = model._meta.local_fields
-        for field in fields:
+        field: Any
+        for field in model._meta.local_fields:
             if getattr(field, "crosses_databases", False) and (not recorded_only or field.records_deletions):
                 yield Reference(field)

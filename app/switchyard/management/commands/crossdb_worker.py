@@ -38,10 +38,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--recheck",
             action="store_true",
-            help="First make all handled tombstones due, for later children.",
+            help="First make all handled tombstones due, for children that came later.",
         )
-        parser.add_argument("--retry", action="store_true", help="First try tombstones that were set aside again.")
-        parser.add_argument("--json", action="store_true", help="With --once: print JSON in place of the table.")
+        parser.add_argument(
+            "--retry", action="store_true", help="First give tombstones that were set aside new attempts."
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="With --once: print a JSON object in place of the table."
+        )
         parser.add_argument(
             "--health-port", type=int, metavar="PORT", help="Answer /livez and /readyz on this port. Default: no port."
         )
