@@ -62,15 +62,19 @@ class Command(BaseCommand):
         port = options["health_port"]
         with _stop() as stop, nullcontext() if port is None else answering(worker, port):
             if not options["once"]:
-                labels = ", ".join(reference.label for reference in worker.references)
-                self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
-                self.stdout.flush()
+                if options["verbosity"] > 0:
+                    self._greet(worker)
                 worker.run(stop)
                 return
             reached = worker.run_once(stop)
         self._print(worker, options)
         if not reached or any(total["failed"] or total["set_aside"] for total in worker.totals.values()):
             sys.exit(1)
+
+    def _greet(self, worker: Worker) -> None:
+        labels = ", ".join(reference.label for reference in worker.references)
+        self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
+        self.stdout.flush()
 
     def _print(self, worker: Worker, options: dict[str, Any]) -> None:
         found = {label: {name: total[name] for name in _COLUMNS} for label, total in worker.totals.items()}
