@@ -213,7 +213,10 @@ def test_declaration__equality() -> None:
     """Declarations of the same arguments are equal, also a clone; another reference or way is not."""
     assert OF_AUTHOR == OF_AUTHOR.clone()
     assert hash(OF_AUTHOR) == hash(OF_AUTHOR.clone())
-    assert OF_AUTHOR not in (OF_EDITOR, RecordDeletions(reference=OF_AUTHOR.reference, name=OF_AUTHOR.name, by="signals"))
+    assert OF_AUTHOR not in (
+        OF_EDITOR,
+        RecordDeletions(reference=OF_AUTHOR.reference, name=OF_AUTHOR.name, by="signals"),
+    )
     assert OF_AUTHOR != "deletions_test_book_author_id"
 
 
@@ -316,7 +319,11 @@ def test_operations__of_a_migration(recorded: Callable[[], Any], rows: dict[str,
         operation.database_backwards("accounts", editor, after, before)
     rows["bob"].delete()
 
-    assert recorded() == [("analytics.Book.author", "1"), ("analytics.Book.author", "2"), ("analytics.Book.editor", "2")]
+    assert recorded() == [
+        ("analytics.Book.author", "1"),
+        ("analytics.Book.author", "2"),
+        ("analytics.Book.editor", "2"),
+    ]
     assert AddConstraint("author", OF_AUTHOR).deconstruct()[2]["constraint"] == OF_AUTHOR
 
 
