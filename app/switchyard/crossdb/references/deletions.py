@@ -21,6 +21,10 @@ class RecordDeletions(BaseConstraint):
 
     `reference` is `app.Model.field` of the child, `name` begins the names of the triggers. With `by="signals"` there is
     only the table of tombstones, and Django's signals fill it. `makemigrations` writes this declaration.
+
+        >>> from switchyard.crossdb import RecordDeletions
+        >>> [each.reference for each in User._meta.constraints if isinstance(each, RecordDeletions)]
+        ['analytics.AnalyticsEvent.user']
     """
 
     def __init__(self, *, reference: str, name: str, by: str = "triggers") -> None:
