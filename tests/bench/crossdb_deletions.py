@@ -156,9 +156,7 @@ def workers(environ: Mapping[str, str]) -> Iterator[Workers]:
 
 
 @contextmanager
-def loaded(
-    environ: Mapping[str, str], users: int, seconds: float, seed: int
-) -> Iterator["subprocess.Popen[str]"]:
+def loaded(environ: Mapping[str, str], users: int, seconds: float, seed: int) -> Iterator["subprocess.Popen[str]"]:
     """Run the load in this block."""
     command = [sys.executable, "-m", "tests.bench.crossdb_load", str(users), str(seconds), str(seed)]
     with ExitStack() as stack:
@@ -176,9 +174,7 @@ def compared(servers: Servers, required: Mapping[str, int], users: int, kills: i
     left = {key for (key,) in servers.ask("default", "SELECT id FROM accounts_user")}
     events = dict(servers.ask("analytics", "SELECT id, user_id FROM analytics_analyticsevent"))
     # Those that were there at first must be there if their user never left.
-    first = {
-        n + users * number: n for n in left if n % 50 for number in range(EVENTS_OF_USER)
-    }
+    first = {n + users * number: n for n in left if n % 50 for number in range(EVENTS_OF_USER)}
     wanted = first | {int(key): user for key, user in required.items() if user in left}
     ((set_aside,),) = servers.ask("default", "SELECT count(*) FROM switchyard_tombstone WHERE state = 2")
     return Found(

@@ -92,9 +92,7 @@ class Load:
             with self._lock:
                 at, keys = next(self._clock), [next(self._keys) for _ in range(size)]
             named = {key: rng.randint(1, self.users) for key in keys}
-            rows = [
-                AnalyticsEvent(pk=key, user_id=user, kind="late", at=timezone.now()) for key, user in named.items()
-            ]
+            rows = [AnalyticsEvent(pk=key, user_id=user, kind="late", at=timezone.now()) for key, user in named.items()]
             retried(lambda rows=rows: inserted(rows))
             with self._lock:
                 self.events |= {key: (user, at) for key, user in named.items()}
@@ -125,7 +123,7 @@ def by_statement(keys: list[int]) -> None:
     """Delete by SQL that Django does not understand."""
     with connections["default"].cursor() as cursor:
         marks = ", ".join(["%s"] * len(keys))
-        cursor.execute(f"DELETE FROM accounts_user WHERE id IN ({marks})", keys)  # noqa: S608 - placeholders
+        cursor.execute(f"DELETE FROM accounts_user WHERE id IN ({marks})", keys)
 
 
 def inserted(rows: list[AnalyticsEvent]) -> None:

@@ -22,7 +22,7 @@ class RelatedInAcrossDatabases(RelatedIn):
 
 
 def _keys(query: Query) -> QuerySet[Any, Any]:
-    """Return the queryset whose query Django has resolved already. Raises ValueError if it refers to the outer query."""
+    """Return the queryset of a query that is resolved already. Raises ValueError if it refers to the outer query."""
     if query.get_external_cols():
         raise ValueError(
             f"The queryset of {query.model._meta.label} refers to the outer query, which is on another database."

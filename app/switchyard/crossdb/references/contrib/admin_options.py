@@ -69,8 +69,8 @@ def _error(admin: Any, option: str, path: str, field: Any) -> CheckMessage:
         "list_filter": f"Filter by '{field.name}', or by parents in a SimpleListFilter",
     }.get(option, f"Use '{field.attname}'")
     return Error(
-        f"{option} of {type(admin).__name__} names '{shown}', and {field.model._meta.label}.{field.name} leads to another"
-        " database, with which no query can join.",
+        f"{option} of {type(admin).__name__} names '{shown}', and {field.model._meta.label}.{field.name} leads to"
+        " another database, with which no query can join.",
         hint=f"{remedy}.",
         obj=type(admin),
         id="switchyard.E020",

@@ -92,7 +92,9 @@ def test_formset__of_children(rows: Rows) -> None:
     formset.save()
 
     assert dict(Book.objects.values_list("title", "author")) == {
-        **{"Engine": rows["bob"].pk, "Notes": rows["ada"].pk, "Letters": rows["ada"].pk},
+        "Engine": rows["bob"].pk,
+        "Notes": rows["ada"].pk,
+        "Letters": rows["ada"].pk,
         "New": rows["ada"].pk,
     }
 

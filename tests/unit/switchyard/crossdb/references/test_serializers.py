@@ -95,7 +95,7 @@ class EventOut(ModelSchema):
 
     class Meta:
         model = AnalyticsEvent
-        fields = ["id", "user", "kind"]
+        fields = ("id", "user", "kind")
 
 
 class UserOut(ModelSchema):
@@ -103,7 +103,7 @@ class UserOut(ModelSchema):
 
     class Meta:
         model = User
-        fields = ["id", "username"]
+        fields = ("id", "username")
 
 
 class NestedOut(ModelSchema):
@@ -113,7 +113,7 @@ class NestedOut(ModelSchema):
 
     class Meta:
         model = AnalyticsEvent
-        fields = ["kind"]
+        fields = ("kind",)
 
 
 def test_ninja__key(event: AnalyticsEvent) -> None:
