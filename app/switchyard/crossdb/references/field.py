@@ -137,7 +137,9 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
             raise CrossDatabaseJoinError(self)
         return super().get_extra_restriction(alias, related_alias)
 
-    def get_choices(self, *args: Any, limit_choices_to: Any = None, **kwargs: Any) -> Any:
+    def get_choices(  # type: ignore[override]
+        self, *args: Any, limit_choices_to: Any = None, **kwargs: Any
+    ) -> Any:
         """Return the parents. A filter of the admin limits them by a queryset to those that have children."""
         keys = limit_choices_to.get("pk__in") if isinstance(limit_choices_to, dict) else None
         if isinstance(keys, QuerySet) and self.joins_databases:

@@ -21,7 +21,7 @@ class RelatedInAcrossDatabases(RelatedIn):
         return super().__new__(cls)
 
 
-def _keys(query: Query) -> QuerySet[Any, Any]:
+def _keys(query: Any) -> QuerySet[Any, Any]:
     """Return the queryset of a query that is resolved already. Raises ValueError if it refers to the outer query."""
     if query.get_external_cols():
         raise ValueError(
