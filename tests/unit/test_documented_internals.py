@@ -38,6 +38,7 @@ DOCUMENTED = {
     "BaseExpression": {"as_sql"},
     "BaseConstraint": {"validate"},
     "ForeignKey": {"check", "deconstruct", "get_db_prep_save"},
+    "Operation": {"state_forwards", "database_forwards", "database_backwards", "describe", "reduce"},
     "ForeignObject": {"class_lookups"},  # of `register_lookup()`
 }
 # `_meta`, `_state` and `_base_manager` are documented; the others belong to named tuples.

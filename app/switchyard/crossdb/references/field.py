@@ -137,15 +137,13 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
             raise CrossDatabaseJoinError(self)
         return super().get_extra_restriction(alias, related_alias)
 
-    def get_choices(  # type: ignore[override]
-        self, *args: Any, limit_choices_to: Any = None, **kwargs: Any
-    ) -> Any:
+    def get_choices(self, *args: Any, limit_choices_to: Any = None, **kwargs: Any) -> Any:
         """Return the parents. A filter of the admin limits them by a queryset to those that have children."""
         keys = limit_choices_to.get("pk__in") if isinstance(limit_choices_to, dict) else None
         if isinstance(keys, QuerySet) and self.joins_databases:
             others = {name: value for name, value in limit_choices_to.items() if name != "pk__in"}
             limit_choices_to = Q(CrossDatabaseIn("pk", keys), **others)
-        return super().get_choices(*args, limit_choices_to=limit_choices_to, **kwargs)
+        return super().get_choices(*args, limit_choices_to=limit_choices_to, **kwargs)  # type: ignore[misc]
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Check the definition as Django checks a foreign key."""

@@ -36,7 +36,7 @@ def _leave_references_out(get: Any) -> None:
     def get_select_related_fields(self: Any) -> list[str]:
         return [name for name in get(self) if not _is_reference(self, name)]
 
-    ChangeList.get_select_related_fields = get_select_related_fields
+    ChangeList.get_select_related_fields = get_select_related_fields  # type: ignore[method-assign]
 
 
 def _is_reference(changes: Any, name: Any) -> bool:

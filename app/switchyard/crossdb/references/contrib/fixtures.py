@@ -14,7 +14,7 @@ from switchyard.routing.topology.ownership import owner_of
 
 def install() -> None:
     """Replace the function that deserializers of JSON, JSONL, YAML and Python call. A second call changes nothing."""
-    deserialize = base.deserialize_fk_value  # type: ignore[attr-defined]
+    deserialize: Any = base.deserialize_fk_value
     if hasattr(deserialize, "crosses_databases"):
         return
 
@@ -23,7 +23,7 @@ def install() -> None:
         return deserialize(field, field_value, _alias(field, using), *args, **kwargs)
 
     deserialize_fk_value.crosses_databases = True  # type: ignore[attr-defined]
-    base.deserialize_fk_value = deserialize_fk_value  # type: ignore[attr-defined]
+    base.deserialize_fk_value = deserialize_fk_value
 
 
 def install_for_xml() -> None:

@@ -105,6 +105,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
     ("E016", {"OWNERS": OWNERS, "CONSOLE_PEERS": "web:9464"}, [APP], "is 'web:9464'", "Write ['web:9464']"),
     ("E016", {"OWNERS": OWNERS, "CONSOLE_PEERS": ["web"]}, [APP], "names 'web', which is", "'web-pods:9464'"),
     ("E016", {"OWNERS": OWNERS, "CONSOLE_PEERS": ["web:9464"]}, [APP], "METRICS_DIR is not", "Set METRICS_DIR"),
+    ("E016", {"OWNERS": OWNERS, "TOMBSTONE_RETENTION": 7}, [APP], "['TOMBSTONE_RETENTION'] is 7", "timedelta(days=7)"),
     ("E016", {"OWNERS": OWNERS, "TRACES": "false"}, [APP], "['TRACES'] is 'false'", "without quotation marks"),
     (
         "E016",
