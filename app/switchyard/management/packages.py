@@ -52,9 +52,8 @@ def _is_installed(app_label: str, migration: Migration) -> bool:
 def _lines(app_label: str, operations: Iterable[Any]) -> Iterator[str]:
     for operation in operations:
         model = apps.get_model(app_label, operation.model_name)._meta.label
-        ours = (
-            RecordDeletionsOf(model, operation.constraint)
-            if isinstance(operation, AddConstraint)
-            else ForgetDeletionsOf(model, operation.name)
+        is_removal = isinstance(operation, RemoveConstraint)
+        ours: Operation = (
+            ForgetDeletionsOf(model, operation.name) if is_removal else RecordDeletionsOf(model, operation.constraint)
         )
         yield OperationWriter(ours).serialize()[0]

@@ -51,6 +51,8 @@ class RecordDeletionsOf(_OfAnotherApp, AddConstraint):
         'Record the deletions of auth.User for blog.Post.author'
     """
 
+    constraint: RecordDeletions
+
     def __init__(self, model: str, constraint: RecordDeletions) -> None:
         self.model = model
         super().__init__(self._name, constraint)

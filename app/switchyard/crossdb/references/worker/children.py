@@ -1,6 +1,6 @@
 """Delete the children of parents that are gone, or set their reference to NULL."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from switchyard.crossdb.key_list import KeyList
@@ -27,10 +27,10 @@ def reach(reference: Reference, keys: Collection[Any]) -> Iterator[Reached]:
     while gone and (children := _children(reference, gone, skipped)):
         existing = parents_among(reference, {key for _, key in children if key in gone})
         gone -= existing
-        reached = [pk for pk, key in children if key in gone]
+        reached = {pk: key for pk, key in children if key in gone}
         # A collation may take other keys for equal: their rows are no children of these parents.
         skipped.update(pk for pk, key in children if key not in gone and key not in existing)
-        yield Reached(_change(reference, reached, gone) if reached else 0, existing)
+        yield Reached(_change(reference, reached) if reached else 0, existing)
 
 
 def parents_among(reference: Reference, keys: Collection[Any]) -> set[Any]:
@@ -48,9 +48,10 @@ def _children(reference: Reference, keys: Collection[Any], skipped: Collection[A
     return list((rows.exclude(pk__in=skipped) if skipped else rows)[:CHILDREN_SIZE])
 
 
-def _change(reference: Reference, pks: list[Any], gone: Collection[Any]) -> int:
-    # A child may have got another parent since it was read.
-    children = reference.children().filter(KeyList("pk", pks), KeyList(reference.field.attname, gone))
+def _change(reference: Reference, reached: Mapping[Any, Any]) -> int:
+    # A child may have got another parent since it was read. Plain lists: MySQL compares two tables of JSON row by row.
+    keys = {f"{reference.field.attname}__in": set(reached.values())}
+    children = reference.children().filter(pk__in=reached, **keys)
     if not reference.cascades:
         return children.update(**{reference.field.attname: None})
     _, deleted = children.delete()
