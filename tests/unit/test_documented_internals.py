@@ -38,6 +38,8 @@ DOCUMENTED = {
     "BaseExpression": {"as_sql"},
     "BaseConstraint": {"validate"},
     "ForeignKey": {"check", "deconstruct", "get_db_prep_save"},
+    "AddConstraint": {"describe"},
+    "RemoveConstraint": {"describe"},
     "Operation": {"state_forwards", "database_forwards", "database_backwards", "describe", "reduce"},
     "ForeignObject": {"class_lookups"},  # of `register_lookup()`
 }

@@ -12,12 +12,16 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import Permission
 from django.core import serializers
+from django.core.management import call_command
+from django.core.management.commands import makemigrations
 from django.core.serializers import base, xml_serializer
 from django.db import connections, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement, Table
 from django.db.backends.utils import truncate_name
+from django.db.migrations import AddConstraint, RemoveConstraint
 from django.db.migrations.state import ModelState
+from django.db.migrations.writer import MigrationWriter, OperationWriter
 from django.db.models import BaseConstraint, F, ForeignKey, OuterRef
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 from django.db.models.fields.related_lookups import RelatedIn
@@ -313,6 +317,31 @@ def test_truncate_name__is_stable() -> None:
 def test_options__local_fields() -> None:
     """A model with a table of its own has the inherited fields not among its local ones."""
     assert [field.name for field in Special._meta.local_fields] == ["kind_ptr", "extra"]
+
+
+def test_operation__written_by_its_arguments() -> None:
+    """A migration has an operation with the name and the arguments that the operation gives."""
+    lines, imports = OperationWriter(RemoveConstraint("parent", "noted"), indentation=0).serialize()
+
+    assert "migrations.RemoveConstraint(" in lines
+    assert RemoveConstraint("parent", "noted").deconstruct()[0] == "RemoveConstraint"
+    assert AddConstraint("parent", Noted(name="noted")).deconstruct()[0] == "AddConstraint"
+    assert imports == set()
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_makemigrations__writes_by_one_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command gives all changes to one method before it writes a file, and each migration knows its path."""
+    changes: list[Any] = []
+
+    def note(_self: Any, found: Any, *_args: Any) -> None:
+        changes.append(found)
+
+    monkeypatch.setattr(makemigrations.Command, "write_migration_files", note)
+    call_command("makemigrations", "accounts", empty=True, skip_checks=True, verbosity=0)
+
+    ((migration,),) = (found["accounts"] for found in changes)
+    assert MigrationWriter(migration).path.endswith(f"accounts/migrations/{migration.name}.py")
 
 
 @in_testcase
