@@ -3,10 +3,14 @@
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+from django.db.models import Value
+
 from switchyard.crossdb.key_list import KeyList
+from switchyard.crossdb.references.exact_keys import children_of
 from switchyard.crossdb.references.registry import Reference
 
 CHILDREN_SIZE = 1_000  # rows that one transaction changes
+_KEYS_SIZE = 100  # keys that one statement asks for one by one
 
 
 class Reached(NamedTuple):
@@ -28,29 +32,42 @@ def reach(reference: Reference, keys: Collection[Any]) -> Iterator[Reached]:
         existing = parents_among(reference, {key for _, key in children if key in gone})
         gone -= existing
         reached = [pk for pk, key in children if key in gone]
-        # A collation may take other keys for equal: their rows are no children of these parents.
+        # A field may read another key than its column holds: such a row is no child of these parents.
         skipped.update(pk for pk, key in children if key not in gone and key not in existing)
         yield Reached(_change(reference, reached, gone) if reached else 0, existing)
 
 
 def parents_among(reference: Reference, keys: Collection[Any]) -> set[Any]:
-    """Return the keys whose parents exist on their owner now. One query; more if a collation found other keys."""
+    """Return the keys whose parents exist on their owner now.
+
+    One query. If a collation found other keys: one more for each 100 of the keys that are left.
+    """
     found = set(reference.parents().filter(KeyList("pk", keys)).values_list("pk", flat=True))
     existing = found & set(keys)
     if existing != found:
-        existing |= {key for key in set(keys) - existing if reference.parents().filter(pk=key).exists()}
+        existing.update(_equal_to_others(reference, list(set(keys) - existing)))
     return existing
+
+
+def _equal_to_others(reference: Reference, keys: list[Any]) -> Iterator[Any]:
+    """Yield the keys that the parent's column takes for equal to another key."""
+    for begin in range(0, len(keys), _KEYS_SIZE):
+        first, *others = (
+            reference.parents().filter(KeyList("pk", [key])).order_by().values_list(Value(position), flat=True)
+            for position, key in enumerate(keys[begin : begin + _KEYS_SIZE], begin)
+        )
+        yield from (keys[position] for position in first.union(*others, all=True))
 
 
 def _children(reference: Reference, keys: Collection[Any], skipped: Collection[Any]) -> list[tuple[Any, Any]]:
     column = reference.field.attname
-    rows = reference.children().filter(KeyList(column, keys)).values_list("pk", column)
+    rows = children_of(reference, keys).values_list("pk", column)
     return list((rows.exclude(pk__in=skipped) if skipped else rows)[:CHILDREN_SIZE])
 
 
 def _change(reference: Reference, pks: list[Any], gone: Collection[Any]) -> int:
     # A child may have got another parent since it was read.
-    children = reference.children().filter(KeyList("pk", pks), KeyList(reference.field.attname, gone))
+    children = children_of(reference, gone).filter(KeyList("pk", pks))
     if not reference.cascades:
         return children.update(**{reference.field.attname: None})
     _, deleted = children.delete()
