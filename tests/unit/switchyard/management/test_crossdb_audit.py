@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import models
-from pytest_django.fixtures import Settings
 from rich.console import Console
 from tests.support.moments import NOON
 from tests.unit.switchyard.migrations.conftest import empty_databases
@@ -158,15 +157,3 @@ def test_audit__unreadable(empty_databases: Path) -> None:
     code, each = found()
 
     assert (code, each["state"], each["error"]) == (3, "failed", "no such table: analytics_analyticsevent")
-
-
-@databases
-def test_audit__read_only_owner(settings: Settings) -> None:
-    """Children that must not be changed end a fix with 3, the counts stay, and the error says what to do."""
-    store(1, 2)
-    settings.SWITCHYARD = {**settings.SWITCHYARD, "READ_ONLY": ["analytics"]}
-
-    code, each = found("--fix")
-
-    assert (code, each["state"], each["orphans"], each["fixed"]) == (3, "failed", 1, 0)
-    assert 'wrap it in `allow_writes("analytics", reason=...)`' in each["error"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connections, models
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support import spelled_keys
 from tests.support.moments import NOON
@@ -17,6 +17,9 @@ from analytics.models import AnalyticsEvent
 from switchyard.crossdb import sources
 from switchyard.crossdb.references.audit import Audit, audits
 from switchyard.crossdb.references.registry import Reference
+from switchyard.crossdb.references.tombstones import State
+from switchyard.crossdb.references.worker.claims import tombstones
+from switchyard.routing import read_only
 from switchyard.testing import assert_queries
 
 EVENTS = Reference(AnalyticsEvent._meta.get_field("user"))
@@ -60,6 +63,7 @@ def test_audit__as_sets(monkeypatch: pytest.MonkeyPatch, fix: bool) -> None:
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(users=st.sets(keys), events=st.lists(keys, max_size=40))
+    @example(users=set(), events=[*range(1, 15)])  # more keys than examples
     def check(users: set[int], events: list[int]) -> None:
         store(users, events)
         missing = sorted(set(events) - users)
@@ -85,8 +89,12 @@ def test_audit__queries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @databases
-@pytest.mark.parametrize("at", [1, 2, 3], ids=["first question", "second question", "question of the fix"])
-def test_audit__parent_that_comes_meanwhile(at: int) -> None:
+@pytest.mark.parametrize(
+    ("fix", "at"),
+    [(False, 1), (False, 2), (True, 1), (True, 2), (True, 3)],
+    ids=["first question", "second", "first before a fix", "second before a fix", "question of the fix"],
+)
+def test_audit__parent_that_comes_meanwhile(fix: bool, at: int) -> None:
     """A parent that is inserted before the last question to its owner is found, and its children stay."""
     store([1], [1, 2, 3])
     questions: list[str] = []
@@ -98,11 +106,11 @@ def test_audit__parent_that_comes_meanwhile(at: int) -> None:
         return execute(sql, *args)
 
     with connections["default"].execute_wrapper(insert_late):
-        found = audited(fix=True)
+        found = audited(fix=fix)
 
     assert User.objects.using("default").filter(pk=2).exists()
-    assert (found.orphan_keys, found.orphans, found.fixed, found.examples) == (1, 1, 1, [3])
-    assert users_of_events() == [1, 2]
+    assert (found.orphan_keys, found.orphans, found.examples) == (1, 1, [3])
+    assert users_of_events() == ([1, 2] if fix else [1, 2, 3])
 
 
 @databases
@@ -133,14 +141,15 @@ def test_audit__do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @databases
 def test_audit__waiting_tombstones() -> None:
-    """The deletions that wait for the worker are counted beside the orphans."""
-    store([1, 2, 3], [1, 2, 3])
-    before = audited().waiting_tombstones
-    User.objects.filter(pk__in=[2, 3]).delete()
+    """The deletions that wait for the worker are counted beside the orphans; those that it handled are not."""
+    store([1, 2, 3, 4], [1, 2, 3, 4])
+    User.objects.filter(pk=2).delete()
+    tombstones(EVENTS).update(state=State.HANDLED)
+    User.objects.filter(pk__in=[3, 4]).delete()
 
     found = audited()
 
-    assert (found.waiting_tombstones - before, found.orphans) == (2, 2)
+    assert (found.waiting_tombstones, found.orphans) == (2, 3)
 
 
 @own_tables
@@ -180,6 +189,19 @@ def test_audit__parents_that_ignore_case() -> None:
 
         assert (found.checked, found.examples, found.fixed) == (4, ["XYZ", "xyz"], 2)
         assert stuck() == ["ABC", "abc", None, None]
+
+
+@databases
+def test_audit__refused_write() -> None:
+    """A fix that may not write keeps what it has found, and says what was refused."""
+    store([1], [1, 2])
+
+    with read_only("analytics"):
+        found = audited(fix=True)
+
+    assert (found.orphans, found.fixed) == (1, 0)
+    assert found.error.startswith("A write was refused on 'analytics' inside read_only()")
+    assert users_of_events() == [1, 2]
 
 
 @databases
