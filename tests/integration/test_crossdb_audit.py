@@ -173,4 +173,6 @@ def test_parents_among__other_spellings(owners: tuple[str, str]) -> None:
     Code.objects.bulk_create([Code(code=f"code{number}") for number in range(150)])
     spelled = [f"CODE{number}" for number in range(150)]
 
-    assert parents_among(BY_CODE, [*spelled, *(f"missing{number}" for number in range(150))]) == set(spelled)
+    missing = [f"missing{number}" for number in range(150)]
+    assert parents_among(BY_CODE, [*spelled, *missing]) == set(spelled)
+    assert parents_among(BY_CODE, ["code7", "CODE7", *missing]) == {"code7", "CODE7"}

@@ -44,10 +44,31 @@ def test_parents_among__another_case() -> None:
             assert parents_among(STICKERS, ["ABC", "abc", "XYZ", *missing]) == {"ABC", "abc", "XYZ"}
 
 
+def test_parents_among__both_spellings() -> None:
+    """A key of another case has a parent also if the parent's own spelling is asked for beside it."""
+    with spelled_keys.tables(parents="nocase"):
+        Label.objects.using("default").create(code="abc")
+
+        assert parents_among(STICKERS, ["ABC", "abc", "xyz"]) == {"ABC", "abc"}
+
+
 def test_parents_among__exact_column() -> None:
-    """One query is enough if the parents' column is exact."""
+    """Where the parents' column is exact, two queries are enough, and one if all parents exist."""
     with spelled_keys.tables():
         Label.objects.using("default").create(code="abc")
 
-        with assert_queries(default=1):
+        with assert_queries(default=2):
             assert parents_among(STICKERS, ["ABC", "abc"]) == {"abc"}
+        with assert_queries(default=1):
+            assert parents_among(STICKERS, ["abc"]) == {"abc"}
+
+
+def test_reach__parent_of_another_case() -> None:
+    """Children of a key whose parent is spelled otherwise stay, also beside those of the parent's own spelling."""
+    with spelled_keys.tables(parents="nocase", children="binary"):
+        Label.objects.using("default").create(code="abc")
+        stick("ABC", "abc", "xyz")
+
+        list(reach(STICKERS, ["ABC", "abc", "xyz"]))
+
+        assert stuck() == ["ABC", "abc", None]
