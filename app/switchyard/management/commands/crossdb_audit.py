@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from switchyard.crossdb.references.audit import Audit, Report, audits
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _print(self, found: list[Audit], options: dict[str, Any]) -> None:
-        table = Table("reference", "state", *(name.replace("_", " ") for name in _COUNTS))
+        table = Table(Column("reference", overflow="fold"), "state", *(name.replace("_", " ") for name in _COUNTS))
         for each in found:
             state = _state(each)
             table.add_row(
