@@ -12,11 +12,11 @@ from switchyard.console.pods.adding import all_pods
 from switchyard.console.pods.record import PodRecord
 from switchyard.console.pods.round import ask_peers
 from switchyard.routing.monitor import monitor
-from switchyard.telemetry.pool_gauges import pools
+from switchyard.telemetry.gauges.pool_gauges import pools
 from switchyard.telemetry.recent import recorder
 from switchyard.telemetry.recent.peer_access import pod_id
 from switchyard.telemetry.recent.ring import INTERVAL_SECONDS
-from switchyard.telemetry.server_gauges import pool_totals
+from switchyard.telemetry.gauges.server_gauges import pool_totals
 
 THIS_POD = "this pod"
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from switchyard.crossdb.references.registry import references
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.probes import answering
+from switchyard.crossdb.references.worker.reporting import reporting
 from switchyard.crossdb.references.worker.worker import Worker
 from switchyard.management.tables import console
 
@@ -58,7 +59,8 @@ class Command(BaseCommand):
             if not options["once"]:
                 labels = ", ".join(reference.label for reference in worker.references)
                 self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
-                worker.run(stop)
+                with reporting(worker.references, stop):
+                    worker.run(stop)
                 return
             reached = worker.run_once(stop)
         self._print(worker, options)

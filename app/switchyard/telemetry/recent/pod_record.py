@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from switchyard.telemetry.recent.peer_access import allows, pod_id
 from switchyard.telemetry.recent.ring import FileRing
-from switchyard.telemetry.server_gauges import known_servers, pool_totals
+from switchyard.telemetry.gauges.server_gauges import known_servers, pool_totals
 from switchyard.telemetry.shared_storage import read
 
 PATH = "/pod"

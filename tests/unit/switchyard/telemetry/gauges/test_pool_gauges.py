@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from django.db import connections
 
-from switchyard.telemetry import pool_gauges
-from switchyard.telemetry.pool_gauges import _claim, pools
+from switchyard.telemetry.gauges import pool_gauges
+from switchyard.telemetry.gauges.pool_gauges import _claim, pools
 
 
 @pytest.fixture
