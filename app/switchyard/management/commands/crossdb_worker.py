@@ -1,7 +1,6 @@
 """`crossdb_worker`: bring the deletions of parents to their children on another database."""
 
 import json
-import logging
 import signal
 import sys
 import threading
@@ -18,8 +17,6 @@ from switchyard.crossdb.references.worker.probes import answering
 from switchyard.crossdb.references.worker.reporting import reporting
 from switchyard.crossdb.references.worker.worker import Worker
 from switchyard.management.tables import console
-
-logger = logging.getLogger(__name__)
 
 _COLUMNS = ("deleted", "set_null", "handled", "parent_exists", "failed", "set_aside")
 
@@ -60,7 +57,8 @@ class Command(BaseCommand):
         port = options["health_port"]
         with _stop() as stop, nullcontext() if port is None else answering(worker, port):
             if not options["once"]:
-                self._announce([reference.label for reference in worker.references])
+                labels = ", ".join(reference.label for reference in worker.references)
+                self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
                 with reporting(worker.references, stop):
                     worker.run(stop)
                 return
@@ -68,13 +66,6 @@ class Command(BaseCommand):
         self._print(worker, options)
         if not reached or any(total["failed"] or total["set_aside"] for total in worker.totals.values()):
             sys.exit(1)
-
-    def _announce(self, labels: list[str]) -> None:
-        """Say on a terminal what the worker watches. Elsewhere the log says it, whose lines all have one form."""
-        if self.stdout.isatty():
-            self.stdout.write(f"Watching the deletions for {', '.join(labels) or 'no reference'}.")
-        else:
-            logger.info("The worker watches deletions.", extra={"references": labels})
 
     def _print(self, worker: Worker, options: dict[str, Any]) -> None:
         found = {label: {name: total[name] for name in _COLUMNS} for label, total in worker.totals.items()}
