@@ -15,7 +15,7 @@ class Progress:
 
     def __init__(self, totals: Mapping[str, Counter[str]]) -> None:
         self._totals = totals
-        self._logged = {label: Counter[str]() for label in totals}
+        self._logged = {label: Counter(total) for label, total in totals.items()}
         self._logged_at = time.monotonic()
 
     def log(self, *, at_once: bool = False) -> None:
