@@ -15,12 +15,12 @@ from switchyard.console.reference_data import across_data, references_data
 from switchyard.routing.monitor import monitor
 from switchyard.telemetry import counters
 from switchyard.telemetry.gauges.pool_gauges import pools
+from switchyard.telemetry.gauges.server_gauges import pool_totals
 from switchyard.telemetry.recent import recorder
 from switchyard.telemetry.recent.across import counts_across
 from switchyard.telemetry.recent.peer_access import pod_id
 from switchyard.telemetry.recent.pod_record import references_of
 from switchyard.telemetry.recent.ring import INTERVAL_SECONDS
-from switchyard.telemetry.gauges.server_gauges import pool_totals
 
 THIS_POD = "this pod"
 

@@ -20,9 +20,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from switchyard.telemetry.exposition import prometheus_metrics
-from switchyard.telemetry.recent.pod_record import with_pod_record
 from switchyard.telemetry.gauges.reference_gauges import reference_gauges
 from switchyard.telemetry.gauges.server_gauges import pool_gauges, server_gauges
+from switchyard.telemetry.recent.pod_record import with_pod_record
 from switchyard.telemetry.shared_storage import read
 
 

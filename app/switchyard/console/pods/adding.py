@@ -14,7 +14,6 @@ from switchyard.telemetry.recent.ring import INTERVAL_SECONDS, Sample, Values
 from switchyard.telemetry.recent.statements import STATEMENTS
 from switchyard.telemetry.recent.violations import VIOLATIONS
 
-
 # The metric, the source, the target, and the value of the third label.
 type AcrossKey = tuple[str, str, str, str]
 

@@ -7,7 +7,8 @@ from django.db.models import Count, Min
 from django.utils import timezone
 
 from switchyard.crossdb.references.registry import Reference
-from switchyard.crossdb.references.tombstones import State, Tombstone
+from switchyard.crossdb.references.tombstones import State
+from switchyard.crossdb.references.worker.claims import tombstones
 
 OPEN = (State.WAITING, State.SET_ASIDE)  # what is still to be done
 
@@ -27,13 +28,12 @@ def backlog(reference: Reference, states: Collection[State] = tuple(State)) -> B
 
     One query, by the index on reference, state and time. Raises Error of Django if the owner cannot be read.
     """
-    tombstones = Tombstone.objects.using(reference.parent_owner).filter(reference=reference.label, state__in=states)
-    found = {
-        state: (number, oldest_at)
-        for state, number, oldest_at in tombstones.values_list("state").annotate(Count("pk"), Min("deleted_at"))
-    }
+    counted = (
+        tombstones(reference).filter(state__in=states).values_list("state").annotate(Count("pk"), Min("deleted_at"))
+    )
+    found = {State(state): (number, oldest_at) for state, number, oldest_at in counted}
     _, oldest_at = found.get(State.WAITING, (0, None))
     return Backlog(
-        **{state.name.lower(): number for state, (number, _) in ((State(value), each) for value, each in found.items())},
+        **{state.name.lower(): number for state, (number, _) in found.items()},
         oldest_age_seconds=max((timezone.now() - oldest_at).total_seconds(), 0.0) if oldest_at else 0.0,
     )

@@ -1,14 +1,15 @@
 """How a reference is: whether the deletions of its parents are recorded, and what the worker has to do and has done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import Error, connections
 
 from switchyard.crossdb.references.backlog import Backlog, backlog
 from switchyard.crossdb.references.deletions import RecordDeletions
 from switchyard.crossdb.references.registry import Reference
-from switchyard.crossdb.references.tombstones import State, Tombstone
+from switchyard.crossdb.references.tombstones import State
 from switchyard.crossdb.references.triggers.registry import triggers_of
+from switchyard.crossdb.references.worker.claims import tombstones
 
 _EVENTS = ("delete", "update", "truncate")
 
@@ -24,7 +25,7 @@ class ReferenceStatus:
     recorded_by: str  # `triggers`, `signals`, or `none` if nothing follows from a deletion
     triggers: tuple[str, ...] = ()  # that the reference needs and has
     missing_triggers: tuple[str, ...] = ()
-    tombstones: Backlog = Backlog()
+    tombstones: Backlog = field(default_factory=Backlog)
     set_aside_error: str = ""  # of the newest tombstone that was set aside
     error: str = ""
 
@@ -43,9 +44,9 @@ def status(reference: Reference) -> ReferenceStatus:
 
     Queries: at most three; none for a reference whose parents leave no tombstones.
     """
-    field = reference.field
-    recorded_by = field.recorded_by if field.records_deletions else "none"
-    known = (reference.label, reference.parent_owner, reference.child_owner, field.on_delete.__name__, recorded_by)
+    recorded_by = reference.field.recorded_by if reference.field.records_deletions else "none"
+    rule = reference.field.on_delete.__name__
+    known = (reference.label, reference.parent_owner, reference.child_owner, rule, recorded_by)
     if recorded_by == "none":
         return ReferenceStatus(*known)
     try:
@@ -83,7 +84,5 @@ def _triggers_on(alias: str) -> set[str]:
 
 
 def _newest_error(reference: Reference) -> str:
-    set_aside = Tombstone.objects.using(reference.parent_owner).filter(
-        reference=reference.label, state=State.SET_ASIDE
-    )
-    return set_aside.order_by("-due_at").values_list("error", flat=True)[0]
+    newest = tombstones(reference).filter(state=State.SET_ASIDE).order_by("-due_at").first()
+    return newest.error if newest else ""

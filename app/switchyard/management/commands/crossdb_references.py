@@ -87,4 +87,5 @@ def _details(found: list[ReferenceStatus]) -> Iterator[str]:
         if each.missing_triggers:
             yield f"[bold]{each.reference}[/]: missing on {each.source}: {', '.join(each.missing_triggers)}"
         if each.tombstones.set_aside:
-            yield f"[bold]{each.reference}[/]: newest error of a tombstone that was set aside: {escape(each.set_aside_error)}"
+            error = escape(each.set_aside_error)
+            yield f"[bold]{each.reference}[/]: newest error of a tombstone that was set aside: {error}"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from switchyard.telemetry.recent.peer_access import allows, pod_id
-from switchyard.telemetry.recent.ring import FileRing
 from switchyard.telemetry.gauges.reference_gauges import known_references
 from switchyard.telemetry.gauges.server_gauges import known_servers, pool_totals
 from switchyard.telemetry.recent.across import Count, counts_across
+from switchyard.telemetry.recent.peer_access import allows, pod_id
+from switchyard.telemetry.recent.ring import FileRing
 from switchyard.telemetry.shared_storage import read
 
 PATH = "/pod"

@@ -73,9 +73,7 @@ def test_references__without_a_worker(client: Client, directory: Path) -> None:
     assert (entry["reference"], entry["waiting"], entry["set_aside"]) == (LABEL, None, None)
 
 
-def test_references__that_nothing_follows(
-    client: Client, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_references__that_nothing_follows(client: Client, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With DO_NOTHING no deletion is recorded."""
     monkeypatch.setattr(AnalyticsEvent._meta.get_field("user"), "on_delete", DO_NOTHING)
     (entry,) = found(client)["references"]

@@ -89,7 +89,11 @@ def test_status__do_nothing(reference: Reference, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("vendor", "events"),
-    [("postgresql", ("delete", "update", "truncate")), ("mysql", ("delete", "update")), ("sqlite", ("delete", "update"))],
+    [
+        ("postgresql", ("delete", "update", "truncate")),
+        ("mysql", ("delete", "update")),
+        ("sqlite", ("delete", "update")),
+    ],
 )
 def test_needed_triggers__of_a_vendor(
     reference: Reference, monkeypatch: pytest.MonkeyPatch, vendor: str, events: tuple[str, ...]

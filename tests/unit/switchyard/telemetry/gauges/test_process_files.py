@@ -23,7 +23,7 @@ def test_claim__a_directory_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_read__what_was_written(tmp_path: Path) -> None:
-    """The newest content of a file is there, with the time at which it was written; locks and drafts are no contents."""
+    """The newest content of a file is there, with the time of its writing; locks and drafts are no contents."""
     path = process_files.claim(tmp_path, "process")
     process_files.write(path, {"number": 1})
     process_files.write(path, {"number": 2})

@@ -5,7 +5,13 @@ import time
 from pathlib import Path
 
 from switchyard.telemetry.exporter import SharedCounters
-from switchyard.telemetry.gauges.reference_gauges import ReferenceGauges, claim, known_references, reference_gauges, write
+from switchyard.telemetry.gauges.reference_gauges import (
+    ReferenceGauges,
+    claim,
+    known_references,
+    reference_gauges,
+    write,
+)
 
 EVENTS = ReferenceGauges("analytics.Event.user", "default", "analytics", waiting=3, set_aside=1, oldest_age_seconds=7.5)
 LABELS = ("default", "analytics", "analytics.Event.user")

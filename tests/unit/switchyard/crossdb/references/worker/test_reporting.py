@@ -69,9 +69,11 @@ def test_reporting__while_the_worker_runs(empty_databases: Path, directory: Path
 @pytest.mark.django_db(databases=[])
 def test_reporting__without_metrics_dir() -> None:
     """Without METRICS_DIR no thread reads anything."""
-    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "METRICS_DIR": None}):
-        with reporting.reporting(references(), threading.Event()):
-            assert _threads() == []
+    with (
+        override_settings(SWITCHYARD={**settings.SWITCHYARD, "METRICS_DIR": None}),
+        reporting.reporting(references(), threading.Event()),
+    ):
+        assert _threads() == []
 
 
 @pytest.mark.django_db(databases=["default"])
