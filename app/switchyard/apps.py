@@ -29,13 +29,13 @@ class SwitchyardConfig(AppConfig):
             related_managers,
             stale_saves,
         )
-        from switchyard.telemetry import pool_gauges  # noqa: PLC0415 - as above
         from switchyard.telemetry.counting import (  # noqa: PLC0415 - as above
             call_counter,
             connection_counter,
             decisions,
             violations,
         )
+        from switchyard.telemetry.gauges import pool_gauges  # noqa: PLC0415 - as above
         from switchyard.telemetry.recent import recorder  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")

@@ -57,6 +57,12 @@ while running.exists() and time.monotonic() < ends_at:
     thread.join()
     time.sleep(0.1)
 """
+# One that was set aside, and an old one that is due after the test. No user has this key.
+_TOMBSTONES = """
+INSERT INTO switchyard_tombstone (reference, parent_key, deleted_at, due_at, state, attempts, error)
+SELECT 'analytics.AnalyticsEvent.user', '-1', now() - interval '1 hour', now() + interval '1 hour', state, 0, ''
+FROM (VALUES (0), (2)) AS states (state)
+"""
 _LATEST = "app = 'analytics' AND name IN (SELECT max(name) FROM django_migrations WHERE app = 'analytics')"
 
 
@@ -116,6 +122,13 @@ def pending_migration(cluster: Cluster) -> Iterator[None]:
     """Take the record of the last migration of `analytics` away."""
     away = f"UPDATE django_migrations SET app = 'away' WHERE {_LATEST}"
     with _queried(cluster, "analytics", away, "UPDATE django_migrations SET app = 'analytics' WHERE app = 'away'"):
+        yield
+
+
+@contextmanager
+def tombstones(cluster: Cluster) -> Iterator[None]:
+    """Let an old tombstone wait, and another one be set aside."""
+    with _queried(cluster, "default", _TOMBSTONES, "DELETE FROM switchyard_tombstone WHERE parent_key = '-1'"):
         yield
 
 
@@ -245,6 +258,11 @@ FAULTS: Mapping[str, Fault] = {
         ("SwitchyardServerSilent", "replica"),
         ("SwitchyardServerSilent", "legacy"),
         ("SwitchyardOwnerUnavailable", "legacy"),
+    ),
+    "tombstones that wait and that were set aside": _of(
+        tombstones,
+        ("SwitchyardTombstonesWaiting", ""),
+        ("SwitchyardTombstonesSetAside", ""),
     ),
     "missing table": _of(
         table_missing,

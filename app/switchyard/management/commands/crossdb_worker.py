@@ -14,6 +14,7 @@ from rich.table import Table
 from switchyard.crossdb.references.registry import references
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.probes import answering
+from switchyard.crossdb.references.worker.reporting import reporting
 from switchyard.crossdb.references.worker.worker import Worker
 from switchyard.management.tables import console
 
@@ -64,7 +65,8 @@ class Command(BaseCommand):
             if not options["once"]:
                 if options["verbosity"] > 0:
                     self._greet(worker)
-                worker.run(stop)
+                with reporting(worker.references, stop):
+                    worker.run(stop)
                 return
             reached = worker.run_once(stop)
         self._print(worker, options)
