@@ -1,5 +1,35 @@
 {{/* Environment variables of the service's processes, and the files with their passwords. */}}
 
+{{/* Variables of a process of the service or of the worker. Argument: that of switchyard.serviceContainer. */}}
+{{- define "switchyard.serviceEnv" -}}
+{{- include "switchyard.databaseEnv" (include "switchyard.databases" .root | fromYaml) | trim }}
+- name: SECRET_KEY_FILE
+  value: /run/secrets/switchyard/secret-key
+- name: SECRET_KEY_FALLBACKS_FILE
+  value: /run/secrets/switchyard/secret-key-fallbacks
+- name: API_TOKEN_FILE
+  value: /run/secrets/switchyard/api-token
+- name: API_TOKEN_FALLBACKS_FILE
+  value: /run/secrets/switchyard/api-token-fallbacks
+- name: ALLOWED_HOSTS
+  value: {{ include "switchyard.allowedHosts" .root }}
+{{- if .root.Values.metrics.enabled }}
+- name: METRICS_DIR
+  value: /run/metrics
+{{- end }}
+{{- if and (eq .component "service") (include "switchyard.severalPods" .root) }}
+- name: CONSOLE_PEERS
+  value: {{ printf "%s-pods:9464" (include "switchyard.fullname" .root) }}
+{{- end }}
+- name: PORT
+  value: {{ int64 .root.Values.service.containerPort | quote }}
+- name: WEB_CONCURRENCY
+  value: {{ int64 .root.Values.workers | quote }}
+- name: WEB_THREADS
+  value: {{ int64 .root.Values.threads | quote }}
+{{- include "switchyard.extraEnv" .root }}
+{{- end -}}
+
 {{/* Variables of all aliases, for the user of the service. Argument: the normal model. */}}
 {{- define "switchyard.databaseEnv" -}}
 {{- range $alias, $db := . }}

@@ -21,6 +21,16 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/*
+The request of a probe. A Host header that ALLOWED_HOSTS has, because the kubelet sends the address of the pod.
+Argument: list of its path, the name of its port.
+*/}}
+{{- define "switchyard.probe" -}}
+path: {{ index . 0 | quote }}
+port: {{ index . 1 }}
+httpHeaders: [{name: Host, value: localhost}]
+{{- end -}}
+
 {{/* Where every pod of the release may run, and how its images are pulled. */}}
 {{- define "switchyard.scheduling" -}}
 {{- range $field := list "imagePullSecrets" "nodeSelector" "tolerations" "priorityClassName" }}
