@@ -83,7 +83,7 @@ def test_replicas__with_an_autoscaler(render: Render) -> None:
 
 @pytest.mark.parametrize("values", SETS, ids=lambda path: path.stem)
 def test_pods__as_those_of_the_service(render: Render, values: Path) -> None:
-    """In each mode a pod of the worker has the fields, the volumes, the labels and the checksum of the service's pods."""
+    """In each mode a pod of the worker has the fields, volumes, labels and checksum of a pod of the service."""
     objects = render(yaml.safe_load(values.read_text()))
     own = {"affinity", "topologySpreadConstraints", "terminationGracePeriodSeconds", "initContainers", "containers"}
     service, worker = (
