@@ -3,7 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.error import URLError
 
@@ -204,16 +204,20 @@ def two_hanging(cluster: Cluster) -> Iterator[None]:
 
 @contextmanager
 def exporter_paused(cluster: Cluster) -> Iterator[None]:
-    """Freeze the container that serves the metrics."""
-    (pod,) = cluster.objects("pods", "service")
-    (found,) = [each for each in pod["status"]["containerStatuses"] if each["name"] == "metrics"]
-    container = found["containerID"].removeprefix("containerd://")
+    """Freeze the containers that serve the metrics: of the service and of its worker."""
+    exporters = [
+        each["containerID"].removeprefix("containerd://")
+        for pod in [*cluster.objects("pods", "service"), *cluster.objects("pods", "crossdb-worker")]
+        for each in pod["status"]["containerStatuses"]
+        if each["name"] == "metrics"
+    ]
+    assert len(exporters) == 2
     tasks = ("docker", "exec", f"{cluster.name}-control-plane", "ctr", "--namespace", "k8s.io", "tasks")
-    run(*tasks, "pause", container)
-    try:
+    with ExitStack() as stack:
+        for container in exporters:
+            run(*tasks, "pause", container)
+            stack.callback(run, *tasks, "resume", container)
         yield
-    finally:
-        run(*tasks, "resume", container)
 
 
 @contextmanager
