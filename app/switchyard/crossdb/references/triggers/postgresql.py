@@ -3,7 +3,8 @@
 A trigger with transition tables cannot name columns, so an UPDATE is seen row by row, and only if the key changes.
 https://www.postgresql.org/docs/18/sql-createtrigger.html
 The function runs as its owner: a role that may delete parents needs no right to the tombstones. It names each schema,
-as a function with the rights of its owner should.
+as a function with the rights of its owner should: the tombstones are in the function's own schema, which one migration
+made, and the parent may be in another one.
 """
 
 from switchyard.crossdb.references.triggers.templates import Triggers
@@ -15,9 +16,11 @@ CREATE OR REPLACE FUNCTION switchyard_record_deletions() RETURNS trigger LANGUAG
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
     recorded CONSTANT text := format(
-        'INSERT INTO %%I.switchyard_tombstone (reference, parent_key, deleted_at, due_at, state, attempts, error)'
+        'INSERT INTO %%s.switchyard_tombstone (reference, parent_key, deleted_at, due_at, state, attempts, error)'
         ' SELECT %%L, gone.%%I, statement_timestamp(), statement_timestamp(), 0, 0, ''''',
-        TG_TABLE_SCHEMA, TG_ARGV[0], TG_ARGV[1]);
+        (SELECT pronamespace::regnamespace FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+          WHERE tgrelid = TG_RELID AND tgname = TG_NAME),
+        TG_ARGV[0], TG_ARGV[1]);
 BEGIN
     IF TG_OP = 'DELETE' THEN
         EXECUTE recorded || ' FROM gone';
@@ -42,16 +45,19 @@ POSTGRESQL = Triggers(
         _FUNCTION,
     ),
     made=(
-        "CREATE OR REPLACE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s REFERENCING OLD TABLE AS gone"
-        " FOR EACH STATEMENT EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)",
+        "CREATE OR REPLACE TRIGGER %(trigger_truncate)s BEFORE TRUNCATE ON %(table)s FOR EACH STATEMENT"
+        " EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)",
         "CREATE OR REPLACE TRIGGER %(trigger_update)s AFTER UPDATE OF %(key)s ON %(table)s FOR EACH ROW"
         " WHEN (OLD.%(key)s IS DISTINCT FROM NEW.%(key)s)"
         " EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)",
-        "CREATE OR REPLACE TRIGGER %(trigger_truncate)s BEFORE TRUNCATE ON %(table)s FOR EACH STATEMENT"
-        " EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)",
+        "CREATE OR REPLACE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s REFERENCING OLD TABLE AS gone"
+        " FOR EACH STATEMENT EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)",
     ),
     removed=tuple(
         f"DROP TRIGGER IF EXISTS %(trigger_{event})s ON %(table)s" for event in ("delete", "update", "truncate")
     ),
-    listed="SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
+    listed=(
+        "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)"
+    ),
 )

@@ -10,6 +10,6 @@ class Triggers(NamedTuple):
     """The templates of one vendor."""
 
     tombstones: tuple[str, ...]  # make the table of tombstones, if it is not there
-    made: tuple[str, ...]
+    made: tuple[str, ...]  # the trigger for DELETE last
     removed: tuple[str, ...]
-    listed: str  # the names of all triggers of the database
+    listed: str  # the names of all triggers that fire
