@@ -4,85 +4,25 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
-from django.conf import settings
 from django.db import DatabaseError, OperationalError, connections, models, transaction
-from django.test import override_settings
 from django.utils import timezone
-from pytest_django.plugin import DjangoDbBlocker
-from tests.support.connected import connected
 from tests.support.containers import PASSWORDS
-from tests.support.engine import UnavailableError
-from tests.support.parents import CHILD_APP, KEYS, PARENT_APP, execute, forget, parents, recorded, stored
-from tests.support.replicas import start_mariadb
+from tests.support.parents import KEYS, execute, parents, recorded, stored
+from tests.support.recording_owners import MYSQLS, PG, alias, mysql, owners, pg, servers
 from tests.support.scratch_tables import scratch_tables
-from tests.support.servers import Servers, network_of_servers
-from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, MySQLdb
+from tests.support.servers import Servers
+from tests.support.vendors import MySQLdb
 
-from config.databases import topology
 from switchyard.crossdb.references.tombstones import Tombstone
 
 pytestmark = pytest.mark.docker
 
-PG = "postgresql"
-MYSQLS = ("mysql", "mariadb")
-VENDORS = (PG, *MYSQLS)
-
-
-@pytest.fixture(scope="module")
-def owners() -> Iterator[Servers]:
-    """An owner of each vendor, with the roles of the chart."""
-    try:
-        with network_of_servers(POSTGRESQL, MYSQL, MARIADB) as started:
-            started.start_postgres(PG)
-            started.start_mysql("mysql")
-            start_mariadb(started, "mariadb")
-            for alias in VENDORS:
-                started.answers(alias)
-            yield started
-    except UnavailableError as error:
-        pytest.skip(f"real servers: {error}")
-
-
-@pytest.fixture
-def servers(owners: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
-    """The owners behind aliases of this process, as the migrator, who makes the tables."""
-    environ = {"DATABASE_DEFAULT_URL": "sqlite:///default.sqlite3", **owners.environ("migrator")}
-    databases = topology(environ, data_dir=tmp_path).databases
-    with django_db_blocker.unblock(), connected(databases):
-        yield owners
-
-
-@pytest.fixture(params=VENDORS)
-def alias(request: pytest.FixtureRequest, servers: Servers) -> Iterator[str]:
-    """The alias of an owner, which owns the parents; without tombstones."""
-    yield from owner(request.param)
-
-
-@pytest.fixture
-def pg(servers: Servers) -> Iterator[str]:
-    """The alias of the PostgreSQL owner, which owns the parents; without tombstones."""
-    yield from owner(PG)
-
-
-@pytest.fixture(params=MYSQLS)
-def mysql(request: pytest.FixtureRequest, servers: Servers) -> Iterator[str]:
-    """The alias of an owner on MySQL or MariaDB, which owns the parents; without tombstones."""
-    yield from owner(request.param)
-
-
-def owner(alias: str) -> Iterator[str]:
-    """Let the alias own the parents, and remove the tombstones in the end."""
-    owners = {**settings.SWITCHYARD["OWNERS"], PARENT_APP: alias, CHILD_APP: "default"}
-    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "OWNERS": owners}):
-        yield alias
-        forget(alias)
-
+__all__ = ["alias", "mysql", "owners", "pg", "servers"]  # fixtures
 
 def quoted(alias: str, name: str) -> str:
     """Return the name, quoted for the server."""

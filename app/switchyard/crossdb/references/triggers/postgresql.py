@@ -9,8 +9,6 @@ made, and the parent may be in another one.
 
 from switchyard.crossdb.references.triggers.templates import Triggers
 
-FLUSHES = "SELECT set_config('switchyard.truncate', %s, false)"  # 'allowed', or the empty text
-
 _FUNCTION = """\
 CREATE OR REPLACE FUNCTION switchyard_record_deletions() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
@@ -34,6 +32,8 @@ BEGIN
     RETURN NULL;
 END
 $function$"""
+
+_TRUNCATES = "SELECT set_config('switchyard.truncate', '{}', true);"  # until the end of the transaction
 
 POSTGRESQL = Triggers(
     tombstones=(
@@ -60,4 +60,6 @@ POSTGRESQL = Triggers(
         "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
         " WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)"
     ),
+    flush_begins=(_TRUNCATES.format("allowed"),),
+    flush_ends=(_TRUNCATES.format(""),),
 )
