@@ -24,6 +24,7 @@ pytestmark = pytest.mark.docker
 
 __all__ = ["alias", "mysql", "owners", "pg", "servers"]  # fixtures
 
+
 def quoted(alias: str, name: str) -> str:
     """Return the name, quoted for the server."""
     return connections[alias].ops.quote_name(name)
@@ -216,7 +217,9 @@ def test_role__without_a_right_to_tombstones(alias: str, servers: Servers) -> No
         if alias == PG:
             servers.ask(alias, "REVOKE ALL ON switchyard_tombstone FROM app")
         else:
-            servers.ask(alias, "REVOKE ALL ON switchyard.* FROM app@'%'", "GRANT SELECT, DELETE, UPDATE ON buyers TO app@'%'")
+            servers.ask(
+                alias, "REVOKE ALL ON switchyard.* FROM app@'%'", "GRANT SELECT, DELETE, UPDATE ON buyers TO app@'%'"
+            )
         try:
             with pytest.raises(tuple(filter(None, (psycopg.Error, MySQLdb and MySQLdb.Error))), match="denied"):
                 as_app(servers, alias, "SELECT * FROM switchyard_tombstone")

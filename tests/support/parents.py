@@ -46,7 +46,12 @@ def parents(
 
     key = (key or KEYS["integer"][0]).clone()
     customer = model(
-        PARENT_APP, "Customer", table, **{name: key}, word=models.CharField(max_length=20, default="", db_index=True), **fields
+        PARENT_APP,
+        "Customer",
+        table,
+        **{name: key},
+        word=models.CharField(max_length=20, default="", db_index=True),
+        **fields,
     )
     to_customer = CrossDatabaseForeignKey(customer, on_delete=models.CASCADE, recorded_by=recorded_by)
     model(CHILD_APP, "Order", child_table, customer=to_customer)

@@ -37,8 +37,8 @@ DOCUMENTED = {
     "Collector": {"collect", "describe"},  # of prometheus_client
     "BaseExpression": {"as_sql"},
 }
-# `_meta` and `_state` are documented; the others belong to named tuples.
-PUBLIC = {"_meta", "_state", "_asdict", "_replace", "_fields"}
+# `_meta`, `_state` and `_base_manager` are documented; the others belong to named tuples.
+PUBLIC = {"_base_manager", "_meta", "_state", "_asdict", "_replace", "_fields"}
 # Set on objects of other packages, as their documents say.
 SETTABLE = {"alters_data", "autocommit", "disabled", "epilog", "read_only", "returncode", "streaming_content"}
 # Our own: marks on functions, attributes on Django's objects and on thread-locals, the ends of the names of an admin

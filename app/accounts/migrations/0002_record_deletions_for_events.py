@@ -1,7 +1,8 @@
 """Record the deletion of each user, so that their events are deleted as well."""
 
-import switchyard.crossdb
 from django.db import migrations
+
+import switchyard.crossdb
 
 
 class Migration(migrations.Migration):

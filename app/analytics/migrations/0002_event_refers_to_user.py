@@ -1,9 +1,10 @@
 """Make the user's key a reference. The column and its index stay as they are: only Django's state changes."""
 
 import django.db.models.deletion
-import switchyard.crossdb
 from django.conf import settings
 from django.db import migrations, models
+
+import switchyard.crossdb
 
 
 class Migration(migrations.Migration):

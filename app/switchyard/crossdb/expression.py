@@ -64,7 +64,7 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     def of_column(cls, column: Any, queryset: QuerySet[Any, Any]) -> Self:
         """Return the condition for a column that is resolved already. Raises FieldError if the types differ."""
         condition = cls("pk", queryset)
-        condition.lhs = column
+        condition.set_source_expressions([column])
         check_comparable(column, condition.rhs.queryset)
         return condition
 

@@ -45,12 +45,12 @@ class RecordDeletions(BaseConstraint):
     def validate(self, *args: Any, **kwargs: Any) -> None:
         """Accept each row: nothing is constrained."""
 
-    def constraint_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> None:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
         """Make the triggers after the table that is being created. Nothing stands in its own definition."""
         statements = [*self._tombstones(model, schema_editor), *self._triggers(model, schema_editor)]
         schema_editor.deferred_sql.extend(statements)
 
-    def create_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> Statement:
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
         """Make the table of tombstones if it is not there. Return the last trigger; the others follow at the end.
 
         Django asks for this statement also while it creates the table of a model with `db_default`: so no trigger is
@@ -66,7 +66,7 @@ class RecordDeletions(BaseConstraint):
         schema_editor.deferred_sql.extend(others)
         return last
 
-    def remove_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> Statement | None:
+    def remove_sql(self, model: Any, schema_editor: Any) -> Any:
         """Remove the triggers, also those that this migration would make. The tombstones stay: some may be waiting."""
         waiting = [each for each in schema_editor.deferred_sql if not self._is_own(each)]
         schema_editor.deferred_sql[:] = waiting
@@ -92,7 +92,7 @@ class RecordDeletions(BaseConstraint):
         self, templates: tuple[str, ...], model: type[Model], schema_editor: BaseDatabaseSchemaEditor
     ) -> list[Statement]:
         quote = schema_editor.quote_name
-        key = model._meta.pk
+        key: Any = model._meta.pk
         return [
             Statement(
                 template,
@@ -132,5 +132,3 @@ def _name(field: Any) -> str:
 def _text(value: str) -> str:
     """Return the text as a literal of SQL."""
     return "'" + value.replace("'", "''") + "'"
-
-

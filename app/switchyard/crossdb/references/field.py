@@ -13,16 +13,17 @@ from switchyard.crossdb.references.deletions import attach_to_parent
 from switchyard.crossdb.references.errors import CrossDatabaseJoinError
 from switchyard.crossdb.references.fallback import record_by_signal
 from switchyard.crossdb.references.lookups import RelatedInAcrossDatabases
-from switchyard.routing.topology.ownership import owner_of
+from switchyard.routing.topology.ownership import app_of_rows, owner_of, owner_of_app
+from switchyard.routing.topology.tables import has_owner
 
 OnDelete = Callable[..., Any]
 RecordedBy = Literal["triggers", "signals"]
 
 _HISTORICAL = "__fake__"  # the module of the models that migrations make
-_RULES = {rule.__name__: rule for rule in (CASCADE, SET_NULL, DO_NOTHING)}
+_RULES = (CASCADE, SET_NULL, DO_NOTHING)
 
 
-class _Parent(ForwardManyToOneDescriptor):
+class _Parent(ForwardManyToOneDescriptor):  # type: ignore[type-arg]  # has no parameters at run time
     """The attribute that holds the parent. Django's asks the routers whether both rows may be related."""
 
     def __set__(self, instance: Any, value: Any) -> None:
@@ -37,7 +38,7 @@ class _Parent(ForwardManyToOneDescriptor):
         field.set_cached_value(instance, value)
 
 
-class CrossDatabaseForeignKey(ForeignKey):
+class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
     """Refer to a row of another owner: a column with the parent's key and an index, without a constraint.
 
     The attribute loads the parent from its owner, or a replica of it; `prefetch_related()` and `attach()` load many at
@@ -45,14 +46,15 @@ class CrossDatabaseForeignKey(ForeignKey):
     the databases raises CrossDatabaseJoinError. `to` is a model with a primary key of one integer, UUID or text column.
 
     `on_delete` is `CASCADE`, `SET_NULL` or `DO_NOTHING` of Django. A deletion of the parent, also by raw SQL, is
-    recorded in the parent's database and transaction, and `manage.py crossdb_worker` deletes the children, or sets their
-    reference to NULL, soon afterwards. A change of the parent's key counts as its deletion. `makemigrations` adds the
-    triggers to the parent's app. With `recorded_by="signals"` Django's `post_delete` records deletions, where the
+    recorded in the parent's database and transaction, and `manage.py crossdb_worker` deletes the children, or sets
+    their reference to NULL, soon afterwards. A change of the parent's key counts as its deletion. `makemigrations` adds
+    the triggers to the parent's app. With `recorded_by="signals"` Django's `post_delete` records deletions, where the
     server allows no triggers: those of raw SQL are then found by `manage.py crossdb_audit` only.
 
-    With `check_on_save=True` each save asks the parent's owner whether the parent exists, and raises ValidationError
-    if it does not: one query for each saved row.
+    With `check_on_save=True` each key that `save()`, `bulk_create()` or `update()` writes is looked up on the parent's
+    owner, by one query for each key, and ValidationError is raised if the parent is missing.
 
+        >>> from django.db import models
         >>> from switchyard.crossdb import CrossDatabaseForeignKey
         >>> field = CrossDatabaseForeignKey("accounts.User", on_delete=models.CASCADE)
         >>> field.db_constraint, field.crosses_databases
@@ -71,8 +73,9 @@ class CrossDatabaseForeignKey(ForeignKey):
         check_on_save: bool = False,
         **options: Any,
     ) -> None:
-        if _RULES.get(getattr(on_delete, "__name__", "")) is not on_delete:
-            raise ValueError(f"on_delete of a CrossDatabaseForeignKey is one of {', '.join(_RULES)}, not {on_delete}.")
+        if on_delete not in _RULES:
+            names = ", ".join(rule.__name__ for rule in _RULES)
+            raise ValueError(f"on_delete of a CrossDatabaseForeignKey is one of {names}, not {on_delete!r}.")
         if refused := options.keys() & {"to_field", "db_constraint", "parent_link"}:
             raise TypeError(f"A CrossDatabaseForeignKey takes no {', '.join(sorted(refused))}: it has no constraint.")
         joins.install()
@@ -97,31 +100,35 @@ class CrossDatabaseForeignKey(ForeignKey):
         return name, "switchyard.crossdb.CrossDatabaseForeignKey", args, kwargs
 
     def contribute_to_related_class(self, cls: type[Model], related: Any) -> None:
-        """Let the parent's deletions be recorded, once both models are there. Historical models record none."""
+        """Let the parent's deletions be recorded, once both models are there.
+
+        Historical models record none, nor do models of another registry, such as those of a test.
+        """
         super().contribute_to_related_class(cls, related)
-        if not self.records_deletions or self.model.__module__ == _HISTORICAL:
+        is_of_project = self.model.__module__ != _HISTORICAL and self.model._meta.apps is cls._meta.apps
+        if not self.records_deletions or not is_of_project:
             return
         attach_to_parent(self, cls)
         if self.recorded_by == "signals":
             record_by_signal(self, cls)
 
-    def pre_save(self, model_instance: Model, add: bool) -> Any:  # noqa: FBT001 - Django's signature
-        """Return the key. Raises ValidationError for a missing parent if `check_on_save` is set."""
-        key = super().pre_save(model_instance, add)
-        if self.check_on_save and key is not None:
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        """Return the key to write. Raises ValidationError for a missing parent if `check_on_save` is set."""
+        is_key = value is not None and not hasattr(value, "resolve_expression")
+        if self.check_on_save and is_key and self.model.__module__ != _HISTORICAL:
             parent: Any = self.remote_field.model
-            if not parent._base_manager.using(owner_of(parent)).filter(pk=key).exists():
+            if not parent._base_manager.using(owner_of(parent)).filter(pk=value).exists():
                 raise ValidationError(
-                    {self.name: ValidationError(f"{parent._meta.label} {key} does not exist.", code="invalid")}
+                    {self.name: ValidationError(f"{parent._meta.label} {value} does not exist.", code="invalid")}
                 )
-        return key
+        return super().get_db_prep_save(value, connection)
 
     def get_extra_restriction(self, alias: str, related_alias: str) -> Any:
         """Refuse the join. Django asks for the restrictions of a join when it writes the join, in both directions."""
-        if owner_of(self.model) != owner_of(self.related_model):
-            raise CrossDatabaseJoinError(
-                f"{self.model._meta.label}.{self.name}", self.name, self.related_model._meta.label
-            )
+        labels = {app_of_rows(model) for model in (self.model, self.related_model)}
+        # Without owners there is one database, as in a project that adds them later.
+        if all(map(has_owner, labels)) and len(set(map(owner_of_app, labels))) > 1:
+            raise CrossDatabaseJoinError(self)
         return super().get_extra_restriction(alias, related_alias)
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -1,4 +1,4 @@
-"""`flush` and `sqlflush` of an alias that records deletions: the tables of parents are emptied, and the tombstones too."""
+"""`flush` and `sqlflush` of an alias that records deletions: both empty the parents' tables, and the tombstones."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ def install() -> None:
         return
 
     @wraps(descend)
-    def followed(field: Any, restricted: bool, *args: Any, **kwargs: Any) -> bool:  # noqa: FBT001 - Django's signature
+    def followed(field: Any, restricted: bool, *args: Any, **kwargs: Any) -> bool:
         if not restricted and getattr(field, "crosses_databases", False):
             return False
         return bool(descend(field, restricted, *args, **kwargs))

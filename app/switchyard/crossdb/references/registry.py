@@ -60,6 +60,7 @@ class Reference:
 def references(*, recorded_only: bool = False) -> Iterator[Reference]:
     """Yield the references of all installed models; with `recorded_only` those whose parents leave tombstones."""
     for model in apps.get_models():
+        field: Any
         for field in model._meta.local_fields:
             if getattr(field, "crosses_databases", False) and (not recorded_only or field.records_deletions):
                 yield Reference(field)

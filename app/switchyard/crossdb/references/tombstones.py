@@ -27,6 +27,8 @@ class Tombstone(models.Model):
     attempts = models.IntegerField(default=0)  # that failed
     error = models.TextField(default="", blank=True)  # of the last attempt
 
+    objects: models.Manager["Tombstone"] = models.Manager()
+
     class Meta:
         # In a registry of its own: no owner has this table alone, and no migration of this app makes it.
         apps = Apps()

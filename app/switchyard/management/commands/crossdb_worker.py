@@ -36,10 +36,16 @@ class Command(BaseCommand):
         )
         parser.add_argument("--once", action="store_true", help="Handle everything that is due, print a table and end.")
         parser.add_argument(
-            "--recheck", action="store_true", help="First make all handled tombstones due, for children that came later."
+            "--recheck",
+            action="store_true",
+            help="First make all handled tombstones due, for children that came later.",
         )
-        parser.add_argument("--retry", action="store_true", help="First give tombstones that were set aside new attempts.")
-        parser.add_argument("--json", action="store_true", help="With --once: print a JSON object in place of the table.")
+        parser.add_argument(
+            "--retry", action="store_true", help="First give tombstones that were set aside new attempts."
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="With --once: print a JSON object in place of the table."
+        )
         parser.add_argument(
             "--health-port", type=int, metavar="PORT", help="Answer /livez and /readyz on this port. Default: no port."
         )
@@ -58,6 +64,7 @@ class Command(BaseCommand):
             if not options["once"]:
                 labels = ", ".join(reference.label for reference in worker.references)
                 self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
+                self.stdout.flush()
                 worker.run(stop)
                 return
             reached = worker.run_once(stop)

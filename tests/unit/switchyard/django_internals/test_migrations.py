@@ -292,6 +292,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+@in_testcase
 @pytest.mark.parametrize("module", [flush, sqlflush])
 def test_flush__sql_is_a_global(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`flush` and `sqlflush` take `sql_flush` from their module; it gets a style and a connection."""

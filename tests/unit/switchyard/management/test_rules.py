@@ -90,7 +90,7 @@ def test_showmigrations__own_apps(call: Call) -> None:
     """The list has the migrations of the alias' own apps, and no others; a replica has those of its owner."""
     assert call("showmigrations --database=legacy") == "legacy\n [X] 0001_initial\n"
     assert call("showmigrations --database=analytics --plan") == (
-        "[X]  analytics.0001_initial\n[X]  reporting.0001_initial\n"
+        "[X]  analytics.0001_initial\n[X]  analytics.0002_event_refers_to_user\n[X]  reporting.0001_initial\n"
     )
     on_default = call("showmigrations --database=default")
     assert re.findall(r"^\w+$", on_default, re.MULTILINE) == ["accounts", "admin", "auth", "contenttypes", "sessions"]
@@ -333,7 +333,7 @@ def test_warning__unapplied_migrations(capsys: pytest.CaptureFixture[str]) -> No
     BaseCommand(no_color=True).check_migrations()
 
     assert capsys.readouterr().out == (
-        "\n'analytics' has 2 unapplied migration(s) of: analytics, reporting.\n"
+        "\n'analytics' has 3 unapplied migration(s) of: analytics, reporting.\n"
         "The migrations of 'legacy' cannot be read (OperationalError).\n"
         "Your project may not work properly until you run 'python manage.py migrate_all'.\n"
     )

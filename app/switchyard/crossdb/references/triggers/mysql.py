@@ -15,14 +15,18 @@ _INSERT = (
 
 MYSQL = Triggers(
     tombstones=(
-        "CREATE TABLE IF NOT EXISTS `switchyard_tombstone` (`id` bigint AUTO_INCREMENT PRIMARY KEY,"
-        " `reference` varchar(255) NOT NULL, `parent_key` varchar(255) NOT NULL, `deleted_at` datetime(6) NOT NULL,"
-        " `due_at` datetime(6) NOT NULL, `state` smallint NOT NULL, `attempts` integer NOT NULL,"
-        " `error` longtext NOT NULL, INDEX `switchyard_tombstone_due` (`reference`, `state`, `due_at`))",
+        (
+            "CREATE TABLE IF NOT EXISTS `switchyard_tombstone` (`id` bigint AUTO_INCREMENT PRIMARY KEY,"
+            " `reference` varchar(255) NOT NULL, `parent_key` varchar(255) NOT NULL, `deleted_at` datetime(6) NOT NULL,"
+            " `due_at` datetime(6) NOT NULL, `state` smallint NOT NULL, `attempts` integer NOT NULL,"
+            " `error` longtext NOT NULL, INDEX `switchyard_tombstone_due` (`reference`, `state`, `due_at`))"
+        ),
     ),
     made=(
-        f"CREATE TRIGGER %(trigger_update)s AFTER UPDATE ON %(table)s FOR EACH ROW {_INSERT}"
-        " FROM DUAL WHERE NOT (OLD.%(key)s <=> NEW.%(key)s)",
+        (
+            f"CREATE TRIGGER %(trigger_update)s AFTER UPDATE ON %(table)s FOR EACH ROW {_INSERT}"
+            " FROM DUAL WHERE NOT (OLD.%(key)s <=> NEW.%(key)s)"
+        ),
         f"CREATE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s FOR EACH ROW {_INSERT}",
     ),
     removed=tuple(f"DROP TRIGGER IF EXISTS %(trigger_{event})s" for event in ("delete", "update")),

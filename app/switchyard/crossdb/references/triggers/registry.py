@@ -16,5 +16,5 @@ def triggers_of(vendor: str) -> Triggers:
         return _BY_VENDOR[vendor]
     except KeyError:
         raise NotSupportedError(
-            f"Deletions on {vendor} are recorded by no trigger. Set recorded_by='signals' on the CrossDatabaseForeignKey."
+            f"No trigger records deletions on {vendor}. Set recorded_by='signals' on the CrossDatabaseForeignKey."
         ) from None

@@ -15,14 +15,18 @@ _INSERT = (
 
 SQLITE = Triggers(
     tombstones=(
-        'CREATE TABLE IF NOT EXISTS "switchyard_tombstone" (id integer PRIMARY KEY AUTOINCREMENT,'
-        " reference varchar(255) NOT NULL, parent_key varchar(255) NOT NULL, deleted_at datetime NOT NULL,"
-        " due_at datetime NOT NULL, state smallint NOT NULL, attempts integer NOT NULL, error text NOT NULL)",
+        (
+            'CREATE TABLE IF NOT EXISTS "switchyard_tombstone" (id integer PRIMARY KEY AUTOINCREMENT,'
+            " reference varchar(255) NOT NULL, parent_key varchar(255) NOT NULL, deleted_at datetime NOT NULL,"
+            " due_at datetime NOT NULL, state smallint NOT NULL, attempts integer NOT NULL, error text NOT NULL)"
+        ),
         'CREATE INDEX IF NOT EXISTS "switchyard_tombstone_due" ON "switchyard_tombstone" (reference, state, due_at)',
     ),
     made=(
-        f"CREATE TRIGGER IF NOT EXISTS %(trigger_update)s AFTER UPDATE OF %(key)s ON %(table)s FOR EACH ROW"
-        f" WHEN OLD.%(key)s IS NOT NEW.%(key)s {_INSERT}",
+        (
+            f"CREATE TRIGGER IF NOT EXISTS %(trigger_update)s AFTER UPDATE OF %(key)s ON %(table)s FOR EACH ROW"
+            f" WHEN OLD.%(key)s IS NOT NEW.%(key)s {_INSERT}"
+        ),
         f"CREATE TRIGGER IF NOT EXISTS %(trigger_delete)s AFTER DELETE ON %(table)s FOR EACH ROW {_INSERT}",
     ),
     removed=tuple(f"DROP TRIGGER IF EXISTS %(trigger_{event})s" for event in ("delete", "update")),

@@ -60,7 +60,7 @@ def fail(reference: Reference, tombstone: Tombstone, error: Exception) -> bool:
     _of(reference, [tombstone]).update(
         attempts=attempts,
         error=type(error).__name__,  # the text of an error may hold values of rows
-        due_at=timezone.now() + min(_FIRST_RETRY * 2 ** tombstone.attempts, _LAST_RETRY),
+        due_at=timezone.now() + min(_FIRST_RETRY * 2**tombstone.attempts, _LAST_RETRY),
         **({"state": State.SET_ASIDE} if is_last else {}),
     )
     return is_last

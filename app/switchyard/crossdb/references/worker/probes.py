@@ -20,7 +20,7 @@ def answering(worker: Worker, port: int) -> Iterator[int]:
     """
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name of http.server
+        def do_GET(self) -> None:
             answers = {"/livez": _is_alive(worker), "/readyz": worker.reached}
             status = HTTPStatus.NOT_FOUND
             if self.path in answers:

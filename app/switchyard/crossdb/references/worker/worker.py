@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import Error, close_old_connections, connections
 
@@ -92,7 +93,7 @@ class Worker:
 
     def _reach(self, reference: Reference, batch: Sequence[Tombstone]) -> None:
         keys = {tombstone.parent_key: reference.key(tombstone.parent_key) for tombstone in batch}
-        existing = set()
+        existing = set[Any]()
         for reached in reach(reference, keys.values()):
             self.turned_at = time.monotonic()
             existing.update(reached.existing)

@@ -200,7 +200,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str], str, str]] = [
         {"OWNERS": {**OWNERS, "contenttypes": "legacy"}},
         [APP],
         "admin.LogEntry.content_type relates to contenttypes.ContentType, which is owned by 'legacy' and not",
-        "CrossDatabaseIn of switchyard.crossdb",
+        "Use CrossDatabaseForeignKey of switchyard.crossdb in its place",
     ),
     (
         "E011",

@@ -166,9 +166,7 @@ def test_add_constraint__forwards_and_backwards() -> None:
     """A migration adds the triggers to a table that is there, and its way back removes them; records stay."""
     customer = parents()
     made = creation(customer)
-    created = migrated(
-        ALIAS, ProjectState(), CreateModel("Customer", made.fields, {**made.options, "constraints": []})
-    )
+    created = migrated(ALIAS, ProjectState(), CreateModel("Customer", made.fields, {**made.options, "constraints": []}))
     added = AddConstraint("customer", customer._meta.constraints[0])
     delete(1)
     migrated(ALIAS, created, added)
