@@ -13,6 +13,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
 from switchyard.crossdb import CrossDatabaseForeignKey
+from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import Tombstone
 
 PARENT_APP, CHILD_APP = "shop", "orders"
@@ -56,6 +57,12 @@ def parents(
     to_customer = CrossDatabaseForeignKey(customer, on_delete=models.CASCADE, recorded_by=recorded_by)
     model(CHILD_APP, "Order", child_table, customer=to_customer)
     return customer
+
+
+def reference_to(customer: Any) -> Reference:
+    """Return the reference to this model."""
+    order = customer._meta.apps.all_models[CHILD_APP]["order"]
+    return Reference(order._meta.get_field("customer"))
 
 
 def stored(alias: str, model: Any, keys: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ from django.db.models import BaseConstraint, Model
 
 from switchyard.crossdb.references.triggers.registry import triggers_of
 
+_EVENTS = ("delete", "update", "truncate")
 _MAX_NAME_LENGTH = 50  # of 63 on PostgreSQL and 64 on MySQL: triggers add an ending
 
 
@@ -47,7 +48,7 @@ class RecordDeletions(BaseConstraint):
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
         """Make the triggers after the table that is being created. Nothing stands in its own definition."""
-        statements = [*self._tombstones(model, schema_editor), *self._triggers(model, schema_editor)]
+        statements = [*self._independent(model, schema_editor), *self._triggers(model, schema_editor)]
         schema_editor.deferred_sql.extend(statements)
 
     def create_sql(self, model: Any, schema_editor: Any) -> Any:
@@ -56,7 +57,7 @@ class RecordDeletions(BaseConstraint):
         Django asks for this statement also while it creates the table of a model with `db_default`: so no trigger is
         made here. https://github.com/django/django/blob/6.1.3/django/db/backends/base/schema.py#L282
         """
-        *independent, last = self._tombstones(model, schema_editor)
+        *independent, last = self._independent(model, schema_editor)
         for statement in independent:
             schema_editor.execute(statement, params=None)
         if self.by != "triggers":
@@ -81,8 +82,16 @@ class RecordDeletions(BaseConstraint):
     def _is_own(self, statement: Any) -> bool:
         return isinstance(statement, Statement) and statement.parts.get("recorded_by") == self.name
 
-    def _tombstones(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> list[Statement]:
-        return self._filled(triggers_of(schema_editor.connection.vendor).tombstones, model, schema_editor)
+    def trigger_names(self, vendor: str) -> list[str]:
+        """Return the names of the triggers that record deletions on this vendor's servers."""
+        made = " ".join(triggers_of(vendor).made) if self.by == "triggers" else ""
+        return [f"{self.name}_{event}" for event in _EVENTS if f"%(trigger_{event})s" in made]
+
+    def _independent(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> list[Statement]:
+        """Return the statements that do not name the parent's table."""
+        triggers = triggers_of(schema_editor.connection.vendor)
+        functions = triggers.functions if self.by == "triggers" else ()
+        return self._filled((*triggers.tombstones, *functions), model, schema_editor)
 
     def _triggers(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> list[Statement]:
         made = triggers_of(schema_editor.connection.vendor).made if self.by == "triggers" else ()
@@ -101,7 +110,7 @@ class RecordDeletions(BaseConstraint):
                 key_name=_text(key.column),
                 reference=_text(self.reference),
                 recorded_by=self.name,
-                **{f"trigger_{event}": quote(f"{self.name}_{event}") for event in ("delete", "update", "truncate")},
+                **{f"trigger_{event}": quote(f"{self.name}_{event}") for event in _EVENTS},
             )
             for template in templates
         ]

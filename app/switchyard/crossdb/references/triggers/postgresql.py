@@ -44,8 +44,8 @@ POSTGRESQL = Triggers(
             " state smallint NOT NULL, attempts integer NOT NULL, error text NOT NULL)"
         ),
         "CREATE INDEX IF NOT EXISTS switchyard_tombstone_due ON switchyard_tombstone (reference, state, due_at)",
-        _FUNCTION,
     ),
+    functions=(_FUNCTION,),
     made=(
         (
             "CREATE OR REPLACE TRIGGER %(trigger_truncate)s BEFORE TRUNCATE ON %(table)s FOR EACH STATEMENT"

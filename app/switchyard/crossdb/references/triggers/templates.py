@@ -13,5 +13,6 @@ class Triggers(NamedTuple):
     made: tuple[str, ...]  # the trigger for DELETE last
     removed: tuple[str, ...]
     listed: str  # the names of all triggers that fire
+    functions: tuple[str, ...] = ()  # that the triggers call
     flush_begins: tuple[str, ...] = ()  # let `flush` empty the parents' tables, in its transaction
     flush_ends: tuple[str, ...] = ()

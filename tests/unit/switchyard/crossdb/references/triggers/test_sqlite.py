@@ -124,7 +124,8 @@ def test_cascade__of_the_server() -> None:
     execute(ALIAS, "CREATE TABLE regions (id integer PRIMARY KEY)")
     execute(
         ALIAS,
-        "CREATE TABLE buyers (id integer PRIMARY KEY, word text, region integer REFERENCES regions (id) ON DELETE CASCADE)",
+        "CREATE TABLE buyers (id integer PRIMARY KEY, word text,"
+        " region integer REFERENCES regions (id) ON DELETE CASCADE)",
     )
     customer = parents(region=models.IntegerField(null=True, db_column="region"))
     with connections[ALIAS].schema_editor() as editor:
