@@ -77,7 +77,8 @@ def test_cascade__of_the_server(mysql: str, customer: Any) -> None:
         execute(mysql, "CREATE TABLE regions (id integer PRIMARY KEY)")
         execute(
             mysql,
-            "ALTER TABLE buyers ADD CONSTRAINT of_region FOREIGN KEY (region) REFERENCES regions (id) ON DELETE CASCADE",
+            "ALTER TABLE buyers ADD CONSTRAINT of_region FOREIGN KEY (region) REFERENCES regions (id)"
+            " ON DELETE CASCADE",
         )
         messages = found(mysql)
         execute(mysql, "ALTER TABLE buyers DROP CONSTRAINT of_region")

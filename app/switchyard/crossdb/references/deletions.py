@@ -80,7 +80,8 @@ class RecordDeletions(BaseConstraint):
         return last
 
     def _is_own(self, statement: Any) -> bool:
-        return isinstance(statement, Statement) and statement.parts.get("recorded_by") == self.name
+        parts: Any = statement.parts if isinstance(statement, Statement) else {}
+        return bool(parts.get("recorded_by") == self.name)
 
     def trigger_names(self, vendor: str) -> list[str]:
         """Return the names of the triggers that record deletions on this vendor's servers."""

@@ -24,7 +24,7 @@ def recorded_references() -> Iterator[Reference]:
     """Yield the references that record deletions, without those that another check reports."""
     for each in references(recorded_only=True):
         parent = each.field.related_model
-        if not isinstance(parent, type) or parent._meta.pk.column is None:
+        if isinstance(parent, str) or parent._meta.pk.column is None:
             continue  # an unknown model, or a composite key: Django reports both
         labels = parent._meta.concrete_model._meta.app_label, each.field.model._meta.app_label
         if all(map(has_owner, labels)) and {each.parent_owner, each.child_owner} <= set(database_aliases()):

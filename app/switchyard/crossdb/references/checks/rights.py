@@ -23,7 +23,7 @@ def has_right(right: str, alias: str, table: str) -> bool:
 
 
 def _on(grants: list[re.Match[str]], database: str, table: str) -> list[re.Match[str]]:
-    """Return the grants that hold for the table. One that names the database takes the place of those with a pattern."""
+    """Return the grants that hold for the table. One that names the database replaces those with a pattern."""
     of_table = [each for each in grants if (_name(each["database"]), _name(each["table"])) == (database, table)]
     of_databases = [each for each in grants if each["table"] == "*" and each["database"] != "*"]
     matching = [each for each in of_databases if _is_like(database, _name(each["database"]))]

@@ -39,9 +39,9 @@ def test_check__of_the_service() -> None:
 def test_check__is_registered() -> None:
     """`manage.py check` prints the message with its id and its hint."""
     said = StringIO()
-    with override_settings(SWITCHYARD={**settings.SWITCHYARD, "READ_ONLY": ["legacy", "analytics"]}):
-        with pytest.raises(SystemCheckError) as found:
-            call_command("check", no_color=True, stdout=said, stderr=said)
+    switchyard = {**settings.SWITCHYARD, "READ_ONLY": ["legacy", "analytics"]}
+    with override_settings(SWITCHYARD=switchyard), pytest.raises(SystemCheckError) as found:
+        call_command("check", no_color=True, stdout=said, stderr=said)
 
     assert "analytics.AnalyticsEvent.user: (switchyard.E017)" in str(found.value)
     assert "HINT: Set on_delete=DO_NOTHING" in str(found.value)

@@ -51,8 +51,8 @@ def test_trigger__is_missing() -> None:
 
     assert found.id == "switchyard.E022"
     assert found.msg == (
-        "'default' does not record the deletions of accounts.User for analytics.AnalyticsEvent.user. Missing or disabled"
-        f" there: {TRIGGER}."
+        "'default' does not record the deletions of accounts.User for analytics.AnalyticsEvent.user."
+        f" Missing or disabled there: {TRIGGER}."
     )
     assert "sqlmigrate accounts ... --database=default" in str(found.hint)
 
