@@ -1,8 +1,8 @@
 """The cost of a condition over keys of another database, beside the guide's list of keys and beside a join.
 
 `make bench-crossdb`. Users are on one PostgreSQL and their events on another one, which also has the same users, for
-the join; then the users are on a MySQL. At last users are deleted, with and without the trigger that records it. The three ways run in turn, each in a process of its own. A contender without
-Switchyard is plain Django without routers.
+the join; then the users are on a MySQL. The three ways run in turn, each in a process of its own. A contender without
+Switchyard is plain Django without routers. At last users are deleted, with and without the trigger that records it.
 """
 
 import json

@@ -46,8 +46,8 @@ def claim(reference: Reference) -> list[Tombstone]:
 def end(reference: Reference, batch: Sequence[Tombstone], *, existing: Collection[str]) -> None:
     """Keep handled tombstones for children that come later; remove those that are old, and those of existing parents.
 
-    The next look at a tombstone comes when it is twice as old, so that it is looked at some fifteen times in a week, and
-    the last look comes at the end of the retention.
+    The next look at a tombstone comes when it is twice as old, so that it is looked at some fifteen times in a week.
+    The last look comes at the end of the retention.
     """
     ages = {tombstone: timedelta(seconds=tombstone.age_seconds) for tombstone in batch}
     kept = [each for each, age in ages.items() if age < conf.tombstone_retention and each.parent_key not in existing]

@@ -1,4 +1,4 @@
-"""References to models of installed packages: operations in a migration of the project, and what makemigrations says."""
+"""References to models of installed packages: operations in a migration of the project, and makemigrations."""
 
 import subprocess
 import sys
