@@ -13,7 +13,7 @@ from switchyard.routing.topology.ownership import owner_of
 class RelatedInAcrossDatabases(RelatedIn):
     """Become a CrossDatabaseIn where the right side is a queryset of another owner."""
 
-    def __new__(cls, lhs: Any, rhs: Any) -> Any:
+    def __new__(cls, lhs: Any = None, rhs: Any = None) -> Any:  # a copy is made without arguments
         """Return the condition that fits the right side."""
         if isinstance(rhs, Query) and rhs.model is not None and owner_of(rhs.model) != owner_of(lhs.target.model):
             keys: QuerySet[Any, Any] = QuerySet(rhs.model, query=rhs.clone(), using=getattr(rhs, "_db", None))
