@@ -16,6 +16,8 @@ class SwitchyardConfig(AppConfig):
     def ready(self) -> None:
         from switchyard.console import console_data  # noqa: PLC0415 - needs the loaded apps
         from switchyard.console.pods import tokens  # noqa: PLC0415 - as above
+        from switchyard.crossdb.references.checks.declared import check_references  # noqa: PLC0415 - as above
+        from switchyard.crossdb.references.checks.servers import check_parents  # noqa: PLC0415 - as above
         from switchyard.crossdb.references.contrib import fixtures  # noqa: PLC0415 - as above
         from switchyard.management import rules, unapplied  # noqa: PLC0415 - needs the loaded apps
         from switchyard.routing.checks.databases import check_servers  # noqa: PLC0415 - needs the loaded apps
@@ -29,17 +31,19 @@ class SwitchyardConfig(AppConfig):
             related_managers,
             stale_saves,
         )
-        from switchyard.telemetry import pool_gauges  # noqa: PLC0415 - as above
         from switchyard.telemetry.counting import (  # noqa: PLC0415 - as above
             call_counter,
             connection_counter,
             decisions,
             violations,
         )
+        from switchyard.telemetry.gauges import pool_gauges  # noqa: PLC0415 - as above
         from switchyard.telemetry.recent import recorder  # noqa: PLC0415 - as above
 
         checks.register(check_routing, "switchyard")
+        checks.register(check_references, "switchyard")
         checks.register(check_servers, checks.Tags.database)
+        checks.register(check_parents, checks.Tags.database)
         wrapper.install()
         calls.install()
         annotations.install()

@@ -26,7 +26,7 @@ _POSTGRES_ARGS = (
 )
 MYSQL_ARGS = (
     *("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=ON", "--mysqlx=OFF"),
-    *("--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--log-bin-trust-function-creators=ON"),
+    *("--log-bin-trust-function-creators=ON", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0"),
 )
 
 

@@ -27,6 +27,7 @@ from tests.support.documents import ROOT
 from accounts.models import User
 from config.databases import topology
 from legacy.models import Customer
+from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.management import rules
 from switchyard.routing import allow_writes
 
@@ -206,6 +207,32 @@ def test_commands__write_to_a_read_only_owner(call: Call, directory: Path) -> No
     assert call("dumpdata legacy --database=legacy").strip() == "[]"
     assert call(f"loaddata {fixture} --database=legacy") == "Installed 1 object(s) from 1 fixture(s)\n"
     assert Customer.objects.get().name == "Ada"
+
+
+@pytest.mark.usefixtures("outside_tests")
+def test_flush__empties_the_tombstones(call: Call) -> None:
+    """`flush` removes the tombstones of the alias, also those of the rows that it deletes; `sqlflush` prints it."""
+    tombstones = Tombstone.objects.using("default")
+    User.objects.using("default").create(username="bob").delete()
+    assert tombstones.count() == 1
+
+    assert call("sqlflush").count('DELETE FROM "switchyard_tombstone";') == 1
+    assert "switchyard_tombstone" not in call("sqlflush --database=analytics")
+    assert call("flush --no-input") == ""
+    assert not User.objects.using("default").exists()
+    assert tombstones.count() == 0
+
+
+@pytest.mark.usefixtures("outside_tests")
+def test_flush__without_a_table_of_tombstones(call: Call) -> None:
+    """An owner of parents that is not migrated yet is flushed as ever."""
+    with connections["default"].cursor() as cursor:
+        for event in ("delete", "update"):
+            cursor.execute(f"DROP TRIGGER deletions_analytics_analyticsevent_user_id_{event}")
+        cursor.execute("DROP TABLE switchyard_tombstone")
+
+    assert call("flush --no-input") == ""
+    assert not User.objects.using("default").exists()
 
 
 def test_loaddata__rows_of_several_owners(call: Call, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""System check of the admin's options that would join two databases by a reference (E020)."""
+"""System check of the admin's options that would join two databases by a reference (E023)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -73,5 +73,5 @@ def _error(admin: Any, option: str, path: str, field: Any) -> CheckMessage:
         " another database, with which no query can join.",
         hint=f"{remedy}.",
         obj=type(admin),
-        id="switchyard.E020",
+        id="switchyard.E023",
     )

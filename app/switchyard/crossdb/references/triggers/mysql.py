@@ -6,9 +6,11 @@ https://dev.mysql.com/doc/refman/8.4/en/create-trigger.html
 
 from switchyard.crossdb.references.triggers.templates import Triggers
 
+# The worker reads times in the TIME_ZONE of the alias: a tombstone that is due since yesterday is due in each zone.
+_DUE = "UTC_TIMESTAMP(6) - INTERVAL 1 DAY"
 _INSERT = (
     "INSERT INTO `switchyard_tombstone` (`reference`, `parent_key`, `deleted_at`, `due_at`, `state`, `attempts`,"
-    " `error`) SELECT %(reference)s, OLD.%(key)s, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 0, 0, ''"
+    f" `error`) SELECT %(reference)s, OLD.%(key)s, UTC_TIMESTAMP(6), {_DUE}, 0, 0, ''"
 )
 
 MYSQL = Triggers(
@@ -21,11 +23,11 @@ MYSQL = Triggers(
         ),
     ),
     made=(
-        f"CREATE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s FOR EACH ROW {_INSERT}",
         (
             f"CREATE TRIGGER %(trigger_update)s AFTER UPDATE ON %(table)s FOR EACH ROW {_INSERT}"
             " FROM DUAL WHERE NOT (OLD.%(key)s <=> NEW.%(key)s)"
         ),
+        f"CREATE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s FOR EACH ROW {_INSERT}",
     ),
     removed=tuple(f"DROP TRIGGER IF EXISTS %(trigger_{event})s" for event in ("delete", "update")),
     listed="SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()",

@@ -3,21 +3,22 @@
 A trigger with transition tables cannot name columns, so an UPDATE is seen row by row, and only if the key changes.
 https://www.postgresql.org/docs/18/sql-createtrigger.html
 The function runs as its owner: a role that may delete parents needs no right to the tombstones. It names each schema,
-as a function with the rights of its owner should.
+as a function with the rights of its owner should: the tombstones are in the function's own schema, which one migration
+made, and the parent may be in another one.
 """
 
 from switchyard.crossdb.references.triggers.templates import Triggers
-
-FLUSHES = "SELECT set_config('switchyard.truncate', %s, false)"  # 'allowed', or the empty text
 
 _FUNCTION = """\
 CREATE OR REPLACE FUNCTION switchyard_record_deletions() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
     recorded CONSTANT text := format(
-        'INSERT INTO %%I.switchyard_tombstone (reference, parent_key, deleted_at, due_at, state, attempts, error)'
+        'INSERT INTO %%s.switchyard_tombstone (reference, parent_key, deleted_at, due_at, state, attempts, error)'
         ' SELECT %%L, gone.%%I, statement_timestamp(), statement_timestamp(), 0, 0, ''''',
-        TG_TABLE_SCHEMA, TG_ARGV[0], TG_ARGV[1]);
+        (SELECT pronamespace::regnamespace FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+          WHERE tgrelid = TG_RELID AND tgname = TG_NAME),
+        TG_ARGV[0], TG_ARGV[1]);
 BEGIN
     IF TG_OP = 'DELETE' THEN
         EXECUTE recorded || ' FROM gone';
@@ -32,6 +33,8 @@ BEGIN
 END
 $function$"""
 
+_TRUNCATES = "SELECT set_config('switchyard.truncate', '{}', true);"  # until the end of the transaction
+
 POSTGRESQL = Triggers(
     tombstones=(
         (
@@ -41,12 +44,12 @@ POSTGRESQL = Triggers(
             " state smallint NOT NULL, attempts integer NOT NULL, error text NOT NULL)"
         ),
         "CREATE INDEX IF NOT EXISTS switchyard_tombstone_due ON switchyard_tombstone (reference, state, due_at)",
-        _FUNCTION,
     ),
+    functions=(_FUNCTION,),
     made=(
         (
-            "CREATE OR REPLACE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s REFERENCING OLD TABLE AS gone"
-            " FOR EACH STATEMENT EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)"
+            "CREATE OR REPLACE TRIGGER %(trigger_truncate)s BEFORE TRUNCATE ON %(table)s FOR EACH STATEMENT"
+            " EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)"
         ),
         (
             "CREATE OR REPLACE TRIGGER %(trigger_update)s AFTER UPDATE OF %(key)s ON %(table)s FOR EACH ROW"
@@ -54,12 +57,17 @@ POSTGRESQL = Triggers(
             " EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)"
         ),
         (
-            "CREATE OR REPLACE TRIGGER %(trigger_truncate)s BEFORE TRUNCATE ON %(table)s FOR EACH STATEMENT"
-            " EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)"
+            "CREATE OR REPLACE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s REFERENCING OLD TABLE AS gone"
+            " FOR EACH STATEMENT EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)"
         ),
     ),
     removed=tuple(
         f"DROP TRIGGER IF EXISTS %(trigger_{event})s ON %(table)s" for event in ("delete", "update", "truncate")
     ),
-    listed="SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
+    listed=(
+        "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)"
+    ),
+    flush_begins=(_TRUNCATES.format("allowed"),),
+    flush_ends=(_TRUNCATES.format(""),),
 )

@@ -8,6 +8,7 @@ from switchyard.crossdb.references.triggers.sqlite import SQLITE
 from switchyard.crossdb.references.triggers.templates import Triggers
 
 _BY_VENDOR = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
+VENDORS = tuple(_BY_VENDOR)
 
 
 def triggers_of(vendor: str) -> Triggers:
@@ -16,5 +17,6 @@ def triggers_of(vendor: str) -> Triggers:
         return _BY_VENDOR[vendor]
     except KeyError:
         raise NotSupportedError(
-            f"No trigger records deletions on {vendor}. Set recorded_by='signals' on the CrossDatabaseForeignKey."
+            f"Deletions on {vendor} cannot be recorded. Keep the parents on PostgreSQL, MySQL, MariaDB or SQLite, or"
+            " set on_delete=DO_NOTHING on the CrossDatabaseForeignKey."
         ) from None

@@ -10,6 +10,9 @@ class Triggers(NamedTuple):
     """The templates of one vendor."""
 
     tombstones: tuple[str, ...]  # make the table of tombstones, if it is not there
-    made: tuple[str, ...]
+    made: tuple[str, ...]  # the trigger for DELETE last
     removed: tuple[str, ...]
-    listed: str  # the names of all triggers of the database
+    listed: str  # the names of all triggers that fire
+    functions: tuple[str, ...] = ()  # that the triggers call
+    flush_begins: tuple[str, ...] = ()  # let `flush` empty the parents' tables, in its transaction
+    flush_ends: tuple[str, ...] = ()

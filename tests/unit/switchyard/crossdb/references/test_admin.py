@@ -345,7 +345,7 @@ def test_check__options(model: type[Model], options: dict[str, Any], named: str 
 
     assert site in sites.all_sites
 
-    assert [error.id for error in found] == ([] if named is None else ["switchyard.E020"])
+    assert [error.id for error in found] == ([] if named is None else ["switchyard.E023"])
     assert named is None or named in found[0].msg
 
 
@@ -355,7 +355,7 @@ def test_check__is_registered() -> None:
     site = checked(AnalyticsEvent, {"search_fields": ("user__username",)})
 
     assert site in sites.all_sites
-    (found,) = (error for error in run_checks(tags=["admin"]) if error.id == "switchyard.E020")
+    (found,) = (error for error in run_checks(tags=["admin"]) if error.id == "switchyard.E023")
 
     assert found.msg == (
         "search_fields of Checked names 'user__username', and analytics.AnalyticsEvent.user leads to another"
