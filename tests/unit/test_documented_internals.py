@@ -35,7 +35,8 @@ DOCUMENTED = {
     "ModelBackend": {"authenticate", "aauthenticate", "get_user", "aget_user"},
     "BaseTaskBackend": {"validate_task", "enqueue", "aenqueue"},
     "Collector": {"collect", "describe"},  # of prometheus_client
-    "BaseExpression": {"as_sql"},
+    "BaseExpression": {"as_sql", "output_field"},
+    "Func": {"template"},
     "BaseConstraint": {"validate"},
     "ForeignKey": {"check", "deconstruct", "get_db_prep_save"},
     "AddConstraint": {"describe"},

@@ -379,7 +379,10 @@ class Shown(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @in_testcase
 def test_change_list__joins_what_it_shows() -> None:
-    """The list joins the relations that it shows by one method, from Django 6.1 on with the names of another one."""
+    """The list joins the relations that it shows by one method, from Django 6.1 on with the names of another one.
+
+    A third method names the column that orders a relation.
+    """
     request = RequestFactory().get("/")
     request.user = User(pk=1, is_superuser=True)
     changes: Any = Shown(LogEntry, admin.AdminSite("shown")).get_changelist_instance(request)
@@ -387,6 +390,7 @@ def test_change_list__joins_what_it_shows() -> None:
     assert changes.queryset.query.select_related
     assert "user" in changes.list_display
     assert changes.lookup_opts is LogEntry._meta
+    assert changes.get_ordering_field("user") == "user"
     assert parameters(ChangeList.apply_select_related) == ["self", "qs"]
     assert hasattr(ChangeList, "get_select_related_fields") == (django.VERSION >= (6, 1))
     if django.VERSION >= (6, 1):

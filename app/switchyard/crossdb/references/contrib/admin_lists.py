@@ -1,7 +1,7 @@
-"""Let the admin's lists read the parents of a page together, in place of a join.
+"""Let the admin's lists read the parents of a page together, in place of a join, and order children by the key.
 
 Django joins each foreign key that `list_display` names: up to 6.0 without names, by which references are left out
-anyway, and later by their names.
+anyway, and later by their names. It orders a column of a foreign key by the columns that order the parents.
 https://github.com/django/django/blob/6.1.3/django/contrib/admin/views/main.py#L527-L553
 """
 
@@ -13,10 +13,11 @@ from django.core.exceptions import FieldDoesNotExist
 
 
 def install() -> None:
-    """Replace both methods that choose what is joined. A second call changes nothing."""
+    """Replace the methods that choose what is joined. A second call changes nothing."""
     if hasattr(ChangeList.apply_select_related, "prefetches_references"):
         return
     _prefetch_references(ChangeList.apply_select_related)
+    _order_by_keys(ChangeList.get_ordering_field)
     if hasattr(ChangeList, "get_select_related_fields"):
         _leave_references_out(ChangeList.get_select_related_fields)
 
@@ -29,6 +30,16 @@ def _prefetch_references(apply: Any) -> None:
 
     apply_select_related.prefetches_references = True  # type: ignore[attr-defined]
     ChangeList.apply_select_related = apply_select_related  # type: ignore[method-assign]
+
+
+def _order_by_keys(get: Any) -> None:
+    @wraps(get)
+    def get_ordering_field(self: Any, field_name: Any) -> Any:
+        if _is_reference(self, field_name):
+            return self.lookup_opts.get_field(field_name).attname
+        return get(self, field_name)
+
+    ChangeList.get_ordering_field = get_ordering_field  # type: ignore[method-assign]
 
 
 def _leave_references_out(get: Any) -> None:

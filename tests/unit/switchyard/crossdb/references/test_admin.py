@@ -13,15 +13,17 @@ from django.contrib.auth.admin import UserAdmin
 from django.core.checks import run_checks
 from django.db import connections
 from django.db.models import F, Model, Prefetch
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
+from tests.support.referring import Book
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
 from config.settings import SWITCHYARD
 from switchyard.crossdb import CrossDatabaseJoinError
 from switchyard.crossdb.references.contrib.admin_options import check_admin_options
+from switchyard.testing import assert_queries
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True),
@@ -274,6 +276,21 @@ def test_list__queries(staff: Client, users: list[User]) -> None:
         AnalyticsEvent.objects.create(user=user, kind="more", at=NOON)
 
     assert queries() == few
+
+
+def test_list__ordered_by_the_reference(rows: dict[str, Any]) -> None:
+    """A click on the column orders the children by their key, though the parents have an order of their own."""
+    books: Any = type("BookAdmin", (admin.ModelAdmin,), {"list_display": ("title", "author", "editor")})
+    request = RequestFactory().get("/", {"o": "-2.1"})
+    request.user = User(is_superuser=True)
+
+    changes = books(Book, SITES["plain"]).get_changelist_instance(request)
+
+    with assert_queries(analytics=1, replica=2):
+        assert [(book.title, book.author.name) for book in changes.queryset] == [
+            ("Logic", "bob"),
+            *((title, "ada") for title in ("Engine", "Letters", "Notes")),
+        ]
 
 
 def test_list__with_a_prefetch_of_the_program(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
