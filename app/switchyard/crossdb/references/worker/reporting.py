@@ -14,8 +14,8 @@ from pathlib import Path
 from django.db import Error, close_old_connections, connections
 
 from switchyard.conf import conf
-from switchyard.crossdb.references.backlog import OPEN, backlog
 from switchyard.crossdb.references.registry import Reference
+from switchyard.crossdb.references.worker.backlog import OPEN, backlog
 from switchyard.telemetry.gauges import reference_gauges
 from switchyard.telemetry.gauges.reference_gauges import INTERVAL_SECONDS, MAX_INTERVAL_SECONDS, ReferenceGauges
 
