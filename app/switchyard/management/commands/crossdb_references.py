@@ -36,8 +36,8 @@ class Command(BaseCommand):
         parser.epilog = (
             "States: 'well'; 'set aside': the children of a tombstone could not be reached in 10 attempts (mend the "
             "cause, then `crossdb_worker --retry`); 'trigger missing': deletions are not recorded (`migrate` the "
-            "parent's app; `crossdb_audit` finds the children of earlier deletions); 'unreadable'. triggers: those that "
-            "are there; 'not visible': MySQL shows them only to a role with the right TRIGGER. waiting: deleted "
+            "parent's app; `crossdb_audit` finds the children of earlier deletions); 'unreadable'. triggers: those "
+            "that are there; 'not visible': MySQL shows them only to a role with the right TRIGGER. waiting: deleted "
             "parents whose children are still to be reached; handled: kept for TOMBSTONE_RETENTION, for children that "
             "come later. Exit code: 0 all well, 1 a trigger is missing or a tombstone is set aside, 3 a database "
             "cannot be read. The highest one counts."
