@@ -4,14 +4,13 @@ from dataclasses import dataclass, field
 
 from django.db import Error, connections
 
-from switchyard.crossdb.references.backlog import Backlog, backlog
+from switchyard.crossdb.references.checks.rights import has_right
 from switchyard.crossdb.references.deletions import RecordDeletions
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import State
 from switchyard.crossdb.references.triggers.registry import triggers_of
+from switchyard.crossdb.references.worker.backlog import Backlog, backlog
 from switchyard.crossdb.references.worker.claims import tombstones
-
-_EVENTS = ("delete", "update", "truncate")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class ReferenceStatus:
     target: str
     rule: str
     recorded_by: str  # `triggers`, `signals`, or `none` if nothing follows from a deletion
-    triggers: tuple[str, ...] = ()  # that the reference needs and has
+    triggers: tuple[str, ...] | None = ()  # that the reference needs and has; None if the role may not see them
     missing_triggers: tuple[str, ...] = ()
     tombstones: Backlog = field(default_factory=Backlog)
     set_aside_error: str = ""  # of the newest tombstone that was set aside
@@ -42,7 +41,7 @@ class ReferenceStatus:
 def status(reference: Reference) -> ReferenceStatus:
     """Return the status, from the owner of the parents.
 
-    Queries: at most three; none for a reference whose parents leave no tombstones.
+    Queries: at most three, on MySQL up to six; none for a reference whose parents leave no tombstones.
     """
     recorded_by = reference.field.recorded_by if reference.field.records_deletions else "none"
     rule = reference.field.on_delete.__name__
@@ -50,13 +49,11 @@ def status(reference: Reference) -> ReferenceStatus:
     if recorded_by == "none":
         return ReferenceStatus(*known)
     try:
-        wanted = needed_triggers(reference)
-        existing = _triggers_on(reference.parent_owner) if wanted else set()
-        found = backlog(reference)
+        triggers, found = _triggers(reference), backlog(reference)
         return ReferenceStatus(
             *known,
-            triggers=tuple(name for name in wanted if name in existing),
-            missing_triggers=tuple(name for name in wanted if name not in existing),
+            triggers=None if triggers is None else tuple(name for name, exists in triggers.items() if exists),
+            missing_triggers=tuple(name for name, exists in (triggers or {}).items() if not exists),
             tombstones=found,
             set_aside_error=_newest_error(reference) if found.set_aside else "",
         )
@@ -64,23 +61,19 @@ def status(reference: Reference) -> ReferenceStatus:
         return ReferenceStatus(*known, error=str(error).strip().partition("\n")[0])
 
 
-def needed_triggers(reference: Reference) -> tuple[str, ...]:
-    """Return the names of the triggers that record the deletions for the reference, on the vendor of its parents."""
+def _triggers(reference: Reference) -> dict[str, bool] | None:
+    """Return whether each trigger that the reference needs is there; None if the role may not see triggers."""
     if reference.field.recorded_by != "triggers":
-        return ()
-    made = "".join(triggers_of(connections[reference.parent_owner].vendor).made)
-    name = next(
-        each.name
-        for each in reference.parent._meta.constraints
-        if isinstance(each, RecordDeletions) and each.reference == reference.label
-    )
-    return tuple(f"{name}_{event}" for event in _EVENTS if f"%(trigger_{event})s" in made)
-
-
-def _triggers_on(alias: str) -> set[str]:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(triggers_of(connections[alias].vendor).listed)
-        return {name for (name,) in cursor.fetchall()}
+        return {}
+    connection, parent = connections[reference.parent_owner], reference.parent._meta
+    recordings = (each for each in parent.constraints if isinstance(each, RecordDeletions))
+    declared = [each for each in recordings if each.reference == reference.label]
+    with connection.cursor() as cursor:
+        cursor.execute(triggers_of(connection.vendor).listed)
+        existing = {name for (name,) in cursor.fetchall()}
+    found = {name: name in existing for each in declared for name in each.trigger_names(connection.vendor)}
+    hides = connection.vendor == "mysql" and not all(found.values())  # MySQL shows triggers to roles that may make them
+    return None if hides and not has_right("TRIGGER", connection.alias, parent.db_table) else found
 
 
 def _newest_error(reference: Reference) -> str:

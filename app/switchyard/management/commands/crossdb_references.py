@@ -36,7 +36,8 @@ class Command(BaseCommand):
         parser.epilog = (
             "States: 'well'; 'set aside': the children of a tombstone could not be reached in 10 attempts (mend the "
             "cause, then `crossdb_worker --retry`); 'trigger missing': deletions are not recorded (`migrate` the "
-            "parent's app; `crossdb_audit` finds the children of earlier deletions); 'unreadable'. waiting: deleted "
+            "parent's app; `crossdb_audit` finds the children of earlier deletions); 'unreadable'. triggers: those "
+            "that are there; 'not visible': MySQL shows them only to a role with the right TRIGGER. waiting: deleted "
             "parents whose children are still to be reached; handled: kept for TOMBSTONE_RETENTION, for children that "
             "come later. Exit code: 0 all well, 1 a trigger is missing or a tombstone is set aside, 3 a database "
             "cannot be read. The highest one counts."
@@ -59,17 +60,23 @@ class Command(BaseCommand):
 def _table(found: list[ReferenceStatus]) -> Table:
     table = Table(*_COLUMNS)
     for each in found:
-        needed = len(each.triggers) + len(each.missing_triggers)
         table.add_row(
             each.reference,
             f"{each.source} -> {each.target}",
             each.rule,
             each.recorded_by,
-            f"{len(each.triggers)} of {needed}" if needed else "",
+            _triggers(each),
             f"[{_STYLES.get(each.state, 'red')}]{each.state}[/]",
             *_numbers(each),
         )
     return table
+
+
+def _triggers(each: ReferenceStatus) -> str:
+    if each.triggers is None:
+        return "not visible"
+    needed = len(each.triggers) + len(each.missing_triggers)
+    return f"{len(each.triggers)} of {needed}" if needed else ""
 
 
 def _numbers(each: ReferenceStatus) -> tuple[str, ...]:

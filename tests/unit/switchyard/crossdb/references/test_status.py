@@ -8,9 +8,12 @@ from django.db.models import DO_NOTHING
 from django.utils import timezone
 
 from analytics.models import AnalyticsEvent
+from switchyard.crossdb.references import status as status_module
 from switchyard.crossdb.references.registry import Reference, references
-from switchyard.crossdb.references.status import needed_triggers, status
+from switchyard.crossdb.references.status import status
 from switchyard.crossdb.references.tombstones import State, Tombstone
+from switchyard.crossdb.references.triggers.mysql import MYSQL
+from switchyard.crossdb.references.triggers.sqlite import SQLITE
 
 pytestmark = pytest.mark.django_db(databases=["default"])
 
@@ -88,17 +91,18 @@ def test_status__do_nothing(reference: Reference, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("vendor", "events"),
-    [
-        ("postgresql", ("delete", "update", "truncate")),
-        ("mysql", ("delete", "update")),
-        ("sqlite", ("delete", "update")),
-    ],
+    ("may_see", "expected"),
+    [(True, ("trigger missing", (f"{NAME}_delete",), (f"{NAME}_update",))), (False, ("well", None, ()))],
 )
-def test_needed_triggers__of_a_vendor(
-    reference: Reference, monkeypatch: pytest.MonkeyPatch, vendor: str, events: tuple[str, ...]
+def test_status__role_of_mysql(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch, *, may_see: bool, expected: tuple[object, ...]
 ) -> None:
-    """A vendor has the triggers of its templates: only PostgreSQL has one for TRUNCATE."""
-    monkeypatch.setattr(type(connections["default"]), "vendor", vendor)
+    """MySQL shows triggers only to a role that may make them; to another one no trigger is missing."""
+    execute(f"DROP TRIGGER {NAME}_update")
+    listed = MYSQL._replace(listed=SQLITE.listed)
+    monkeypatch.setattr(status_module, "triggers_of", lambda _vendor: listed)
+    monkeypatch.setattr(status_module, "has_right", lambda *_asked: may_see)
+    monkeypatch.setattr(type(connections["default"]), "vendor", "mysql")
+    found = status(reference)
 
-    assert needed_triggers(reference) == tuple(f"{NAME}_{event}" for event in events)
+    assert (found.state, found.triggers, found.missing_triggers) == expected

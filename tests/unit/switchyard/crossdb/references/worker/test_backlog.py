@@ -7,9 +7,9 @@ from django.db import Error, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from switchyard.crossdb.references.backlog import OPEN, Backlog, backlog
 from switchyard.crossdb.references.registry import Reference, references
 from switchyard.crossdb.references.tombstones import State, Tombstone
+from switchyard.crossdb.references.worker.backlog import OPEN, Backlog, backlog
 
 pytestmark = pytest.mark.django_db(databases=["default"])
 
