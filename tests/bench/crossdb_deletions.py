@@ -48,6 +48,7 @@ def main() -> int:
     try:
         for children in names:
             found = deletions(children, users=USERS, kills=KILLS, seed=SEED)
+            print(f"events on {children}: {found}", file=sys.stderr)
             name = f"users on postgresql, events on {children}"
             results += [
                 at_least(f"{name}: deleted users", found.deleted, "users", 0.89 * USERS),

@@ -85,7 +85,7 @@ def test_policies__of_a_mysql_replica(render: Render) -> None:
     found = policies(render({"databases": REPLICAS}))
 
     assert allowed(found["database copy"], "egress") == {*DNS, ("TCP", 3306, "database legacy")}
-    assert {peer for _, _, peer in allowed(found["database copy"], "ingress")} == {"service", "test"}
+    assert {peer for _, _, peer in allowed(found["database copy"], "ingress")} == {"service", "crossdb-worker", "test"}
     assert allowed(found["database legacy"], "egress") == DNS
     assert {peer for _, _, peer in allowed(found["database legacy"], "ingress")} >= {"database copy", "database late"}
 

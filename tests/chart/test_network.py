@@ -53,7 +53,7 @@ def test_policies__of_every_pod(render: Render) -> None:
     found = of_kind(objects, "NetworkPolicy").values()
 
     pods = pod_labels(objects)
-    assert len(pods) == 1 + 5 + 3 + 2
+    assert len(pods) == 2 + 5 + 3 + 2
     for name, labels in pods.items():
         assert [policy["spec"]["policyTypes"] for policy in found if selects(policy, labels)] == [
             ["Ingress", "Egress"]
@@ -140,10 +140,10 @@ def test_jobs__of_each_owner(render: Render) -> None:
 
 
 def test_servers__of_bundled_aliases(render: Render) -> None:
-    """The service, the tests, the alias' own Job and its standbys reach a server; a standby reaches its primary."""
+    """The service, its worker, the tests, the alias' own Job and its standbys reach a server; a standby its primary."""
     found = policies(render({"databases": {"far": {"replicaOf": "default"}}}))
 
-    clients = {("TCP", 5432, "service"), ("TCP", 5432, "test")}
+    clients = {("TCP", 5432, "service"), ("TCP", 5432, "crossdb-worker"), ("TCP", 5432, "test")}
     assert allowed(found["database default"], "ingress") == clients | {
         ("TCP", 5432, "migration default"),
         ("TCP", 5432, "database replica"),

@@ -13,7 +13,7 @@ def test_pods__several(render: Render, given: Object) -> None:
     address = service_environment(objects)["CONSOLE_PEERS"]
     name, port = address.split(":")
     spec = of_kind(objects, "Service")[name]["spec"]
-    (deployment,) = of_kind(objects, "Deployment").values()
+    (deployment,) = of_kind(objects, "Deployment", "service").values()
 
     assert spec["clusterIP"] == "None"
     assert spec["publishNotReadyAddresses"] is True

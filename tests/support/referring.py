@@ -51,7 +51,12 @@ class Book(models.Model):
     title = models.CharField(max_length=20, default="")
     author = CrossDatabaseForeignKey(Author, on_delete=models.CASCADE, related_name="books")
     editor = CrossDatabaseForeignKey(
-        Author, on_delete=models.SET_NULL, null=True, blank=True, related_name="edited", related_query_name="edited_book"
+        Author,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="edited",
+        related_query_name="edited_book",
     )
 
     class Meta:

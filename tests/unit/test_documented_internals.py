@@ -36,6 +36,12 @@ DOCUMENTED = {
     "BaseTaskBackend": {"validate_task", "enqueue", "aenqueue"},
     "Collector": {"collect", "describe"},  # of prometheus_client
     "BaseExpression": {"as_sql"},
+    "BaseConstraint": {"validate"},
+    "ForeignKey": {"check", "deconstruct", "get_db_prep_save"},
+    "AddConstraint": {"describe"},
+    "RemoveConstraint": {"describe"},
+    "Operation": {"state_forwards", "database_forwards", "database_backwards", "describe", "reduce"},
+    "ForeignObject": {"class_lookups"},  # of `register_lookup()`
 }
 # `_meta`, `_state` and `_base_manager` are documented; the others belong to named tuples.
 PUBLIC = {"_base_manager", "_meta", "_state", "_asdict", "_replace", "_fields"}
@@ -45,6 +51,7 @@ SETTABLE = {"alters_data", "autocommit", "disabled", "epilog", "read_only", "ret
 # URL, of a variable and of a field.
 OURS = {
     *("makes_routed", "applies_rules", "records", "_switchyard_cursors", "_switchyard_read", "lease"),
+    *("crosses_databases", "leaves_out_references", "prefetches_references"),
     *("_changelist", "_FILE", "_id"),
 }
 # Python's names for `connections[alias] = ...` and `del connections[alias]`, and the class of `instance._state`.

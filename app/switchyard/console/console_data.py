@@ -11,12 +11,16 @@ from switchyard.console.alias_data import aliases_data, problems_now
 from switchyard.console.pods.adding import all_pods
 from switchyard.console.pods.record import PodRecord
 from switchyard.console.pods.round import ask_peers
+from switchyard.console.reference_data import across_data, references_data
 from switchyard.routing.monitor import monitor
-from switchyard.telemetry.pool_gauges import pools
+from switchyard.telemetry import counters
+from switchyard.telemetry.gauges.pool_gauges import pools
+from switchyard.telemetry.gauges.server_gauges import pool_totals
 from switchyard.telemetry.recent import recorder
+from switchyard.telemetry.recent.across import counts_across
 from switchyard.telemetry.recent.peer_access import pod_id
+from switchyard.telemetry.recent.pod_record import references_of
 from switchyard.telemetry.recent.ring import INTERVAL_SECONDS
-from switchyard.telemetry.server_gauges import pool_totals
 
 THIS_POD = "this pod"
 
@@ -47,12 +51,14 @@ def console_data() -> dict[str, Any]:
         "decisions": load.decisions(found.recording),
         "statements": found.statements,
         "violations": found.violations,
+        "references": references_data(found),
+        "across": across_data(found),
     }
 
 
 def own_record(now: float, label: str) -> PodRecord:
     """Return what the processes of this pod know."""
-    recent = recorder.recent()
+    recent, opened = recorder.recent(), counters.current()
     return PodRecord(
         pod=_pod(),
         label=label,
@@ -62,6 +68,8 @@ def own_record(now: float, label: str) -> PodRecord:
         pools=pools() if conf.metrics_dir is None else pool_totals(conf.metrics_dir),
         reasons={},  # this process's own verdicts are newer
         problems={},
+        references={} if conf.metrics_dir is None else references_of(conf.metrics_dir),
+        across=counts_across(opened.layout, opened.open().totals()),
     )
 
 

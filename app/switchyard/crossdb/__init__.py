@@ -5,14 +5,22 @@ from switchyard.crossdb.attachment import Keyed
 from switchyard.crossdb.errors import TooManyKeysError
 from switchyard.crossdb.explain import explain_cross
 from switchyard.crossdb.expression import CrossDatabaseIn
-from switchyard.crossdb.references import CrossDatabaseForeignKey, CrossDatabaseJoinError, RecordDeletions
+from switchyard.crossdb.references import (
+    CrossDatabaseForeignKey,
+    CrossDatabaseJoinError,
+    ForgetDeletionsOf,
+    RecordDeletions,
+    RecordDeletionsOf,
+)
 
 __all__ = [
     "CrossDatabaseForeignKey",
     "CrossDatabaseIn",
     "CrossDatabaseJoinError",
+    "ForgetDeletionsOf",
     "Keyed",
     "RecordDeletions",
+    "RecordDeletionsOf",
     "TooManyKeysError",
     "aattach",
     "attach",

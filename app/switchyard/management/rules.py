@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import router
 from django.db.models import Model
 
+from switchyard.crossdb.references.contrib.fixtures import install_for_xml
 from switchyard.crossdb.references.flush import sql_flush_with_tombstones
 from switchyard.management.refusals import (
     refuse_empty,
@@ -159,6 +160,7 @@ def _loads_rows(call: Call) -> AbstractContextManager[Any]:
     from django.core.management.commands import loaddata  # noqa: PLC0415 - as above
 
     loaddata.router = RowsRouter()  # type: ignore[attr-defined]
+    install_for_xml()
     return _writes(call)
 
 

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchyard.console.aliases import LEVELS
+from switchyard.templatetags.console_formats import duration
 
 type Data = Mapping[str, Any]
+
+WAITING_SECONDS = 15 * 60  # as in the alert SwitchyardTombstonesWaiting
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing to look at: where it is, what is wrong in two or three words and in a sentence, and since when."""
 
-    where: str  # an alias, or a pod
+    where: str  # an alias, a reference, or a pod
     fault: str
     level: str
     text: str
@@ -22,7 +25,7 @@ class Finding:
 
 def findings(data: Data) -> tuple[Finding, ...]:
     """Return what needs attention, errors first."""
-    found = [*_of_aliases(data), *_of_pods(data)]
+    found = [*_of_aliases(data), *_of_references(data), *_of_pods(data)]
     return tuple(sorted(found, key=lambda finding: finding.level != "error"))
 
 
@@ -40,6 +43,20 @@ def _of_aliases(data: Data) -> Iterator[Finding]:
     for alias in data["aliases"]:
         for each in alias["problems"]:
             yield Finding(alias["alias"], each["fault"], each["level"], each["text"], each["since"])
+
+
+def _of_references(data: Data) -> Iterator[Finding]:
+    for each in data["references"]:
+        if set_aside := each["set_aside"]:
+            parents = "deleted parent was" if set_aside == 1 else "deleted parents were"
+            text = f"{set_aside} {parents} set aside after failed attempts, and the children are still there."
+            yield Finding(each["reference"], "set aside", "warning", text)
+        if each["waiting"] and each["oldest_age_seconds"] > WAITING_SECONDS:
+            text = (
+                f"Deleted parents whose children are still to be reached: {each['waiting']}. The oldest one has waited"
+                f" for {duration(each['oldest_age_seconds'])}."
+            )
+            yield Finding(each["reference"], "deletions wait", "warning", text)
 
 
 def _of_pods(data: Data) -> Iterator[Finding]:

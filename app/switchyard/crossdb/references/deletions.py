@@ -24,6 +24,10 @@ class RecordDeletions(BaseConstraint):
     `reference` is `app.Model.field` of the child, `name` begins the names of the triggers, `key` is the column of this
     model's primary key: the triggers name the column, so another column needs other triggers. With `by="signals"` there
     is only the table of tombstones, and Django's signals fill it. `makemigrations` writes this declaration.
+
+        >>> from switchyard.crossdb import RecordDeletions
+        >>> RecordDeletions(reference="blog.Post.author", name="deletions_blog_post_author_id").reference
+        'blog.Post.author'
     """
 
     def __init__(self, *, reference: str, name: str, key: str = "id", by: str = "triggers") -> None:

@@ -19,8 +19,8 @@ class CrossDatabaseJoinError(FieldError):
     def __init__(self, field: Any) -> None:
         name, child, parent = field.name, field.model._meta, field.related_model._meta
         super().__init__(
-            f"{child.label}.{name} leads to {parent.label}, which is on another database, and no query can join the two."
-            f" Use prefetch_related('{name}') or attach() in place of select_related('{name}'), and"
+            f"{child.label}.{name} leads to {parent.label}, which is on another database, and no query can join the"
+            f" two. Use prefetch_related('{name}') or attach() in place of select_related('{name}'), and"
             f" filter({name}__in={parent.object_name}.objects.filter(...)) in place of a filter that names a column of"
             " the other side. From the other side use"
             f" CrossDatabaseIn('pk', {child.object_name}.objects.filter(...).values('{name}'))."

@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 from django.core import checks
 from django.core.exceptions import ValidationError
-from django.db.models import CASCADE, DO_NOTHING, SET_NULL, ForeignKey, Model
+from django.db.models import CASCADE, DO_NOTHING, SET_NULL, ForeignKey, Model, Q, QuerySet
 from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
+from django.db.models.lookups import IExact
 
+from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.references import joins
 from switchyard.crossdb.references.deletions import attach_to_parent
 from switchyard.crossdb.references.errors import CrossDatabaseJoinError
@@ -84,6 +86,12 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
         super().__init__(to, DO_NOTHING, db_constraint=False, **options)
 
     @property
+    def joins_databases(self) -> bool:
+        """Return True if parents and children have two owners. Without owners there is one database."""
+        labels = {app_of_rows(model) for model in (self.model, self.related_model)}
+        return all(map(has_owner, labels)) and len(set(map(owner_of_app, labels))) > 1
+
+    @property
     def records_deletions(self) -> bool:
         """Return True if a deletion of the parent must reach the children."""
         return self.on_delete is not DO_NOTHING
@@ -125,11 +133,17 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
 
     def get_extra_restriction(self, alias: str, related_alias: str) -> Any:
         """Refuse the join. Django asks for the restrictions of a join when it writes the join, in both directions."""
-        labels = {app_of_rows(model) for model in (self.model, self.related_model)}
-        # Without owners there is one database, as in a project that adds them later.
-        if all(map(has_owner, labels)) and len(set(map(owner_of_app, labels))) > 1:
+        if self.joins_databases:
             raise CrossDatabaseJoinError(self)
         return super().get_extra_restriction(alias, related_alias)
+
+    def get_choices(self, *args: Any, limit_choices_to: Any = None, **kwargs: Any) -> Any:
+        """Return the parents. A filter of the admin limits them by a queryset to those that have children."""
+        keys = limit_choices_to.get("pk__in") if isinstance(limit_choices_to, dict) else None
+        if isinstance(keys, QuerySet) and self.joins_databases:
+            others = {name: value for name, value in limit_choices_to.items() if name != "pk__in"}
+            limit_choices_to = Q(CrossDatabaseIn("pk", keys), **others)
+        return super().get_choices(*args, limit_choices_to=limit_choices_to, **kwargs)  # type: ignore[misc]
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Check the definition as Django checks a foreign key."""
@@ -149,3 +163,4 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
 
 
 CrossDatabaseForeignKey.register_lookup(RelatedInAcrossDatabases)
+CrossDatabaseForeignKey.register_lookup(IExact)  # of the admin's search for '=user_id', as a plain column has it

@@ -21,8 +21,8 @@ class RelatedInAcrossDatabases(RelatedIn):
         return super().__new__(cls)
 
 
-def _keys(query: Query) -> QuerySet[Any, Any]:
-    """Return the queryset whose query Django has resolved already. Raises ValueError if it refers to the outer query."""
+def _keys(query: Any) -> QuerySet[Any, Any]:
+    """Return the queryset of a query that is resolved already. Raises ValueError if it refers to the outer query."""
     if query.get_external_cols():
         raise ValueError(
             f"The queryset of {query.model._meta.label} refers to the outer query, which is on another database."

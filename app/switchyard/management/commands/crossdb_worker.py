@@ -14,6 +14,7 @@ from rich.table import Table
 from switchyard.crossdb.references.registry import references
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.probes import answering
+from switchyard.crossdb.references.worker.reporting import reporting
 from switchyard.crossdb.references.worker.worker import Worker
 from switchyard.management.tables import console
 
@@ -62,15 +63,20 @@ class Command(BaseCommand):
         port = options["health_port"]
         with _stop() as stop, nullcontext() if port is None else answering(worker, port):
             if not options["once"]:
-                labels = ", ".join(reference.label for reference in worker.references)
-                self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
-                self.stdout.flush()
-                worker.run(stop)
+                if options["verbosity"] > 0:
+                    self._greet(worker)
+                with reporting(worker.references, stop):
+                    worker.run(stop)
                 return
             reached = worker.run_once(stop)
         self._print(worker, options)
         if not reached or any(total["failed"] or total["set_aside"] for total in worker.totals.values()):
             sys.exit(1)
+
+    def _greet(self, worker: Worker) -> None:
+        labels = ", ".join(reference.label for reference in worker.references)
+        self.stdout.write(f"Watching the deletions for {labels or 'no reference'}.")
+        self.stdout.flush()
 
     def _print(self, worker: Worker, options: dict[str, Any]) -> None:
         found = {label: {name: total[name] for name in _COLUMNS} for label, total in worker.totals.items()}

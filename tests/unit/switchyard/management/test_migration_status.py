@@ -96,7 +96,11 @@ def test_status__empty_database(empty_databases: Path) -> None:
     found = of("analytics")
 
     assert (found["state"], found["code"]) == ("pending", 1)
-    assert found["pending"] == ["analytics.0001_initial", "analytics.0002_event_refers_to_user", "reporting.0001_initial"]
+    assert found["pending"] == [
+        "analytics.0001_initial",
+        "analytics.0002_event_refers_to_user",
+        "reporting.0001_initial",
+    ]
     assert connections["analytics"].introspection.table_names() == []
 
 

@@ -27,12 +27,15 @@ def claim(reference: Reference) -> list[Tombstone]:
     """Take a batch of tombstones that are due: new ones first. Other workers pass it over until its lease ends.
 
     The work itself holds no transaction on the parent's owner, and each of its reads sees the newest rows, at any
-    isolation level.
+    isolation level. One query if nothing is due.
     """
+    states, now = (State.WAITING, State.HANDLED), timezone.now()
+    if not tombstones(reference).filter(state__in=states, due_at__lte=now).exists():
+        return []
     features = connections[reference.parent_owner].features
-    for state in (State.WAITING, State.HANDLED):
+    for state in states:
         with transaction.atomic(using=reference.parent_owner):
-            due = tombstones(reference).filter(state=state, due_at__lte=timezone.now()).order_by("due_at")
+            due = tombstones(reference).filter(state=state, due_at__lte=now).order_by("due_at")
             locked = due.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
             if batch := list(locked[:BATCH_SIZE]):
                 _of(reference, batch).update(due_at=timezone.now() + LEASE)
@@ -44,12 +47,14 @@ def end(reference: Reference, batch: Sequence[Tombstone], *, existing: Collectio
     """Keep handled tombstones for children that come later; remove those that are old, and those of existing parents.
 
     The next look at a tombstone comes when it is twice as old, so that it is looked at some fifteen times in a week.
+    The last look comes at the end of the retention.
     """
     ages = {tombstone: timedelta(seconds=tombstone.age_seconds) for tombstone in batch}
     kept = [each for each, age in ages.items() if age < conf.tombstone_retention and each.parent_key not in existing]
     _of(reference, [each for each in batch if each not in kept]).delete()
     if kept:
-        pause = max(FIRST_RECHECK, min(ages[each] for each in kept))
+        age = min(ages[each] for each in kept)
+        pause = max(FIRST_RECHECK, min(age, conf.tombstone_retention - age))
         _of(reference, kept).update(state=State.HANDLED, due_at=timezone.now() + pause, attempts=0, error="")
 
 

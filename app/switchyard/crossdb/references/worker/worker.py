@@ -13,6 +13,7 @@ from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.children import reach
+from switchyard.crossdb.references.worker.progress import Progress
 from switchyard.telemetry import count
 from switchyard.telemetry.metrics import REFERENCE_CHILDREN, TOMBSTONES
 
@@ -35,10 +36,13 @@ class Worker:
         self._answered: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
-        """Work until the event is set."""
+        """Work until the event is set. The log has what was done: a line a minute at most, and one at the end."""
+        progress = Progress(self.totals)
         while not stop.is_set():
             if not self.round(stop):
                 stop.wait(PAUSE_SECONDS)
+            progress.log()
+        progress.log(at_once=True)
 
     def run_once(self, stop: threading.Event) -> bool:
         """Handle all that is due, and return False if a reference could not be handled."""
@@ -66,11 +70,15 @@ class Worker:
             pause = min(2.0 ** self._failures[label], MAX_PAUSE_SECONDS)
             self._not_before[label] = time.monotonic() + pause
             logger.warning(
-                "The deletions for %s wait: %s. Another attempt comes in %.0f s.", label, type(error).__name__, pause
+                "The deletions for %s wait: %s. Another attempt comes in %.0f s.",
+                label,
+                type(error).__name__,
+                pause,
+                extra=_attributes(reference),
             )
             return 0
         if self._failures.pop(label, 0):
-            logger.info("The deletions for %s go on.", label)
+            logger.info("The deletions for %s go on.", label, extra=_attributes(reference))
         self._answered.add(label)
         self.reached = self._answered == self.totals.keys()
         return len(batch)
@@ -113,6 +121,7 @@ class Worker:
             tombstone.parent_key,
             f", {claims.MAX_ATTEMPTS} times: the tombstone is set aside" if is_set_aside else "",
             exc_info=error,
+            extra=_attributes(reference),
         )
 
     def _count(self, reference: Reference, outcome: str, amount: int) -> None:
@@ -120,6 +129,11 @@ class Worker:
             self.totals[reference.label][outcome] += amount
             metric = REFERENCE_CHILDREN if outcome in {"deleted", "set_null"} else TOMBSTONES
             count(metric, reference.parent_owner, reference.child_owner, outcome, amount=amount)
+
+
+def _attributes(reference: Reference) -> dict[str, str]:
+    """Return what a record of the log holds beside its text."""
+    return {"reference": reference.label, "source": reference.parent_owner, "target": reference.child_owner}
 
 
 def _is_unreachable(reference: Reference) -> bool:

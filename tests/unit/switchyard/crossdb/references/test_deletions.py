@@ -151,7 +151,7 @@ def test_declaration__name() -> None:
 
 CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any], list[str]]] = {
     "added": (
-        lambda: {},
+        dict,
         lambda: {"parent": reference()},
         ["Create constraint deletions_analytics_child_parent_id on model parent"],
     ),
@@ -162,7 +162,7 @@ CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any], list[str]]] = {
     ),
     "removed": (
         lambda: {"parent": reference()},
-        lambda: {},
+        dict,
         ["Remove constraint deletions_analytics_child_parent_id from model parent"],
     ),
     "renamed": (
@@ -211,9 +211,13 @@ def test_declaration__written() -> None:
 
 def test_declaration__equality() -> None:
     """Declarations of the same arguments are equal, also a clone; another reference or way is not."""
-    assert OF_AUTHOR == OF_AUTHOR.clone()
-    assert hash(OF_AUTHOR) == hash(OF_AUTHOR.clone())
-    assert OF_AUTHOR not in (OF_EDITOR, RecordDeletions(reference=OF_AUTHOR.reference, name=OF_AUTHOR.name, by="signals"))
+    same = OF_AUTHOR.clone()
+
+    assert (same, hash(same)) == (OF_AUTHOR, hash(OF_AUTHOR))
+    assert OF_AUTHOR not in (
+        OF_EDITOR,
+        RecordDeletions(reference=OF_AUTHOR.reference, name=OF_AUTHOR.name, by="signals"),
+    )
     assert OF_AUTHOR != "deletions_test_book_author_id"
 
 
@@ -316,7 +320,11 @@ def test_operations__of_a_migration(recorded: Callable[[], Any], rows: dict[str,
         operation.database_backwards("accounts", editor, after, before)
     rows["bob"].delete()
 
-    assert recorded() == [("analytics.Book.author", "1"), ("analytics.Book.author", "2"), ("analytics.Book.editor", "2")]
+    assert recorded() == [
+        ("analytics.Book.author", "1"),
+        ("analytics.Book.author", "2"),
+        ("analytics.Book.editor", "2"),
+    ]
     assert AddConstraint("author", OF_AUTHOR).deconstruct()[2]["constraint"] == OF_AUTHOR
 
 

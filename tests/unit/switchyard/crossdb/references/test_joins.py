@@ -79,7 +79,8 @@ def test_join__error() -> None:
         "analytics.AnalyticsEvent.user leads to accounts.User, which is on another database, and no query can join"
         " the two. Use prefetch_related('user') or attach() in place of select_related('user'), and"
         " filter(user__in=User.objects.filter(...)) in place of a filter that names a column of the other side. From"
-        " the other side use CrossDatabaseIn('pk', AnalyticsEvent.objects.filter(...).values('user')). Order by 'user_id'."
+        " the other side use CrossDatabaseIn('pk', AnalyticsEvent.objects.filter(...).values('user')). Order by"
+        " 'user_id'."
     )
 
 

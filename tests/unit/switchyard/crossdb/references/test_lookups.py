@@ -215,7 +215,7 @@ def test_annotation__of_the_condition(rows: Rows) -> None:
 def test_columns__of_the_key(rows: Rows) -> None:
     """The key can be ordered, grouped, counted, selected and compared without a join."""
     with assert_queries(analytics=5):
-        assert [book.title for book in Book.objects.order_by("-author_id", "title")][0] == "Logic"
+        assert next(book.title for book in Book.objects.order_by("-author_id", "title")) == "Logic"
         assert list(Book.objects.values_list("author", flat=True).distinct().order_by("author_id")) == [1, 2]
         assert dict(Book.objects.values_list("author__id").annotate(Count("pk"))) == {1: 3, 2: 1}
         assert Book.objects.aggregate(Count("author", distinct=True)) == {"author__count": 2}

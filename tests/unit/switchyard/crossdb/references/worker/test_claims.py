@@ -88,6 +88,18 @@ def test_end__handled(users: list[User], reference: Reference) -> None:
 
 
 @databases
+def test_end__near_the_end_of_the_retention(users: list[User], reference: Reference) -> None:
+    """The last look comes at the end of the retention, so that it finds every child that came before."""
+    User.objects.filter(pk=1).delete()
+    older(reference, 6 * 86_400)
+
+    claims.end(reference, claims.claim(reference), existing=())
+
+    (tombstone,) = claims.tombstones(reference)
+    assert 86_390 < (tombstone.due_at - timezone.now()).total_seconds() <= 86_400
+
+
+@databases
 def test_end__after_the_retention(users: list[User], reference: Reference) -> None:
     """A tombstone that is as old as TOMBSTONE_RETENTION is removed."""
     User.objects.filter(pk=1).delete()
