@@ -48,6 +48,14 @@ def test_replicas__options_of_mysql(render: Render) -> None:
     assert {"--gtid-mode=ON", "--enforce-gtid-consistency=ON"} <= set(replica)
 
 
+def test_owner__lets_its_migrator_make_triggers(render: Render) -> None:
+    """With a binary log MySQL refuses CREATE TRIGGER to the migrator without this option, also after a promotion."""
+    objects = render({"databases": REPLICAS})
+
+    for alias in ("legacy", "copy"):
+        assert "--log-bin-trust-function-creators=ON" in server(objects, alias)["args"]
+
+
 def test_replicas__passwords_of_mysql(render: Render) -> None:
     """A replica has one password, that of the owner's user for replication, and from a Secret."""
     objects = render({"databases": REPLICAS})

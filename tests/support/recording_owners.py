@@ -1,18 +1,25 @@
-"""Fixtures: an owner of parents on PostgreSQL, MySQL and MariaDB. A test module imports those that it uses."""
+"""Fixtures: an owner of parents on PostgreSQL, MySQL and MariaDB. A test module imports those that it uses.
+
+The aliases of the process connect as the migrator, who makes the tables. `as_app()` runs statements as the role `app`.
+"""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
+from tests.support.containers import PASSWORDS
 from tests.support.engine import UnavailableError
 from tests.support.parents import CHILD_APP, PARENT_APP, forget
 from tests.support.replicas import start_mariadb
 from tests.support.servers import Servers, network_of_servers
-from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL
+from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, MySQLdb
 
 from config.databases import topology
 
@@ -69,3 +76,18 @@ def owner(alias: str) -> Iterator[str]:
     with override_settings(SWITCHYARD={**settings.SWITCHYARD, "OWNERS": owners}):
         yield alias
         forget(alias)
+
+
+def as_app(servers: Servers, alias: str, *statements: str) -> None:
+    """Run the statements on a new connection of the role `app`, in one transaction."""
+    address: dict[str, Any] = {"host": "127.0.0.1", "port": servers.by_alias[alias].port, "user": "app"}
+    address["password"] = PASSWORDS["app"]
+    connection: Any = (
+        psycopg.connect(**address, dbname="switchyard")
+        if alias == PG
+        else MySQLdb.connect(**address, database="switchyard")
+    )
+    with closing(connection), closing(connection.cursor()) as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()

@@ -20,6 +20,7 @@ MYSQL = Triggers(
             " `reference` varchar(255) NOT NULL, `parent_key` varchar(255) NOT NULL, `deleted_at` datetime(6) NOT NULL,"
             " `due_at` datetime(6) NOT NULL, `state` smallint NOT NULL, `attempts` integer NOT NULL,"
             " `error` longtext NOT NULL, INDEX `switchyard_tombstone_due` (`reference`, `state`, `due_at`))"
+            " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # whatever the database has, it holds each key
         ),
     ),
     made=(
