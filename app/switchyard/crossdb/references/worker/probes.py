@@ -1,5 +1,6 @@
 """The answers of the worker to the probes of its supervisor: /livez and /readyz."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from switchyard.crossdb.references.worker.worker import Worker
 
 STANDSTILL_SECONDS = 60.0
+
+
+class _Server(ThreadingHTTPServer):
+    """Listens on IPv6 and IPv4 where the system has both."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 @contextmanager
@@ -32,7 +44,7 @@ def answering(worker: Worker, port: int) -> Iterator[int]:
         def log_message(self, *args: object) -> None:
             """Log no probe."""
 
-    with ThreadingHTTPServer(("", port), Handler) as server:
+    with _Server(("", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, name="switchyard-worker-probes", daemon=True)
         thread.start()
         try:

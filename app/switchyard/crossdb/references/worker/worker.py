@@ -54,12 +54,12 @@ class Worker:
         """Handle at most one batch of each reference, and return the number of tombstones."""
         handled = 0
         for reference in self.references:
+            self.turned_at = time.monotonic()  # also in a pause: a supervisor must not restart a worker that waits
             if not stop.is_set() and time.monotonic() >= self._not_before[reference.label]:
                 handled += self._turn(reference)
         return handled
 
     def _turn(self, reference: Reference) -> int:
-        self.turned_at = time.monotonic()
         close_old_connections()
         label = reference.label
         try:

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.models.signals import pre_delete
 from tests.support.moments import NOON
 
@@ -144,6 +144,22 @@ def test_worker__counts(users: list[User], reference: Reference) -> None:
         for key in [(name, (*owners, ("outcome", outcome)))]
     }
     assert added == {"handled": 2, "deleted": 4}
+
+
+def test_worker__waits_for_an_owner(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that waits for an owner goes round all the same, so that nobody restarts it, and is not ready yet."""
+
+    def fail(_reference: Reference) -> list[Tombstone]:
+        raise OperationalError("The server does not answer.")
+
+    monkeypatch.setattr(claims, "claim", fail)
+    worker = Worker([reference])
+    assert worker.round(NEVER) == 0
+    worker.turned_at = 0.0
+
+    assert worker.round(NEVER) == 0
+    assert worker.turned_at > 0.0
+    assert not worker.reached
 
 
 @databases
