@@ -146,6 +146,7 @@ def test_worker__counts(users: list[User], reference: Reference) -> None:
     assert added == {"handled": 2, "deleted": 4}
 
 
+@databases
 def test_worker__waits_for_an_owner(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that waits for an owner goes round all the same, so that nobody restarts it, and is not ready yet."""
 
