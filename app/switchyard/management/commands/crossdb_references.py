@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from switchyard.crossdb.references.registry import references
-from switchyard.crossdb.references.status import ReferenceStatus, status
+from switchyard.crossdb.references.worker.status import ReferenceStatus, status
 from switchyard.management.tables import console
 
 _COLUMNS = (

@@ -8,12 +8,12 @@ from django.db.models import DO_NOTHING
 from django.utils import timezone
 
 from analytics.models import AnalyticsEvent
-from switchyard.crossdb.references import status as status_module
 from switchyard.crossdb.references.registry import Reference, references
-from switchyard.crossdb.references.status import status
 from switchyard.crossdb.references.tombstones import State, Tombstone
 from switchyard.crossdb.references.triggers.mysql import MYSQL
 from switchyard.crossdb.references.triggers.sqlite import SQLITE
+from switchyard.crossdb.references.worker import status as status_module
+from switchyard.crossdb.references.worker.status import status
 
 pytestmark = pytest.mark.django_db(databases=["default"])
 
