@@ -17,7 +17,7 @@ from django.db import router
 from django.db.models import Model
 
 from switchyard.crossdb.references.contrib.fixtures import install_for_xml
-from switchyard.crossdb.references.flush import sql_flush_with_tombstones
+from switchyard.crossdb.references.triggers.flush import sql_flush_with_tombstones
 from switchyard.management.refusals import (
     refuse_empty,
     refuse_other_owner,

@@ -41,9 +41,11 @@ def _missing_triggers(reference: Reference) -> Iterator[CheckMessage]:
     owner, parent = reference.parent_owner, reference.parent._meta
     if is_unmanaged(owner) and reference.field.recorded_by == "triggers":
         return  # E018 reports it
-    missing = _missing(reference)
-    if not missing or _is_pending(owner, parent.app_label):
+    if not _missing(reference) or _is_pending(owner, parent.app_label):
         return  # the warnings of unapplied migrations report it
+    missing = _missing(reference)  # another process may have migrated since the first look
+    if not missing:
+        return
     yield Error(
         f"'{owner}' does not record the deletions of {parent.label} for {reference.label}. Missing or disabled there:"
         f" {', '.join(missing)}.",
