@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any
 
 import psycopg
@@ -122,16 +123,16 @@ class Workers:
     """Two workers."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+        self._environ, self._log = environ, TemporaryFile("w+")
         self.processes = [self._started() for _ in range(2)]
 
     def kill(self, number: int, *, after_seconds: float) -> None:
         """Kill a worker that works for so long already, and start another one in its place."""
         process = self.processes[number]
         assert process.stdout
-        assert process.stdout.readline().startswith("Watching"), process.wait()
+        assert process.stdout.readline().startswith("Watching"), self._ended(process)
         time.sleep(after_seconds)
-        assert process.poll() is None, f"The worker ended by itself: {process.returncode}."
+        assert process.poll() is None, self._ended(process)
         process.kill()
         process.wait()
         self.processes[number] = self._started()
@@ -139,8 +140,12 @@ class Workers:
     def _started(self) -> "subprocess.Popen[str]":
         command = [sys.executable, "app/manage.py", "crossdb_worker"]
         return subprocess.Popen(
-            command, cwd=ROOT, env=service(self._environ), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, cwd=ROOT, env=service(self._environ), stdout=subprocess.PIPE, stderr=self._log, text=True
         )
+
+    def _ended(self, process: "subprocess.Popen[str]") -> str:
+        self._log.seek(0)
+        return f"A worker ended by itself with {process.wait()}:\n{self._log.read()[-5000:]}"
 
 
 @contextmanager
