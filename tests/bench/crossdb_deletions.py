@@ -123,7 +123,7 @@ class Workers:
     """Two workers."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ, self._log = environ, TemporaryFile("w+")
+        self._environ, self._log = environ, TemporaryFile("w+")  # noqa: SIM115 - of the workers
         self.processes = [self._started() for _ in range(2)]
 
     def kill(self, number: int, *, after_seconds: float) -> None:
