@@ -47,10 +47,10 @@ def stream(source: QuerySet[Any, Any], *, descending: bool = False) -> Iterator[
     rows, connection = rows.using(alias), connections[alias]
     keys = _unbuffered(rows, connection) if connection.vendor == "mysql" else rows.iterator(CHUNK_SIZE)
     chunks = _in_chunks(keys if is_ordered(source) else _distinct(keys))
-    return _ahead(chunks) if connection.vendor == "postgresql" else chunks
+    return read_ahead(chunks) if connection.vendor == "postgresql" else chunks
 
 
-def _ahead(chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
+def read_ahead(chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
     """Yield the chunks, and read the next two meanwhile in a thread, if the first one is not the last one.
 
     The thread reads from a cursor that is open already. psycopg lets several threads use a connection; mysqlclient does
