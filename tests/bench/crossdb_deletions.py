@@ -37,6 +37,7 @@ class Found:
 
     deleted: int
     orphans: int
+    audited: int  # orphans, by crossdb_audit
     wrongly_deleted: int
     set_aside: int
     kills: int
@@ -55,6 +56,7 @@ def main() -> int:
                 at_least(f"{name}: deleted users", found.deleted, "users", 0.89 * USERS),
                 at_least(f"{name}: kills of a worker", found.kills, "kills", KILLS),
                 at_most(f"{name}: orphans", found.orphans, "events", 0),
+                at_most(f"{name}: orphans by crossdb_audit", found.audited, "events", 0),
                 at_most(f"{name}: wrongly deleted", found.wrongly_deleted, "events", 0),
                 at_most(f"{name}: set aside", found.set_aside, "tombstones", 0),
             ]
@@ -82,7 +84,8 @@ def deletions(children: str, *, users: int, kills: int, seed: int) -> Found:
         assert refuses_truncate(servers)
         until(lambda: servers.ask("default", WAITING)[0][0] == 0 or once(environ), "all is handled", seconds=300)
         manage(environ, "crossdb_worker", "--once", "--recheck")
-        return compared(servers, json.loads(printed), users, kills)
+        audit = manage(environ, "crossdb_audit", "--json")
+        return compared(servers, json.loads(printed), users, kills, audited=json.loads(audit.stdout)[0]["orphans"])
 
 
 def fill(servers: Servers, users: int) -> None:
@@ -175,7 +178,7 @@ def loaded(environ: Mapping[str, str], users: int, seconds: float, seed: int) ->
         yield process
 
 
-def compared(servers: Servers, required: Mapping[str, int], users: int, kills: int) -> Found:
+def compared(servers: Servers, required: Mapping[str, int], users: int, kills: int, *, audited: int) -> Found:
     """Compare the rows of both servers, one by one."""
     left = {key for (key,) in servers.ask("default", "SELECT id FROM accounts_user")}
     events = dict(servers.ask("analytics", "SELECT id, user_id FROM analytics_analyticsevent"))
@@ -186,6 +189,7 @@ def compared(servers: Servers, required: Mapping[str, int], users: int, kills: i
     return Found(
         deleted=users - len(left),
         orphans=sum(user not in left for user in events.values()),
+        audited=audited,
         wrongly_deleted=len(wanted.keys() - events.keys()),
         set_aside=set_aside,
         kills=kills,
