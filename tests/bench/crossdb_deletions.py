@@ -74,18 +74,23 @@ def deletions(children: str, *, users: int, kills: int, seed: int) -> Found:
         for alias in ("default", "analytics"):
             servers.answers(alias)
         manage(servers.environ("migrator"), "migrate_all")
-        fill(servers, users)
-        environ = servers.environ()
-        with loaded(environ, users, kills * SECONDS_OF_KILL, seed) as load, workers(environ) as started:
-            kill_and_restart(servers, started, kills, random.Random(seed))
-            assert load.stdout
-            assert load.stdout.readline() == "deleted\n", load.wait()
-            printed, _ = load.communicate("")
-        assert refuses_truncate(servers)
-        until(lambda: servers.ask("default", WAITING)[0][0] == 0 or once(environ), "all is handled", seconds=300)
-        manage(environ, "crossdb_worker", "--once", "--recheck")
-        audit = manage(environ, "crossdb_audit", "--json")
-        return compared(servers, json.loads(printed), users, kills, audited=json.loads(audit.stdout)[0]["orphans"])
+        return deletions_on(servers, users=users, kills=kills, seed=seed)
+
+
+def deletions_on(servers: Servers, *, users: int, kills: int, seed: int) -> Found:
+    """Run the load on the empty tables of `default` and `analytics`, and return what is there at the end."""
+    fill(servers, users)
+    environ = servers.environ()
+    with loaded(environ, users, kills * SECONDS_OF_KILL, seed) as load, workers(environ) as started:
+        kill_and_restart(servers, started, kills, random.Random(seed))
+        assert load.stdout
+        assert load.stdout.readline() == "deleted\n"
+        printed, _ = load.communicate("")
+    assert refuses_truncate(servers)
+    until(lambda: servers.ask("default", WAITING)[0][0] == 0 or once(environ), "all is handled", seconds=300)
+    manage(environ, "crossdb_worker", "--once", "--recheck")
+    audit = manage(environ, "crossdb_audit", "--json")
+    return compared(servers, json.loads(printed), users, kills, audited=json.loads(audit.stdout)[0]["orphans"])
 
 
 def fill(servers: Servers, users: int) -> None:
@@ -126,7 +131,7 @@ class Workers:
     """Two workers."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ, self._log = environ, TemporaryFile("w+")  # noqa: SIM115 - of the workers
+        self._environ, self.log = environ, TemporaryFile("w+")  # noqa: SIM115 - of the workers
         self.processes = [self._started() for _ in range(2)]
 
     def kill(self, number: int, *, after_seconds: float) -> None:
@@ -137,18 +142,18 @@ class Workers:
         time.sleep(after_seconds)
         assert process.poll() is None, self._ended(process)
         process.kill()
-        process.wait()
+        process.communicate()
         self.processes[number] = self._started()
 
     def _started(self) -> "subprocess.Popen[str]":
         command = [sys.executable, "app/manage.py", "crossdb_worker"]
         return subprocess.Popen(
-            command, cwd=ROOT, env=service(self._environ), stdout=subprocess.PIPE, stderr=self._log, text=True
+            command, cwd=ROOT, env=service(self._environ), stdout=subprocess.PIPE, stderr=self.log, text=True
         )
 
     def _ended(self, process: "subprocess.Popen[str]") -> str:
-        self._log.seek(0)
-        return f"A worker ended by itself with {process.wait()}:\n{self._log.read()[-5000:]}"
+        self.log.seek(0)
+        return f"A worker ended by itself with {process.wait()}:\n{self.log.read()[-5000:]}"
 
 
 @contextmanager
@@ -161,7 +166,8 @@ def workers(environ: Mapping[str, str]) -> Iterator[Workers]:
         for process in started.processes:
             process.terminate()
         for process in started.processes:
-            process.wait(timeout=60)
+            process.communicate(timeout=60)
+        started.log.close()
 
 
 @contextmanager
@@ -215,7 +221,14 @@ def service(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process of the service."""
     inherited = {key: value for key, value in os.environ.items() if not OURS.match(key)}
     path = os.pathsep.join(map(str, (ROOT, ROOT / "app")))
-    return {**inherited, **SECRETS, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "config.settings", **environ}
+    return {
+        **inherited,
+        **SECRETS,
+        "PYTHONPATH": path,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "LOG_STREAM": "stderr",
+        **environ,
+    }
 
 
 def manage(environ: Mapping[str, str], *arguments: str) -> Any:
