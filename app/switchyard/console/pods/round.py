@@ -4,7 +4,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from switchyard.conf import conf
@@ -22,7 +23,7 @@ class Round:
     records: Sequence[PodRecord] = ()
     missing: Sequence[str] = ()
     own_label: str = ""  # of this pod, once its own exporter has answered
-    workers: Set[str] = frozenset()  # labels, of missing ones too: the pods that run a worker of references
+    workers: AbstractSet[str] = frozenset()  # labels, of missing ones too: the pods that run a worker of references
     unresolved: Sequence[str] = ()  # what CONSOLE_PEERS names and DNS does not know
 
 
@@ -82,7 +83,7 @@ class Peers:
         self._peers = {address: self._peers.get(address) or Peer(address) for address in addresses[:MAX_PODS]}
         return list(self._peers.values())
 
-    def _workers(self) -> Set[str]:
+    def _workers(self) -> AbstractSet[str]:
         """Return the labels of the pods that run a worker, as far as they, or others of their name, have answered."""
         by_name = [
             (name, self._peers[address])
