@@ -21,6 +21,13 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* Something if the worker has an exporter, which tells the consoles of its references. */}}
+{{- define "switchyard.workerReports" -}}
+{{- if and .Values.metrics.enabled .Values.crossdbWorker.enabled -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/*
 The request of a probe. A Host header that ALLOWED_HOSTS has, because the kubelet sends the address of the pod.
 Argument: list of its path, the name of its port.

@@ -15,9 +15,9 @@
 - name: METRICS_DIR
   value: /run/metrics
 {{- end }}
-{{- if and (eq .component "service") (include "switchyard.severalPods" .root) }}
+{{- with include "switchyard.consolePeers" .root }}
 - name: CONSOLE_PEERS
-  value: {{ printf "%s-pods:9464" (include "switchyard.fullname" .root) }}
+  value: {{ . }}
 {{- end }}
 - name: PORT
   value: {{ int64 .root.Values.service.containerPort | quote }}
@@ -26,6 +26,21 @@
 - name: WEB_THREADS
   value: {{ int64 .root.Values.threads | quote }}
 {{- include "switchyard.extraEnv" .root }}
+{{- end -}}
+
+{{/*
+The exporters that a console asks. The pods of the worker have no console, but get the variable as well: it lets their exporters accept
+the token of the consoles.
+*/}}
+{{- define "switchyard.consolePeers" -}}
+{{- $peers := list -}}
+{{- if include "switchyard.severalPods" . -}}
+{{- $peers = append $peers (printf "%s-pods:9464" (include "switchyard.fullname" .)) -}}
+{{- end -}}
+{{- if include "switchyard.workerReports" . -}}
+{{- $peers = append $peers (printf "%s-crossdb-worker-metrics:9464" (include "switchyard.fullname" .)) -}}
+{{- end -}}
+{{- join "," $peers -}}
 {{- end -}}
 
 {{/*

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tests.chart.objects import CHART, Object, Render, containers, environment, of_kind, pod_annotations, pod_labels
 from tests.chart.test_modes import EXTERNAL, only
-from tests.chart.test_network import DNS, METRICS_READERS, OTHER_PODS, allowed, policies
+from tests.chart.test_network import DNS, METRICS_READERS, OTHER_PODS, WORKERS, allowed, policies
 
 SERVICE, WORKER = "sy-switchyard", "sy-switchyard-crossdb-worker"
 SETS = [*sorted((CHART / "ci").glob("*-values.yaml")), CHART / "values.yaml"]
@@ -26,9 +26,8 @@ def container(objects: list[Object], name: str) -> Object:
 
 
 def without(container: Object, *fields: str) -> Object:
-    """Return a container without some fields, and without the variable that names the other pods of the service."""
-    env = [entry for entry in container["env"] if entry["name"] != "CONSOLE_PEERS"]
-    return {key: value for key, value in container.items() if key not in fields} | {"env": env}
+    """Return a container without some fields."""
+    return {key: value for key, value in container.items() if key not in fields}
 
 
 def test_objects__of_the_worker(render: Render) -> None:
@@ -45,12 +44,15 @@ def test_objects__of_the_worker(render: Render) -> None:
 
 @pytest.mark.parametrize("values", SETS, ids=lambda path: path.stem)
 def test_objects__without_the_worker(render: Render, values: Path) -> None:
-    """With `enabled: false` no object is the worker's or names it, and all other objects are there."""
+    """With `enabled: false` no object is the worker's or names it, and all other objects are there.
+
+    The rules of the alerts are the same for all releases.
+    """
     given = yaml.safe_load(values.read_text())
 
     after = render(given | {"crossdbWorker": {"enabled": False}})
 
-    assert "crossdb" not in str(after)
+    assert "crossdb" not in str([each for each in after if each["kind"] != "PrometheusRule"])
     assert [(each["kind"], each["metadata"]["name"]) for each in after] == [
         (each["kind"], each["metadata"]["name"]) for each in render(given) if WORKER not in each["metadata"]["name"]
     ]
@@ -110,13 +112,13 @@ def test_containers__as_those_of_the_service(render: Render, values: Path) -> No
     assert [container(objects, "metrics")] == metrics
 
 
-def test_environment__of_other_pods(render: Render) -> None:
-    """The worker is not told of the pods of the service, because it has no console."""
-    objects = render()
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_environment__of_peers(render: Render, replicas: int) -> None:
+    """The worker gets CONSOLE_PEERS of the service, so that its exporter accepts the token of the consoles."""
+    objects = render({"replicaCount": replicas})
+    peers = environment(containers(pod(objects, SERVICE))[1])["CONSOLE_PEERS"]
 
-    assert "CONSOLE_PEERS" in environment(containers(pod(objects, SERVICE))[1])
-    for each in ("gate", "worker"):
-        assert "CONSOLE_PEERS" not in environment(container(objects, each))
+    assert environment(container(objects, "worker"))["CONSOLE_PEERS"] == peers
 
 
 def test_probes__of_the_worker(render: Render) -> None:
@@ -190,11 +192,26 @@ def test_disruption_budget__of_the_worker(render: Render, pods: int | str) -> No
 
 
 def test_policy__by_default(render: Render) -> None:
-    """Prometheus reaches the metrics, the node the probes. The worker reaches DNS and the databases, no other pod."""
+    """Prometheus and consoles reach the metrics, the node the probes. The worker reaches DNS and databases, no pod."""
     found = policies(render())
 
-    assert allowed(found["crossdb-worker"], "ingress") == {HEALTH, ("TCP", 9464, METRICS_READERS)}
-    assert allowed(found["crossdb-worker"], "egress") == allowed(found["service"], "egress") - {OTHER_PODS}
+    assert allowed(found["crossdb-worker"], "ingress") == {HEALTH, ("TCP", 9464, METRICS_READERS), OTHER_PODS}
+    assert allowed(found["crossdb-worker"], "egress") == allowed(found["service"], "egress") - {OTHER_PODS, WORKERS}
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_policy__of_the_consoles(render: Render, replicas: int) -> None:
+    """The service's pods may ask the worker's exporter, however many they are."""
+    found = policies(render({"replicaCount": replicas}))
+
+    assert WORKERS in allowed(found["service"], "egress")
+    assert OTHER_PODS in allowed(found["crossdb-worker"], "ingress")
+
+
+@pytest.mark.parametrize("given", [{"metrics": {"enabled": False}}, {"crossdbWorker": {"enabled": False}}])
+def test_policy__of_consoles_without_the_worker(render: Render, given: Object) -> None:
+    """Where the worker reports nothing, the service does not reach it."""
+    assert WORKERS not in allowed(policies(render(given))["service"], "egress")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +236,7 @@ def test_policy__for_peers_of_values(render: Render) -> None:
     }
     worker = policies(render({"networkPolicy": given}))["crossdb-worker"]
 
-    assert allowed(worker, "ingress") == {HEALTH, ("TCP", 9464, "app=scraper")}
+    assert allowed(worker, "ingress") == {HEALTH, ("TCP", 9464, "app=scraper"), OTHER_PODS}
     assert ("TCP", 4317, "10.0.0.0/8") in allowed(worker, "egress")
 
 

@@ -33,7 +33,7 @@ def allowed(policy: Object, direction: str) -> set[tuple[str, int, str]]:
     }
 
 
-OTHER_PODS = ("TCP", 9464, "service")
+OTHER_PODS, WORKERS = ("TCP", 9464, "service"), ("TCP", 9464, "crossdb-worker")
 
 
 def policies(objects: list[Object]) -> dict[str, Object]:
@@ -77,6 +77,7 @@ def test_service__by_default(render: Render) -> None:
     }
     assert allowed(service, "egress") == DNS | {
         OTHER_PODS,
+        WORKERS,
         ("TCP", 5432, "database default"),
         ("TCP", 5432, "database replica"),
         ("TCP", 5432, "database analytics"),
@@ -179,7 +180,7 @@ def test_external__by_port_and_network(render: Render, given: Object, reached: s
     """A server outside the release is reached at its ports, in its networks if values name them."""
     found = policies(render(only(default=EXTERNAL | given)))
 
-    assert allowed(found["service"], "egress") - {OTHER_PODS} == DNS | reached
+    assert allowed(found["service"], "egress") - {OTHER_PODS, WORKERS} == DNS | reached
     assert allowed(found["migration default"], "egress") == DNS | reached
 
 
@@ -189,7 +190,7 @@ def test_external__replica_in_the_networks_of_its_owner(render: Render) -> None:
     far = {"replicaOf": "default", "host": "far", "cidrs": ["10.2.0.0/16"]}
     found = policies(render(only(default=owner, replica={"enabled": True, "host": "ro"}, far=far)))
 
-    assert allowed(found["service"], "egress") - DNS - {OTHER_PODS} == {
+    assert allowed(found["service"], "egress") - DNS - {OTHER_PODS, WORKERS} == {
         ("TCP", 5432, "10.1.0.0/16"),
         ("TCP", 5432, "10.2.0.0/16"),
     }
@@ -199,5 +200,5 @@ def test_cloudnativepg__by_its_pods(render: Render) -> None:
     """The instances of a Cluster are reached by their label."""
     found = policies(render(only(default={"mode": "cloudnativepg", "cluster": "pg"}, replica={"enabled": True})))
 
-    assert allowed(found["service"], "egress") - {OTHER_PODS} == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}
+    assert allowed(found["service"], "egress") - {OTHER_PODS, WORKERS} == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}
     assert allowed(found["migration default"], "egress") == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}

@@ -63,7 +63,12 @@ def _of_pods(data: Data) -> Iterator[Finding]:
     for each in data["pods"]:
         if not each["answers"]:
             text = "The numbers on this page do not hold what it has counted."
-            yield Finding(f"pod {each['pod']}", "does not answer", "warning", text)
+            if each["worker"]:
+                text = f"It does not report the deletions that wait in references across databases. {text}"
+            yield Finding(f"{'worker' if each['worker'] else 'pod'} {each['pod']}", "does not answer", "warning", text)
     if not data["pods_found"]:
-        text = "The names of CONSOLE_PEERS have no address, so pods may be missing on this page."
+        text = (
+            "A name of CONSOLE_PEERS has no address, so pods of the service, or of its worker of references, may be"
+            " missing on this page."
+        )
         yield Finding("pods", "cannot be found", "warning", text)

@@ -25,6 +25,7 @@ class PodRecord:
     problems: Mapping[str, float]  # since when there is each problem
     references: Mapping[str, Mapping[str, Any]]  # the gauges of each reference that a worker in the pod reports
     across: Sequence[Count]
+    runs_worker: bool = False  # of references across databases
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any], label: str) -> Self:
@@ -45,6 +46,7 @@ class PodRecord:
             problems=answer["problems"],
             references=answer.get("references", {}),  # a pod of an earlier release sends none
             across=answer.get("across", ()),
+            runs_worker=answer.get("runs_worker", False),
         )
 
     def continues(self, earlier: "PodRecord") -> bool:

@@ -40,6 +40,11 @@ def write(path: Path, gauges: Iterable[ReferenceGauges]) -> None:
     process_files.write(path, {"references": [each._asdict() for each in gauges]})
 
 
+def has_writer(directory: str | Path) -> bool:
+    """Return True if a worker has claimed a file of the directory, also if it reports nothing now."""
+    return any(Path(directory).glob(f"{_KIND}-*"))
+
+
 def known_references(directory: str | Path) -> Mapping[str, Mapping[str, Any]]:
     """Return the newest gauges of each reference, and in `written_at` when they were written."""
     return {

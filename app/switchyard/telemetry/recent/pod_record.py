@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from switchyard.telemetry.gauges.reference_gauges import known_references
+from switchyard.telemetry.gauges.reference_gauges import has_writer, known_references
 from switchyard.telemetry.gauges.server_gauges import known_servers, pool_totals
 from switchyard.telemetry.recent.across import Count, counts_across
 from switchyard.telemetry.recent.peer_access import allows, pod_id
@@ -40,6 +40,7 @@ def pod_record(directory: Path, after: float) -> dict[str, Any]:
         "problems": {problem: first_at for problem, (first_at, _) in _content(directory / PROBLEMS_FILE, {}).items()},
         "pools": pool_totals(directory),
         "references": references_of(directory),
+        "runs_worker": has_writer(directory),
         "across": _across(directory),
         "reasons": {
             alias: server["reason"] for alias, server in known_servers(directory, seconds=_VERDICT_SECONDS).items()

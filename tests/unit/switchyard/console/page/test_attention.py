@@ -12,12 +12,20 @@ DOWN = {"fault": "down", "level": "error", "text": "It is silent.", "since": 7.0
 
 
 def data(
-    pods_found: bool = True, missing: tuple[str, ...] = (), references: Sequence[Any] = (), **problems: Any
+    pods_found: bool = True,
+    missing: tuple[str, ...] = (),
+    missing_workers: tuple[str, ...] = (),
+    references: Sequence[Any] = (),
+    **problems: Any,
 ) -> dict[str, Any]:
     """Return the console's data of aliases, each with its problems, and of references."""
     return {
         "aliases": [{"alias": alias, "problems": found} for alias, found in problems.items()],
-        "pods": [{"pod": "3f2a", "answers": True}, *({"pod": pod, "answers": False} for pod in missing)],
+        "pods": [
+            {"pod": "3f2a", "answers": True, "worker": False},
+            *({"pod": pod, "answers": False, "worker": False} for pod in missing),
+            *({"pod": pod, "answers": False, "worker": True} for pod in missing_workers),
+        ],
         "pods_found": pods_found,
         "references": references,
     }
@@ -47,6 +55,14 @@ def test_findings__missing_pod() -> None:
     (finding,) = findings(data(missing=("81c0",)))
 
     assert (finding.where, finding.fault, finding.level) == ("pod 81c0", "does not answer", "warning")
+
+
+def test_findings__missing_worker() -> None:
+    """A worker of references that does not answer is named as such, with what is unknown without it."""
+    (finding,) = findings(data(missing_workers=("81c0",)))
+
+    assert (finding.where, finding.fault, finding.level) == ("worker 81c0", "does not answer", "warning")
+    assert finding.text.startswith("It does not report the deletions that wait in references across databases.")
 
 
 def reference(waiting: int | None = 0, set_aside: int | None = 0, oldest: float | None = 0.0) -> dict[str, Any]:

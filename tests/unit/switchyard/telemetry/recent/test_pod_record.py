@@ -51,6 +51,7 @@ def test_record__before_the_service_counts(directory: Path) -> None:
         "pools": {},
         "reasons": {},
         "references": {},
+        "runs_worker": False,
         "across": [],
     }
 
@@ -106,6 +107,14 @@ def test_record__references(directory: Path) -> None:
 
     assert 0 <= found.pop("read_seconds_ago") < 20
     assert found == gauges._asdict()
+
+
+def test_record__worker_that_reports_nothing(directory: Path) -> None:
+    """The record of a worker says that it is one, also while the owner of the parents does not answer."""
+    reference_gauges.claim(directory)
+    record = pod_record(directory, 0.0)
+
+    assert (record["references"], record["runs_worker"]) == ({}, True)
 
 
 def test_record__counts_across_databases(directory: Path, counters: Counters) -> None:
