@@ -1,6 +1,8 @@
 """System checks of references that ask the server of the parents (E021, E022, W012)."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
@@ -19,6 +21,18 @@ from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.crossdb.references.triggers.registry import VENDORS, triggers_of
 from switchyard.routing.topology.ownership import is_unmanaged
+
+_role_migrates = ContextVar("role_migrates", default=False)
+
+
+@contextmanager
+def role_of_migrations() -> Iterator[None]:
+    """Take the roles of the aliases for those of migrations in this block: they need DROP."""
+    token = _role_migrates.set(True)
+    try:
+        yield
+    finally:
+        _role_migrates.reset(token)
 
 
 def check_parents(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
@@ -96,7 +110,7 @@ def _unseen_cascades(reference: Reference) -> Iterator[CheckMessage]:
 def _right_to_truncate(reference: Reference) -> Iterator[CheckMessage]:
     """Yield a warning if the role may TRUNCATE the parents: no trigger of MySQL and MariaDB refuses or records that."""
     owner, table = reference.parent_owner, reference.parent._meta.db_table
-    if vendor_of(owner) != "mysql" or not has_right("DROP", owner, table):
+    if vendor_of(owner) != "mysql" or _role_migrates.get() or not has_right("DROP", owner, table):
         return
     yield Warning(
         f"The role '{connections.settings[owner]['USER']}' may TRUNCATE '{table}' on '{owner}', and nothing records"
