@@ -13,7 +13,7 @@ from tests.support.scratch_tables import scratch_tables
 from tests.support.servers import Servers
 
 from switchyard.crossdb.references.checks import declared
-from switchyard.crossdb.references.checks.servers import check_parents
+from switchyard.crossdb.references.checks.servers import check_parents, role_of_migrations
 
 pytestmark = pytest.mark.docker
 
@@ -144,3 +144,11 @@ def test_right_to_truncate__of_an_active_role(role: str, customer: Any) -> None:
     """A right that comes from an active role of the server counts."""
     with scratch_tables(role, [customer]):
         assert [each.id for each in found(role)] == ["switchyard.W012"]
+
+
+def test_right_to_truncate__of_migrations(mysql: str, customer: Any) -> None:
+    """`migrate` does not report the right of its own role, which it needs."""
+    with scratch_tables(mysql, [customer]):
+        with role_of_migrations():
+            assert check_parents(databases=[mysql]) == []
+        assert [each.id for each in check_parents(databases=[mysql])] == ["switchyard.W012"]
