@@ -41,6 +41,11 @@ test-chart: $(UV) ## the chart, linted and rendered, and its alerts: needs helm 
 	@helm lint --strict chart
 	@.venv/bin/python -m pytest -q -n auto tests/chart
 
+.PHONY: soak-deletions
+soak-deletions: $(UV) ## 200,000 parents deleted under load, workers killed, databases restarted: no orphan (20 minutes)
+	@$(SYNC) --extra service --extra postgres --extra mysql --group dev
+	@.venv/bin/python -m tests.bench.crossdb_deletions
+
 .PHONY: soak
 soak: $(UV) ## upgrades, rollbacks and kills under load, for 90 minutes, in a kind cluster of its own: writes build/soak.json
 	@$(SYNC) --extra service --group dev

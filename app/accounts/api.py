@@ -90,7 +90,7 @@ def update_user(request: HttpRequest, user_id: Key, body: UserPatch) -> User:
 
 @router.delete("/users/{int:user_id}", response={204: None})
 def delete_user(request: HttpRequest, user_id: Key) -> Status[None]:
-    """Delete one user; the user's events stay."""
+    """Delete one user. The user's events are deleted soon afterwards."""
     user_delete(user_id=user_id)
     return Status(204, None)
 

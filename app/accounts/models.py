@@ -4,4 +4,4 @@ from django.contrib.auth.models import AbstractUser
 
 
 class User(AbstractUser):
-    """A user of the service. Events are on another database and hold the user's key."""
+    """A user of the service. Events are on another database, and a worker deletes those of a deleted user."""

@@ -50,7 +50,7 @@ def user_update(*, user_id: int, **fields: Unpack[UserFields]) -> User:
 
 
 def user_delete(*, user_id: int) -> None:
-    """Delete the user; raise User.DoesNotExist. The user's events stay: no cascade reaches another database."""
+    """Delete the user; raise User.DoesNotExist. The worker of references deletes the user's events afterwards."""
     _, deleted = User.objects.filter(pk=user_id).delete()
     if not deleted.get(User._meta.label):
         raise User.DoesNotExist

@@ -29,7 +29,7 @@ class UnknownUsersError(Exception):
 def events_create(*, events: Sequence[NewEvent]) -> int:
     """Store all events or none, and return their number; raise UnknownUsersError.
 
-    No foreign key reaches from events to users, so one query on the owner of the users looks up the keys first. The
+    No constraint keeps the keys of users on another database, so one query on their owner looks up all keys first. The
     owner answers, because a replica may not have a new user yet.
     """
     named = {event.user_id for event in events}

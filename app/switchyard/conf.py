@@ -4,6 +4,7 @@ The values are not checked here: `routing/checks` finds wrong values and says ho
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.conf import settings
 # A stale session signs people out. `django_cache` is the app label of Django's database cache.
 PRIMARY_ONLY = frozenset({"admin", "auth", "contenttypes", "django_cache", "sessions"})
 _MAX_LAG_SECONDS = 30.0
+_TOMBSTONE_RETENTION = timedelta(days=7)
 POLICIES = {
     "stale_save": "raise",
     "early_on_commit": "raise",
@@ -123,6 +125,12 @@ class Conf:
         Returned in lower case.
         """
         return frozenset(name.lower() for name in self._values.get("READ_ONLY_FUNCTIONS", ()))
+
+    @property
+    def tombstone_retention(self) -> timedelta:
+        """TOMBSTONE_RETENTION: how long the worker looks for later children of a deleted parent. Default: 7 days."""
+        retention: timedelta = self._values.get("TOMBSTONE_RETENTION", _TOMBSTONE_RETENTION)
+        return retention
 
     @property
     def policies(self) -> Mapping[str, str | Mapping[str, str]]:

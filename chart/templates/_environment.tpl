@@ -1,4 +1,4 @@
-{{/* Environment variables of the service's processes, and the files with their passwords. */}}
+{{/* Environment variables that describe databases or come from values, and the files with the passwords. */}}
 
 {{/* Variables of all aliases, for the user of the service. Argument: the normal model. */}}
 {{- define "switchyard.databaseEnv" -}}
@@ -110,17 +110,4 @@ for its server. Argument: list of the model, name of the user in it (app or migr
 
 {{- define "switchyard.secretsMount" -}}
 {name: secrets, mountPath: /run/secrets/switchyard, readOnly: true}
-{{- end -}}
-
-{{/*
-Port-forwards and probes use localhost; pods use the Service's name in one of its forms; the Ingress and the HTTPRoute pass on
-their own host names. Django writes *.example.org as .example.org.
-*/}}
-{{- define "switchyard.allowedHosts" -}}
-{{- $name := include "switchyard.fullname" . -}}
-{{- $hosts := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
-{{- $hosts = concat $hosts .Values.allowedHosts (.Values.ingress.enabled | ternary .Values.ingress.hosts list) (.Values.httpRoute.enabled | ternary .Values.httpRoute.hostnames list) -}}
-{{- range $index, $host := uniq $hosts -}}
-{{- if $index }},{{ end }}{{ trimPrefix "*" $host -}}
-{{- end -}}
 {{- end -}}

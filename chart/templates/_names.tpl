@@ -10,13 +10,26 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Labels of everything in the release. */}}
+{{- define "switchyard.releaseLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{/* Labels that never change while the release exists. Argument: dict with root, component and optionally alias. */}}
 {{- define "switchyard.selectorLabels" -}}
-app.kubernetes.io/name: {{ .root.Chart.Name }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{ include "switchyard.releaseLabels" .root }}
 app.kubernetes.io/component: {{ .component }}
 {{- with .alias }}
 switchyard/alias: {{ quote . }}
+{{- end }}
+{{- end -}}
+
+{{/* The components whose pods load the settings of the service and run until they are stopped, as a YAML list. */}}
+{{- define "switchyard.serviceComponents" -}}
+- service
+{{- if .Values.crossdbWorker.enabled }}
+- crossdb-worker
 {{- end }}
 {{- end -}}
 

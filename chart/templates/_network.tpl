@@ -31,7 +31,21 @@ podSelector:
     - {protocol: TCP, port: 53}
 {{- end -}}
 
-{{/* A rule of ingress to a port of the service. No peers: from anywhere. Argument: list of root, port, peers. */}}
+{{/* The rules of egress of a pod that uses all databases: DNS, the databases, and what values name. */}}
+{{- define "switchyard.serviceEgress" -}}
+{{- include "switchyard.toDns" . }}
+{{- range include "switchyard.databases" . | fromYaml }}
+{{ include "switchyard.toDatabase" . }}
+{{- end }}
+{{- with .Values.networkPolicy.egress }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/*
+A rule of ingress to a port. No peers: from anywhere. Argument: list of root, port, peers, and then the components of the release
+that may come as well.
+*/}}
 {{- define "switchyard.fromPeers" -}}
 - ports:
     - {protocol: TCP, port: {{ int64 (index . 1) }}}
@@ -40,6 +54,8 @@ podSelector:
     {{- range . }}
     - {{ toJson . }}
     {{- end }}
-    - {{ include "switchyard.podsOf" (dict "root" (index $ 0) "component" "test") | nindent 6 | trim }}
+    {{- range slice $ 3 }}
+    - {{ include "switchyard.podsOf" (dict "root" (index $ 0) "component" .) | nindent 6 | trim }}
+    {{- end }}
   {{- end }}
 {{- end -}}

@@ -21,6 +21,23 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* Something if the worker has an exporter, which tells the consoles of its references. */}}
+{{- define "switchyard.workerReports" -}}
+{{- if and .Values.metrics.enabled .Values.crossdbWorker.enabled -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/*
+The request of a probe. A Host header that ALLOWED_HOSTS has, because the kubelet sends the address of the pod.
+Argument: list of its path, the name of its port.
+*/}}
+{{- define "switchyard.probe" -}}
+path: {{ index . 0 | quote }}
+port: {{ index . 1 }}
+httpHeaders: [{name: Host, value: localhost}]
+{{- end -}}
+
 {{/* Where every pod of the release may run, and how its images are pulled. */}}
 {{- define "switchyard.scheduling" -}}
 {{- range $field := list "imagePullSecrets" "nodeSelector" "tolerations" "priorityClassName" }}
@@ -30,24 +47,37 @@ true
 {{- end }}
 {{- end -}}
 
+{{/* The affinity of a pod that prefers a node without another pod of its component. Arguments: those of switchyard.selectorLabels. */}}
+{{- define "switchyard.apart" -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels: {{- include "switchyard.selectorLabels" . | nindent 12 }}
+{{- end -}}
+
 {{/* How the pods of the service are spread. A constraint without a selector is about these pods. */}}
 {{- define "switchyard.spread" -}}
-{{- $selector := dict "matchLabels" (include "switchyard.selectorLabels" (dict "root" . "component" "service") | fromYaml) -}}
-affinity:
-  {{- with .Values.affinity }}
-  {{- toYaml . | nindent 2 }}
-  {{- else }}
-  podAntiAffinity:
-    preferredDuringSchedulingIgnoredDuringExecution:
-      - weight: 100
-        podAffinityTerm: {topologyKey: kubernetes.io/hostname, labelSelector: {{ toJson $selector }}}
-  {{- end }}
+{{- $component := dict "root" . "component" "service" -}}
+{{- $selector := dict "matchLabels" (include "switchyard.selectorLabels" $component | fromYaml) -}}
+affinity: {{- empty .Values.affinity | ternary (include "switchyard.apart" $component) (toYaml .Values.affinity) | nindent 2 }}
 {{- if .Values.topologySpreadConstraints }}
 topologySpreadConstraints:
   {{- range .Values.topologySpreadConstraints }}
   - {{ hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" $selector) .) | toJson }}
   {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* The spec of a PodDisruptionBudget. Arguments: component, with the arguments of switchyard.selectorLabels, and maxUnavailable. */}}
+{{- define "switchyard.disruptionBudget" -}}
+maxUnavailable: {{ .maxUnavailable }}
+# A pod that still waits for a database must not hold up the drain of its node.
+unhealthyPodEvictionPolicy: AlwaysAllow
+selector:
+  matchLabels: {{- include "switchyard.selectorLabels" .component | nindent 4 }}
 {{- end -}}
 
 {{/* Labels and annotations of values, for pods that run the service's image. */}}

@@ -2,7 +2,7 @@
 
 `make bench-crossdb`. Users are on one PostgreSQL and their events on another one, which also has the same users, for
 the join; then the users are on a MySQL. The three ways run in turn, each in a process of its own. A contender without
-Switchyard is plain Django without routers.
+Switchyard is plain Django without routers. At last users are deleted, with and without the trigger that records it.
 """
 
 import json
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from tests.bench.crossdb_deletes import deletes
 from tests.bench.crossdb_tables import USERS, fill, fill_mysql, since_events, since_keys
 from tests.bench.pair import direct
 from tests.bench.peaks import peak_bytes
@@ -43,9 +44,11 @@ def main() -> int:
                 results = [*semi_joins(started), *others(started)]
             results += memory(environs)
             results += attached(made(servers, {events: since_events(events) for events in (1_000, MOST)}))
+            results += deletes(servers, "default", first=1)
             servers.remove("default")  # not more than two servers at once
             fill_mysql(servers)
             results += on_mysql(made(servers, since))
+            results += deletes(servers, "legacy", first=1)
     except UnavailableError as error:
         raise SystemExit(f"This benchmark needs real servers: {error}.") from error
     return finish("crossdb", results)

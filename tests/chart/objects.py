@@ -78,7 +78,7 @@ def environment(container: Object) -> dict[str, str]:
 
 def service_environment(objects: list[Object]) -> dict[str, str]:
     """Return what the service's process is told."""
-    (deployment,) = of_kind(objects, "Deployment").values()
+    (deployment,) = of_kind(objects, "Deployment", "service").values()
     return environment(deployment["spec"]["template"]["spec"]["containers"][0])
 
 

@@ -14,6 +14,8 @@ from tests.chart.objects import Object
 
 from switchyard.routing.monitor.shared_file import ServerGauges
 from switchyard.telemetry.exporter import SharedCounters
+from switchyard.telemetry.gauges import reference_gauges
+from switchyard.telemetry.gauges.reference_gauges import ReferenceGauges
 from switchyard.telemetry.metrics import layout
 
 # Metrics that the service does not export: of Prometheus itself, and of kube-state-metrics.
@@ -99,6 +101,10 @@ def exported_metrics(directory: Path) -> set[str]:
     (directory / "monitor-default").write_text(json.dumps({"written_at": 0.0, "servers": servers}))
     pool = {"idle": 1, "used": 0, "max": 1, "pending_requests": 0}
     (directory / "process-0").write_text(json.dumps({"written_at": time.monotonic(), "pools": {"default": pool}}))
+    events = ReferenceGauges(
+        "analytics.Event.user", "default", "analytics", waiting=0, set_aside=0, oldest_age_seconds=0.0
+    )
+    reference_gauges.write(reference_gauges.claim(directory), [events])
     gauges = {family.name for family in SharedCounters(str(directory)).collect()}
     counters = {
         name

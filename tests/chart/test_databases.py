@@ -148,7 +148,7 @@ def test_services__of_replicas(render: Render) -> None:
 
 def test_gate__of_the_service(render: Render) -> None:
     """The service's pods wait for the databases with the service's own users."""
-    (deployment,) = of_kind(render({"gate": {"replicaTimeout": 7}}), "Deployment").values()
+    (deployment,) = of_kind(render({"gate": {"replicaTimeout": 7}}), "Deployment", "service").values()
     gate, service, _ = containers(deployment["spec"]["template"]["spec"])
 
     assert gate["command"] == ["python", "manage.py", "wait_migrated", "--replica-timeout", "7"]

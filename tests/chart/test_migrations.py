@@ -136,7 +136,7 @@ def test_jobs__of_an_unmanaged_owner(render: Render) -> None:
 
 def test_gate__of_an_unmanaged_owner(render: Render) -> None:
     """The init container has the same variables as the service, so it does not wait for the owner."""
-    (deployment,) = of_kind(render({"databases": {"legacy": {"managed": False}}}), "Deployment").values()
+    (deployment,) = of_kind(render({"databases": {"legacy": {"managed": False}}}), "Deployment", "service").values()
     (gate,) = deployment["spec"]["template"]["spec"]["initContainers"]
 
     assert environment(gate)["DATABASE_LEGACY_MANAGED"] == "false"

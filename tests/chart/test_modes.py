@@ -31,7 +31,7 @@ def url(objects: list[Object], alias: str) -> str:
 
 def service_files(objects: list[Object]) -> dict[str, Object]:
     """Return the place of each projected file of the service, by path."""
-    (deployment,) = of_kind(objects, "Deployment").values()
+    (deployment,) = of_kind(objects, "Deployment", "service").values()
     return projected_files(deployment["spec"]["template"]["spec"])
 
 

@@ -48,6 +48,14 @@ def test_replicas__options_of_mysql(render: Render) -> None:
     assert {"--gtid-mode=ON", "--enforce-gtid-consistency=ON"} <= set(replica)
 
 
+def test_owner__lets_its_migrator_make_triggers(render: Render) -> None:
+    """With a binary log MySQL refuses CREATE TRIGGER to the migrator without this option, also after a promotion."""
+    objects = render({"databases": REPLICAS})
+
+    for alias in ("legacy", "copy"):
+        assert "--log-bin-trust-function-creators=ON" in server(objects, alias)["args"]
+
+
 def test_replicas__passwords_of_mysql(render: Render) -> None:
     """A replica has one password, that of the owner's user for replication, and from a Secret."""
     objects = render({"databases": REPLICAS})
@@ -85,7 +93,7 @@ def test_policies__of_a_mysql_replica(render: Render) -> None:
     found = policies(render({"databases": REPLICAS}))
 
     assert allowed(found["database copy"], "egress") == {*DNS, ("TCP", 3306, "database legacy")}
-    assert {peer for _, _, peer in allowed(found["database copy"], "ingress")} == {"service", "test"}
+    assert {peer for _, _, peer in allowed(found["database copy"], "ingress")} == {"service", "crossdb-worker", "test"}
     assert allowed(found["database legacy"], "egress") == DNS
     assert {peer for _, _, peer in allowed(found["database legacy"], "ingress")} >= {"database copy", "database late"}
 

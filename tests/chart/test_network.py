@@ -33,7 +33,7 @@ def allowed(policy: Object, direction: str) -> set[tuple[str, int, str]]:
     }
 
 
-OTHER_PODS = ("TCP", 9464, "service")
+OTHER_PODS, WORKERS = ("TCP", 9464, "service"), ("TCP", 9464, "crossdb-worker")
 
 
 def policies(objects: list[Object]) -> dict[str, Object]:
@@ -53,7 +53,7 @@ def test_policies__of_every_pod(render: Render) -> None:
     found = of_kind(objects, "NetworkPolicy").values()
 
     pods = pod_labels(objects)
-    assert len(pods) == 1 + 5 + 3 + 2
+    assert len(pods) == 2 + 5 + 3 + 2
     for name, labels in pods.items():
         assert [policy["spec"]["policyTypes"] for policy in found if selects(policy, labels)] == [
             ["Ingress", "Egress"]
@@ -77,6 +77,7 @@ def test_service__by_default(render: Render) -> None:
     }
     assert allowed(service, "egress") == DNS | {
         OTHER_PODS,
+        WORKERS,
         ("TCP", 5432, "database default"),
         ("TCP", 5432, "database replica"),
         ("TCP", 5432, "database analytics"),
@@ -140,10 +141,10 @@ def test_jobs__of_each_owner(render: Render) -> None:
 
 
 def test_servers__of_bundled_aliases(render: Render) -> None:
-    """The service, the tests, the alias' own Job and its standbys reach a server; a standby reaches its primary."""
+    """The service, its worker, the tests, the alias' own Job and its standbys reach a server; a standby its primary."""
     found = policies(render({"databases": {"far": {"replicaOf": "default"}}}))
 
-    clients = {("TCP", 5432, "service"), ("TCP", 5432, "test")}
+    clients = {("TCP", 5432, "service"), ("TCP", 5432, "crossdb-worker"), ("TCP", 5432, "test")}
     assert allowed(found["database default"], "ingress") == clients | {
         ("TCP", 5432, "migration default"),
         ("TCP", 5432, "database replica"),
@@ -179,7 +180,7 @@ def test_external__by_port_and_network(render: Render, given: Object, reached: s
     """A server outside the release is reached at its ports, in its networks if values name them."""
     found = policies(render(only(default=EXTERNAL | given)))
 
-    assert allowed(found["service"], "egress") - {OTHER_PODS} == DNS | reached
+    assert allowed(found["service"], "egress") - {OTHER_PODS, WORKERS} == DNS | reached
     assert allowed(found["migration default"], "egress") == DNS | reached
 
 
@@ -189,7 +190,7 @@ def test_external__replica_in_the_networks_of_its_owner(render: Render) -> None:
     far = {"replicaOf": "default", "host": "far", "cidrs": ["10.2.0.0/16"]}
     found = policies(render(only(default=owner, replica={"enabled": True, "host": "ro"}, far=far)))
 
-    assert allowed(found["service"], "egress") - DNS - {OTHER_PODS} == {
+    assert allowed(found["service"], "egress") - DNS - {OTHER_PODS, WORKERS} == {
         ("TCP", 5432, "10.1.0.0/16"),
         ("TCP", 5432, "10.2.0.0/16"),
     }
@@ -199,5 +200,5 @@ def test_cloudnativepg__by_its_pods(render: Render) -> None:
     """The instances of a Cluster are reached by their label."""
     found = policies(render(only(default={"mode": "cloudnativepg", "cluster": "pg"}, replica={"enabled": True})))
 
-    assert allowed(found["service"], "egress") - {OTHER_PODS} == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}
+    assert allowed(found["service"], "egress") - {OTHER_PODS, WORKERS} == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}
     assert allowed(found["migration default"], "egress") == DNS | {("TCP", 5432, "cnpg.io/cluster=pg")}

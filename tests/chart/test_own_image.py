@@ -26,12 +26,12 @@ EXTRA = [
 ]
 FROM = [{"configMapRef": {"name": "shop"}}, {"prefix": "PAY_", "secretRef": {"name": "payments", "optional": True}}]
 # The containers whose process loads the settings of the project.
-WITH_SETTINGS = {"gate", "service", "migrate"}
+WITH_SETTINGS = {"gate", "service", "worker", "migrate"}
 
 
 def pod(objects: list[Object]) -> Object:
     """Return the spec of the service's pods."""
-    (deployment,) = of_kind(objects, "Deployment").values()
+    (deployment,) = of_kind(objects, "Deployment", "service").values()
     spec: Object = deployment["spec"]["template"]["spec"]
     return spec
 

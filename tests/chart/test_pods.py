@@ -6,14 +6,34 @@ from tests.chart.objects import Object, RefusedError, Render, of_kind, service_e
 AUTOSCALED = {"replicaCount": 1, "autoscaling": {"enabled": True}}
 
 
-@pytest.mark.parametrize("given", [{}, {"replicaCount": 3}, AUTOSCALED])
-def test_pods__several(render: Render, given: Object) -> None:
-    """A headless Service has the addresses of all pods, ready or not, and the service is told its name and port."""
-    objects = render(given)
-    address = service_environment(objects)["CONSOLE_PEERS"]
+PODS, WORKER = "sy-switchyard-pods:9464", "sy-switchyard-crossdb-worker-metrics:9464"
+WITHOUT_WORKER = {"crossdbWorker": {"enabled": False}}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({}, [PODS, WORKER]),
+        ({"replicaCount": 3}, [PODS, WORKER]),
+        (AUTOSCALED, [PODS, WORKER]),
+        (WITHOUT_WORKER, [PODS]),
+        ({"replicaCount": 1}, [WORKER]),
+        ({"replicaCount": 1, **WITHOUT_WORKER}, []),
+        ({"metrics": {"enabled": False}}, []),
+    ],
+)
+def test_peers__named(render: Render, given: Object, named: list[str]) -> None:
+    """The service is told of its pods if there are several, and of its worker; of nobody without exporters."""
+    assert service_environment(render(given)).get("CONSOLE_PEERS", "").split(",") == (named or [""])
+
+
+@pytest.mark.parametrize(("address", "component"), [(PODS, "service"), (WORKER, "crossdb-worker")])
+def test_peers__addresses(render: Render, address: str, component: str) -> None:
+    """Each name is a headless Service with the addresses of all pods, ready or not, and with the port of the name."""
+    objects = render()
     name, port = address.split(":")
     spec = of_kind(objects, "Service")[name]["spec"]
-    (deployment,) = of_kind(objects, "Deployment").values()
+    (deployment,) = of_kind(objects, "Deployment", component).values()
 
     assert spec["clusterIP"] == "None"
     assert spec["publishNotReadyAddresses"] is True
@@ -24,10 +44,7 @@ def test_pods__several(render: Render, given: Object) -> None:
 @pytest.mark.parametrize("given", [{"replicaCount": 1}, {"metrics": {"enabled": False}}])
 def test_pods__one(render: Render, given: Object) -> None:
     """One pod, and pods without an exporter, have no such Service."""
-    objects = render(given)
-
-    assert "CONSOLE_PEERS" not in service_environment(objects)
-    assert [name for name in of_kind(objects, "Service", "service") if name.endswith("-pods")] == []
+    assert [name for name in of_kind(render(given), "Service", "service") if name.endswith("-pods")] == []
 
 
 def test_pods__not_scraped_twice(render: Render) -> None:

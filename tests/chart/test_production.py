@@ -19,7 +19,7 @@ from tests.chart.objects import (
 )
 from tests.chart.secret_store import SecretStore
 
-SERVICE, TEST = "Deployment/sy-switchyard", "Pod/sy-switchyard-test-"
+SERVICE, WORKER = "Deployment/sy-switchyard", "Deployment/sy-switchyard-crossdb-worker"
 SELECTOR = {
     "app.kubernetes.io/name": "switchyard",
     "app.kubernetes.io/instance": "sy",
@@ -28,13 +28,13 @@ SELECTOR = {
 
 
 def runs_the_image(name: str) -> bool:
-    """Tell whether a pod is one of the service or of a migration Job."""
+    """Tell whether a pod is one of the service, of its worker or of a migration Job."""
     return name.startswith(("Deployment/", "Job/"))
 
 
-def only_object(objects: list[Object], kind: str) -> Object:
-    """Return the one object of a kind."""
-    (found,) = of_kind(objects, kind).values()
+def only_object(objects: list[Object], kind: str, component: str | None = None) -> Object:
+    """Return the one object of a kind, perhaps of a component."""
+    (found,) = of_kind(objects, kind, component).values()
     return found
 
 
@@ -71,22 +71,22 @@ def test_affinity__of_the_service(render: Render) -> None:
     affinity: Object = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}
     specs = dict(pod_specs(render({"affinity": affinity})))
 
-    assert specs.pop(SERVICE)["affinity"] == affinity
-    assert not [name for name, spec in specs.items() if "affinity" in spec]
+    assert [name for name, spec in specs.items() if spec.get("affinity") == affinity] == [SERVICE]
 
 
-def test_affinity__without_a_value(render: Render) -> None:
-    """A pod of the service prefers a node without another one, and starts beside it where there is no such node."""
+@pytest.mark.parametrize(("name", "component"), [(SERVICE, "service"), (WORKER, "crossdb-worker")])
+def test_affinity__without_a_value(render: Render, name: str, component: str) -> None:
+    """A pod prefers a node without another one of its component, and starts beside it where there is no such node."""
     specs = dict(pod_specs(render()))
 
-    (rules,) = specs.pop(SERVICE)["affinity"].values()
+    (rules,) = specs[name]["affinity"].values()
     assert rules.keys() == {"preferredDuringSchedulingIgnoredDuringExecution"}
     ((preferred,),) = rules.values()
     assert preferred["podAffinityTerm"] == {
         "topologyKey": "kubernetes.io/hostname",
-        "labelSelector": {"matchLabels": SELECTOR},
+        "labelSelector": {"matchLabels": SELECTOR | {"app.kubernetes.io/component": component}},
     }
-    assert not [name for name, spec in specs.items() if "affinity" in spec]
+    assert {name for name, spec in specs.items() if "affinity" in spec} == {SERVICE, WORKER}
 
 
 def test_spread__of_the_service(render: Render) -> None:
@@ -100,7 +100,7 @@ def test_spread__of_the_service(render: Render) -> None:
 
 
 def test_pods__labels_and_annotations(render: Render) -> None:
-    """The pods of the service and of the Jobs have them, and keep their own."""
+    """The pods of the service, of its worker and of the Jobs have them, and keep their own."""
     objects = render({"podLabels": {"team": "rails"}, "podAnnotations": {"example.org/on-call": "yes"}})
 
     for name, labels in pod_labels(objects).items():
@@ -108,8 +108,9 @@ def test_pods__labels_and_annotations(render: Render) -> None:
         assert labels["app.kubernetes.io/instance"] == "sy", name
     for name, annotations in pod_annotations(objects).items():
         assert ("example.org/on-call" in annotations) == runs_the_image(name), name
-    assert "checksum/secrets" in pod_annotations(objects)[SERVICE]
-    assert "team" not in only_object(objects, "Deployment")["spec"]["selector"]["matchLabels"]
+    for deployment in of_kind(objects, "Deployment").values():
+        assert "checksum/secrets" in deployment["spec"]["template"]["metadata"]["annotations"]
+        assert "team" not in deployment["spec"]["selector"]["matchLabels"]
 
 
 def test_service_account__of_a_workload_identity(render: Render) -> None:
@@ -124,18 +125,18 @@ def test_service_account__of_a_workload_identity(render: Render) -> None:
 
 
 def test_volumes__of_values(render: Render) -> None:
-    """The service, its gate and the Jobs mount them; the exporter, the servers and the tests do not."""
+    """The service, its worker, their gate and the Jobs mount them; the exporter, the servers and the tests do not."""
     volume = {"name": "fonts", "configMap": {"name": "fonts"}}
     mount = {"name": "fonts", "mountPath": "/fonts", "readOnly": True}
     specs = dict(pod_specs(render({"extraVolumes": [volume], "extraVolumeMounts": [mount]})))
 
     mounted = {
-        (name.partition("/")[0], container["name"])
+        container["name"]
         for name, spec in specs.items()
         for container in containers(spec)
         if mount in container["volumeMounts"]
     }
-    assert mounted == {("Deployment", "gate"), ("Deployment", "service"), ("Job", "migrate")}
+    assert mounted == {"gate", "service", "worker", "migrate"}
     assert {name for name, spec in specs.items() if volume in spec["volumes"]} == set(filter(runs_the_image, specs))
 
 
@@ -222,55 +223,32 @@ def test_autoscaling__of_values(render: Render) -> None:
         "metrics": [target("cpu", 70), target("memory", 90)],
         "behavior": given["behavior"],
     }
-    assert "replicas" not in only_object(objects, "Deployment")["spec"]
-    assert only_object(render(), "Deployment")["spec"]["replicas"] == 2
+    assert "replicas" not in only_object(objects, "Deployment", "service")["spec"]
+    assert only_object(render(), "Deployment", "service")["spec"]["replicas"] == 2
 
 
 @pytest.mark.parametrize(("enabled", "replicas"), [(True, 7), (False, 2)])
 def test_autoscaling__of_a_running_release(render: Render, store: SecretStore, *, enabled: bool, replicas: int) -> None:
     """An upgrade keeps the number of pods that an autoscaler set, also the upgrade that turns it on."""
-    running = only_object(render(store=store), "Deployment")
+    running = only_object(render(store=store), "Deployment", "service")
     store.keep(running | {"spec": running["spec"] | {"replicas": 7}})
 
     objects = render({"autoscaling": {"enabled": enabled}}, store=store)
 
-    assert only_object(objects, "Deployment")["spec"]["replicas"] == replicas
+    assert only_object(objects, "Deployment", "service")["spec"]["replicas"] == replicas
 
 
 @pytest.mark.parametrize("pods", [0, 1, "25%"])
 def test_disruption_budget__of_values(render: Render, pods: int | str) -> None:
     """By default one pod of the service may be evicted at a time; values say otherwise, or make none."""
-    spec = only_object(render({"podDisruptionBudget": {"maxUnavailable": pods}}), "PodDisruptionBudget")["spec"]
+    budget = only_object(render({"podDisruptionBudget": {"maxUnavailable": pods}}), "PodDisruptionBudget", "service")
 
-    assert spec == {
+    assert budget["spec"] == {
         "maxUnavailable": pods,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {"matchLabels": SELECTOR},
     }
     assert not of_kind(render({"podDisruptionBudget": {"enabled": False}}), "PodDisruptionBudget")
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "endpoints"),
-    [("serviceMonitor", "ServiceMonitor", "endpoints"), ("podMonitor", "PodMonitor", "podMetricsEndpoints")],
-)
-def test_monitor__of_the_prometheus_operator(render: Render, value: str, kind: str, endpoints: str) -> None:
-    """The monitor scrapes the port of the metrics, which only the metrics' Service and container have."""
-    objects = render({"metrics": {value: {"enabled": True, "labels": {"release": "prometheus"}, "interval": "15s"}}})
-    monitor = only_object(objects, kind)
-
-    assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    assert monitor["spec"] == {
-        "selector": {"matchLabels": SELECTOR},
-        endpoints: [{"port": "metrics", "interval": "15s"}],
-    }
-    selected = [
-        service["metadata"]["name"]
-        for service in of_kind(objects, "Service").values()
-        if SELECTOR.items() <= service["metadata"]["labels"].items()
-        and "metrics" in {port["name"] for port in service["spec"]["ports"]}
-    ]
-    assert selected == ["sy-switchyard-metrics"]
 
 
 def test_objects__of_the_default_values(render: Render) -> None:
@@ -297,7 +275,7 @@ def test_ci__has_each_mode() -> None:
 
 def test_deployment__time_to_end(render: Render) -> None:
     """A pod that ends takes requests for ten seconds, and gunicorn has time to finish them before the pod is killed."""
-    (deployment,) = of_kind(render(), "Deployment").values()
+    (deployment,) = of_kind(render(), "Deployment", "service").values()
     pod = deployment["spec"]["template"]["spec"]
     waits = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     settings = (CHART.parent / "app" / "config" / "gunicorn.conf.py").read_text()

@@ -7,6 +7,8 @@ from tests.chart.objects import Object, Render, containers, of_kind, pod_annotat
 from tests.chart.secret_store import SecretStore
 
 SERVICE, APP = "sy-switchyard", "sy-switchyard-db-default-app"
+# The Deployments whose pods have the password of the service's user on every database.
+CLIENTS = {"Deployment/sy-switchyard", "Deployment/sy-switchyard-crossdb-worker"}
 
 
 def values_of(objects: list[Object], name: str) -> dict[str, str]:
@@ -53,7 +55,7 @@ def test_install__key_and_token(installed: list[Object]) -> None:
 def test_upgrade__rolls_one(  # noqa: PLR0917 - fixtures and parameters
     render: Render, store: SecretStore, installed: list[Object], value: str, key: str, other: str
 ) -> None:
-    """Another number makes a new value, keeps the old one as fallback, and starts the service's pods again, once."""
+    """Another number makes a new value, keeps the old one as fallback, and starts both Deployments again, once."""
     before = values_of(installed, SERVICE)
     rolled = render({"rotation": {value: 2}}, store=store)
     after = values_of(rolled, SERVICE)
@@ -65,7 +67,7 @@ def test_upgrade__rolls_one(  # noqa: PLR0917 - fixtures and parameters
         other: before[other],
         f"{other}-fallbacks": "",
     }
-    assert changed(checksums(installed), checksums(rolled)) == {"Deployment/sy-switchyard"}
+    assert changed(checksums(installed), checksums(rolled)) == CLIENTS
     assert render({"rotation": {value: 2}}, store=store) == rolled
 
 
@@ -85,14 +87,14 @@ def test_upgrade__of_a_short_key(render: Render, store: SecretStore, installed: 
 @pytest.mark.parametrize(
     ("secret", "key", "restarted"),
     [
-        (SERVICE, "api-token", {"Deployment/sy-switchyard"}),
-        (SERVICE, "secret-key-fallbacks", {"Deployment/sy-switchyard"}),
-        (APP, "password", {"Deployment/sy-switchyard", "default"}),
-        ("sy-switchyard-db-legacy-app", "password", {"Deployment/sy-switchyard", "legacy"}),
+        (SERVICE, "api-token", CLIENTS),
+        (SERVICE, "secret-key-fallbacks", CLIENTS),
+        (APP, "password", CLIENTS | {"default"}),
+        ("sy-switchyard-db-legacy-app", "password", CLIENTS | {"legacy"}),
         ("sy-switchyard-db-analytics-migrator", "password", {"analytics"}),
         ("sy-switchyard-db-default-server", "replicator", {"default", "replica"}),
-        ("sy-switchyard-db-default-tls", "tls.crt", {"Deployment/sy-switchyard", "default", "replica"}),
-        ("sy-switchyard-db-replica-tls", "tls.crt", {"Deployment/sy-switchyard", "replica"}),
+        ("sy-switchyard-db-default-tls", "tls.crt", CLIENTS | {"default", "replica"}),
+        ("sy-switchyard-db-replica-tls", "tls.crt", CLIENTS | {"replica"}),
         ("sy-switchyard-db-legacy-server", "replicator", {"legacy"}),
     ],
 )
@@ -124,15 +126,16 @@ def test_volumes__in_memory_or_on_the_node(render: Render) -> None:
 
 def test_mounts__of_the_counters(render: Render) -> None:
     """The container that serves the metrics cannot write the counters that it reads."""
-    ((_, spec),) = [found for found in pod_specs(render()) if found[0].startswith("Deployment")]
+    specs = [spec for name, spec in pod_specs(render()) if name in CLIENTS]
     mounts = {
-        container["name"]: mount.get("readOnly", False)
+        (container["name"], mount.get("readOnly", False))
+        for spec in specs
         for container in containers(spec)
         for mount in container["volumeMounts"]
         if mount["name"] == "metrics"
     }
 
-    assert mounts == {"gate": False, "service": False, "metrics": True}
+    assert mounts == {("gate", False), ("service", False), ("worker", False), ("metrics", True)}
 
 
 def test_servers__without_trust_over_tcp(render: Render) -> None:

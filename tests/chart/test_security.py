@@ -7,7 +7,7 @@ def test_pods__under_the_restricted_standard(render: Render) -> None:
     """Each pod runs as nobody in particular, with the default seccomp profile and nothing of the node's."""
     specs = dict(pod_specs(render()))
 
-    assert len(specs) == 1 + 4 + 3 + 2
+    assert len(specs) == 2 + 4 + 3 + 2
     for name, spec in specs.items():
         assert spec["securityContext"]["runAsNonRoot"], name
         assert spec["securityContext"]["runAsUser"] > 0, name

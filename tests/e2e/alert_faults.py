@@ -3,7 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.error import URLError
 
@@ -56,6 +56,12 @@ while running.exists() and time.monotonic() < ends_at:
     thread.start()
     thread.join()
     time.sleep(0.1)
+"""
+# One that was set aside, and an old one that is due after the test. No user has this key.
+_TOMBSTONES = """
+INSERT INTO switchyard_tombstone (reference, parent_key, deleted_at, due_at, state, attempts, error)
+SELECT 'analytics.AnalyticsEvent.user', '-1', now() - interval '1 hour', now() + interval '1 hour', state, 0, ''
+FROM (VALUES (0), (2)) AS states (state)
 """
 _LATEST = "app = 'analytics' AND name IN (SELECT max(name) FROM django_migrations WHERE app = 'analytics')"
 
@@ -116,6 +122,13 @@ def pending_migration(cluster: Cluster) -> Iterator[None]:
     """Take the record of the last migration of `analytics` away."""
     away = f"UPDATE django_migrations SET app = 'away' WHERE {_LATEST}"
     with _queried(cluster, "analytics", away, "UPDATE django_migrations SET app = 'analytics' WHERE app = 'away'"):
+        yield
+
+
+@contextmanager
+def tombstones(cluster: Cluster) -> Iterator[None]:
+    """Let an old tombstone wait, and another one be set aside."""
+    with _queried(cluster, "default", _TOMBSTONES, "DELETE FROM switchyard_tombstone WHERE parent_key = '-1'"):
         yield
 
 
@@ -191,16 +204,20 @@ def two_hanging(cluster: Cluster) -> Iterator[None]:
 
 @contextmanager
 def exporter_paused(cluster: Cluster) -> Iterator[None]:
-    """Freeze the container that serves the metrics."""
-    (pod,) = cluster.objects("pods", "service")
-    (found,) = [each for each in pod["status"]["containerStatuses"] if each["name"] == "metrics"]
-    container = found["containerID"].removeprefix("containerd://")
+    """Freeze the containers that serve the metrics: of the service and of its worker."""
+    exporters = [
+        each["containerID"].removeprefix("containerd://")
+        for pod in [*cluster.objects("pods", "service"), *cluster.objects("pods", "crossdb-worker")]
+        for each in pod["status"]["containerStatuses"]
+        if each["name"] == "metrics"
+    ]
+    assert len(exporters) == 2
     tasks = ("docker", "exec", f"{cluster.name}-control-plane", "ctr", "--namespace", "k8s.io", "tasks")
-    run(*tasks, "pause", container)
-    try:
+    with ExitStack() as stack:
+        for container in exporters:
+            run(*tasks, "pause", container)
+            stack.callback(run, *tasks, "resume", container)
         yield
-    finally:
-        run(*tasks, "resume", container)
 
 
 @contextmanager
@@ -245,6 +262,11 @@ FAULTS: Mapping[str, Fault] = {
         ("SwitchyardServerSilent", "replica"),
         ("SwitchyardServerSilent", "legacy"),
         ("SwitchyardOwnerUnavailable", "legacy"),
+    ),
+    "tombstones that wait and that were set aside": _of(
+        tombstones,
+        ("SwitchyardTombstonesWaiting", ""),
+        ("SwitchyardTombstonesSetAside", ""),
     ),
     "missing table": _of(
         table_missing,

@@ -74,7 +74,7 @@ def network_policy(cluster: Cluster, **values: object) -> Iterator[None]:
 
 def reached(cluster: Cluster, *addresses: str) -> set[str]:
     """Return which of the addresses a pod of somebody else in the namespace can connect to."""
-    (deployment,) = cluster.objects("deployments")
+    (deployment,) = cluster.objects("deployments", "service")
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     spec = {
         "restartPolicy": "Never",

@@ -51,11 +51,11 @@ def of_faults(watching: OperatedPrometheus) -> set[tuple[str, str]]:
 
 
 def test_service_monitor__picked_up(cluster: Cluster, watching: OperatedPrometheus) -> None:
-    """Prometheus scrapes every pod of the service, through the default network policy, and nothing else."""
+    """Prometheus scrapes every pod of the service and of its worker, through the default policies, and nothing else."""
     eventually(lambda: {each["health"] for each in watching.targets()} == {"up"}, seconds=60, what="all targets up")
 
-    pods = {pod["metadata"]["name"] for pod in cluster.objects("pods", "service")}
-    assert {target["labels"]["pod"] for target in watching.targets()} == pods
+    pods = [*cluster.objects("pods", "service"), *cluster.objects("pods", "crossdb-worker")]
+    assert {target["labels"]["pod"] for target in watching.targets()} == {pod["metadata"]["name"] for pod in pods}
 
 
 def test_prometheus_rule__picked_up(watching: OperatedPrometheus) -> None:
@@ -93,7 +93,7 @@ def test_dashboard__of_a_healthy_service(watching: OperatedPrometheus) -> None:
 
     assert {name: set(values) - {"other"} for name, values in dashboard.variables().items()} == {
         "namespace": {"switchyard"},
-        "job": {"switchyard-metrics"},
+        "job": {"switchyard-metrics", "switchyard-crossdb-worker-metrics"},
         "alias": ALIASES,
     }
     assert {title for title, series in shown.items() if not series} == OF_FAULTS

@@ -74,7 +74,7 @@ def server() -> Iterator[OutsideServer]:
 @pytest.fixture(scope="module")
 def releases(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Late]]:
     """The releases. Nobody finds their legacy server, because the name `late` has no address."""
-    (deployment,) = cluster.objects("deployments")
+    (deployment,) = cluster.objects("deployments", "service")
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
     found = {helm: Late(cluster, f"late-{helm}", program=helm) for helm in HELMS}
     file: Path = tmp_path_factory.mktemp("late") / "values.json"

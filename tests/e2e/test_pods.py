@@ -40,7 +40,7 @@ def container(cluster: Cluster) -> dict[str, object]:
 
 def test_probes__of_the_service(cluster: Cluster) -> None:
     """Each probe asks for its path, which a healthy service answers with 200."""
-    (deployment,) = cluster.objects("deployments")
+    (deployment,) = cluster.objects("deployments", "service")
     (service,) = [each for each in deployment["spec"]["template"]["spec"]["containers"] if each["name"] == "service"]
 
     assert {probe: service[probe]["httpGet"]["path"] for probe in PATHS} == PATHS

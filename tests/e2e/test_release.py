@@ -91,7 +91,7 @@ def test_jobs__after_kind_up(cluster: Cluster) -> None:
 
 def test_image__of_the_service(cluster: Cluster) -> None:
     """The image is smaller than 350 MB and runs as a user of its own."""
-    (deployment,) = cluster.objects("deployments")
+    (deployment,) = cluster.objects("deployments", "service")
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
     (about,) = json.loads(run("docker", "image", "inspect", image))
 

@@ -34,6 +34,7 @@ OWNED = {
     "default": {
         *("accounts_user", "accounts_user_groups", "accounts_user_user_permissions", "auth_group"),
         *("auth_group_permissions", "auth_permission", "django_admin_log", "django_content_type", "django_session"),
+        "switchyard_tombstone",
     },
     "analytics": {"analytics_analyticsevent", "reporting_analyticsreport"},
     "legacy": {"customers", "orders"},

@@ -146,7 +146,7 @@ def test_audit__the_service(server: Servers) -> None:
     (result,) = json.loads(found.stdout)
     assert (found.returncode, result["problems"], result["notes"], result["tables"]) == (0, [], [], 13), result
     (result,) = json.loads(status.stdout)
-    assert (status.returncode, result["state"], len(result["applied"])) == (0, "migrated", 22)
+    assert (status.returncode, result["state"], len(result["applied"])) == (0, "migrated", 24)
 
 
 def test_rollback__and_forwards_again(server: Servers) -> None:

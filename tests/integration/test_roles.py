@@ -21,6 +21,10 @@ MAY: dict[str, dict[str, list[str]]] = {
             "CREATE TABLE more (id bigint GENERATED ALWAYS AS IDENTITY)",
             "ALTER TABLE made ADD more text",
             "CREATE SCHEMA more",
+            (
+                "CREATE OR REPLACE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                " CREATE TRIGGER of_made AFTER DELETE ON made EXECUTE FUNCTION nothing()"
+            ),
             "TRUNCATE made",
             "DROP TABLE made",
         ],
@@ -38,6 +42,7 @@ MAY: dict[str, dict[str, list[str]]] = {
         "migrator": [
             "CREATE TABLE more (id int)",
             "ALTER TABLE made ADD more text",
+            "CREATE TRIGGER of_made AFTER DELETE ON made FOR EACH ROW SET @deleted = 1",
             "TRUNCATE made",
             "DROP TABLE made",
         ],
@@ -60,6 +65,7 @@ MAY_NOT: dict[str, dict[str, list[str]]] = {
             "TRUNCATE made",
             "DROP TABLE made",
             "SET ROLE owner",
+            "ALTER TABLE made DISABLE TRIGGER ALL",
             "SELECT * FROM pg_authid",
         ],
         "readonly": [
@@ -78,6 +84,7 @@ MAY_NOT: dict[str, dict[str, list[str]]] = {
             "ALTER TABLE made ADD more text",
             "TRUNCATE made",
             "DROP TABLE made",
+            "CREATE TRIGGER of_made AFTER DELETE ON made FOR EACH ROW SET @deleted = 1",
             "SELECT * FROM mysql.user",
         ],
         "readonly": [

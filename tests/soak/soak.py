@@ -141,7 +141,7 @@ def _manifests(image: str, prefix: str, clients: int) -> list[dict[str, Any]]:
 
 def image_of(cluster: Cluster) -> str:
     """Return the image of the service."""
-    (deployment,) = cluster.objects("deployments")
+    (deployment,) = cluster.objects("deployments", "service")
     image: str = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
     return image
 

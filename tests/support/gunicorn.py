@@ -45,7 +45,7 @@ class Gunicorn:
         rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         inodes = {row[9] for row in rows if (row[1].rpartition(":")[2], row[2].rpartition(":")[2]) == ends}
         for worker in self.workers():
-            files = (os.readlink(file) for file in Path(f"/proc/{worker}/fd").iterdir() if file.is_symlink())
+            files = (str(file.readlink()) for file in Path(f"/proc/{worker}/fd").iterdir() if file.is_symlink())
             if not inodes.isdisjoint(file.removeprefix("socket:[").removesuffix("]") for file in files):
                 return worker
         return None

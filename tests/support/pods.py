@@ -63,6 +63,50 @@ def pods(environ: Mapping[str, str], directory: Path, number: int) -> Iterator[l
         ]
 
 
+@dataclass
+class WorkerPod:
+    """A running pod of the worker of references."""
+
+    environ: Mapping[str, str]
+    metrics_dir: Path
+    exporter_port: int
+    exporter: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes]"
+
+    def restart(self, **environ: str) -> None:
+        """Start the process of the worker again, with other variables: its exporter and its files stay."""
+        self.end()
+        self.process = _worker({**self.environ, **environ})
+
+    def end(self) -> None:
+        """End the process of the worker."""
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+
+@contextmanager
+def pod_and_worker(environ: Mapping[str, str], directory: Path) -> Iterator[tuple[Pod, WorkerPod]]:
+    """Run a pod of the service and a pod of its worker in this block, with the peers that the chart names them."""
+    service_port, worker_port = free_port(), free_port()
+    given = {**environ, "CONSOLE_PEERS": f"localhost:{worker_port}"}
+    metrics_dir = directory / "worker"
+    metrics_dir.mkdir()
+    with _pod(given, directory / "service", service_port) as pod:
+        environ_of_worker = {**given, "METRICS_DIR": str(metrics_dir)}
+        exporter, process = _exporter(metrics_dir, worker_port), _worker(environ_of_worker)
+        worker = WorkerPod(environ_of_worker, metrics_dir, worker_port, exporter, process)
+        try:
+            yield pod, worker
+        finally:
+            worker.end()
+            worker.exporter.kill()
+            worker.exporter.wait()
+
+
+def _worker(environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "manage.py", "crossdb_worker"], cwd=APP, env=environ)
+
+
 @contextmanager
 def _pod(environ: Mapping[str, str], metrics_dir: Path, port: int) -> Iterator[Pod]:
     with serving({**environ, "METRICS_DIR": str(metrics_dir)}, "--workers", "2") as service:

@@ -117,7 +117,7 @@ class RenderedServers:
 
     def environ(self, directory: Path) -> dict[str, str]:
         """Return the variables of the service's databases, with the ports of this machine and files in `directory`."""
-        (pod,) = [each["spec"]["template"]["spec"] for each in self.objects if each["kind"] == "Deployment"]
+        pod = self._named("Deployment", "sy-switchyard")["spec"]["template"]["spec"]
         (projected,) = [volume["projected"] for volume in pod["volumes"] if volume["name"] == "secrets"]
         for path, (content, _) in self._projected(projected).items():
             (directory / path).parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, ROOT_PASSWORD, Ven
 _MARIADB_ARGS = (
     *("--log-bin=binlog", "--log-slave-updates", "--gtid-strict-mode=ON", "--skip-name-resolve"),
     *("--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--performance-schema=ON"),
+    "--log-bin-trust-function-creators=ON",
 )
 _MARIADB_ENVIRONMENT = {"MARIADB_ROOT_PASSWORD": ROOT_PASSWORD, "MARIADB_DATABASE": "switchyard"}
 

@@ -26,7 +26,7 @@ _POSTGRES_ARGS = (
 )
 MYSQL_ARGS = (
     *("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=ON", "--mysqlx=OFF"),
-    *("--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0"),
+    *("--log-bin-trust-function-creators=ON", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0"),
 )
 
 
@@ -83,7 +83,8 @@ class Servers(Containers):
             )
             if rows:
                 tables = ", ".join(f'"{table}"' for (table,) in rows)
-                self.ask(alias, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+                allowed = "SET switchyard.truncate = 'allowed'"  # of parents, which leave their children behind
+                self.ask(alias, allowed, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
         of_schema = f"table_schema = DATABASE() AND table_name NOT IN ({kept})"
         names = self.ask("legacy", f"SELECT table_name FROM information_schema.tables WHERE {of_schema}")
         self.ask("legacy", "SET foreign_key_checks = 0", *(f"TRUNCATE `{name}`" for (name,) in names))

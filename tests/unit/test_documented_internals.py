@@ -35,16 +35,24 @@ DOCUMENTED = {
     "ModelBackend": {"authenticate", "aauthenticate", "get_user", "aget_user"},
     "BaseTaskBackend": {"validate_task", "enqueue", "aenqueue"},
     "Collector": {"collect", "describe"},  # of prometheus_client
-    "BaseExpression": {"as_sql"},
+    "BaseExpression": {"as_sql", "output_field"},
+    "Func": {"template"},
+    "BaseConstraint": {"validate"},
+    "ForeignKey": {"check", "deconstruct", "get_db_prep_save"},
+    "AddConstraint": {"describe"},
+    "RemoveConstraint": {"describe"},
+    "Operation": {"state_forwards", "database_forwards", "database_backwards", "describe", "reduce"},
+    "ForeignObject": {"class_lookups"},  # of `register_lookup()`
 }
-# `_meta` and `_state` are documented; the others belong to named tuples.
-PUBLIC = {"_meta", "_state", "_asdict", "_replace", "_fields"}
+# `_meta`, `_state` and `_base_manager` are documented; the others belong to named tuples.
+PUBLIC = {"_base_manager", "_meta", "_state", "_asdict", "_replace", "_fields"}
 # Set on objects of other packages, as their documents say.
 SETTABLE = {"alters_data", "autocommit", "disabled", "epilog", "read_only", "returncode", "streaming_content"}
 # Our own: marks on functions, attributes on Django's objects and on thread-locals, the ends of the names of an admin
 # URL, of a variable and of a field.
 OURS = {
     *("makes_routed", "applies_rules", "records", "_switchyard_cursors", "_switchyard_read", "lease"),
+    *("crosses_databases", "leaves_out_references", "prefetches_references"),
     *("_changelist", "_FILE", "_id"),
 }
 # Python's names for `connections[alias] = ...` and `del connections[alias]`, and the class of `instance._state`.

@@ -1,8 +1,8 @@
-"""Rows of the console's table of aliases: role, owned apps, and the state as a word and as a level. No queries."""
+"""Rows of the console's table of aliases: role, owned apps, and the state as a word and as a level."""
 
 from dataclasses import dataclass
 
-from django.db import connections
+from django.db import Error, connections
 
 from switchyard.conf import conf
 from switchyard.routing.topology.ownership import replicated_by
@@ -40,11 +40,19 @@ def alias_row(name: str) -> AliasRow:
     owner = replicated_by(name)
     return AliasRow(
         name=name,
-        vendor=connections[name].display_name,
+        vendor=_vendor(name),
         role=f"replica of {owner}" if owner else "primary",
         state=state_of(name, _reason(name, owner)),
         apps=tuple(sorted(app for app, alias in conf.owners.items() if alias == name)),
     )
+
+
+def _vendor(name: str) -> str:
+    """Return the vendor for people. The first time Django asks a MySQL whether it is a MariaDB."""
+    try:
+        return str(connections[name].display_name)
+    except Error:
+        return "MySQL"  # no answer
 
 
 def state_of(name: str, reason: str) -> str:

@@ -10,13 +10,18 @@ from switchyard.console import load
 from switchyard.console.alias_data import aliases_data, problems_now
 from switchyard.console.pods.adding import all_pods
 from switchyard.console.pods.record import PodRecord
-from switchyard.console.pods.round import ask_peers
+from switchyard.console.pods.round import Round, ask_peers
+from switchyard.console.reference_data import across_data, references_data
 from switchyard.routing.monitor import monitor
-from switchyard.telemetry.pool_gauges import pools
+from switchyard.telemetry import counters
+from switchyard.telemetry.gauges.pool_gauges import pools
+from switchyard.telemetry.gauges.reference_gauges import has_writer
+from switchyard.telemetry.gauges.server_gauges import pool_totals
 from switchyard.telemetry.recent import recorder
+from switchyard.telemetry.recent.across import counts_across
 from switchyard.telemetry.recent.peer_access import pod_id
+from switchyard.telemetry.recent.pod_record import references_of
 from switchyard.telemetry.recent.ring import INTERVAL_SECONDS
-from switchyard.telemetry.server_gauges import pool_totals
 
 THIS_POD = "this pod"
 
@@ -38,21 +43,20 @@ def console_data() -> dict[str, Any]:
         "at": now,
         "interval_seconds": INTERVAL_SECONDS,
         "times": found.recording.times,
-        "pods": [
-            *({"pod": record.label, "answers": True} for record in (own, *known.records)),
-            *({"pod": label, "answers": False} for label in known.missing),
-        ],
+        "pods": _pods(own, known),
         "pods_found": not known.unresolved,
         "aliases": aliases_data(found, now),
         "decisions": load.decisions(found.recording),
         "statements": found.statements,
         "violations": found.violations,
+        "references": references_data(found),
+        "across": across_data(found),
     }
 
 
 def own_record(now: float, label: str) -> PodRecord:
     """Return what the processes of this pod know."""
-    recent = recorder.recent()
+    recent, opened = recorder.recent(), counters.current()
     return PodRecord(
         pod=_pod(),
         label=label,
@@ -62,6 +66,9 @@ def own_record(now: float, label: str) -> PodRecord:
         pools=pools() if conf.metrics_dir is None else pool_totals(conf.metrics_dir),
         reasons={},  # this process's own verdicts are newer
         problems={},
+        references={} if conf.metrics_dir is None else references_of(conf.metrics_dir),
+        runs_worker=conf.metrics_dir is not None and has_writer(conf.metrics_dir),
+        across=counts_across(opened.layout, opened.open().totals()),
     )
 
 
@@ -74,6 +81,19 @@ def note_problems(**_signal: Any) -> None:
 def install() -> None:
     """Look for problems with each sample of the counters. A second call changes nothing."""
     recorder.sampled.connect(note_problems, dispatch_uid="switchyard.console.console_data")
+
+
+def _pods(own: PodRecord, known: Round) -> list[dict[str, Any]]:
+    """Return the entry of each pod. `worker` tells a pod of the worker of references from the pods of the service.
+
+    Where this pod serves and runs a worker, others that run one serve as well.
+    """
+    workers = frozenset() if own.runs_worker else known.workers
+    return [
+        {"pod": own.label, "answers": True, "worker": False},
+        *({"pod": each.label, "answers": True, "worker": each.label in workers} for each in known.records),
+        *({"pod": label, "answers": False, "worker": label in workers} for label in known.missing),
+    ]
 
 
 def _pod() -> str:

@@ -1,9 +1,28 @@
-"""Queries whose keys are on one database and whose rows are on another database."""
+"""Queries and references across databases: keys on one database, rows on another database."""
 
 from switchyard.crossdb.attach import aattach, attach
 from switchyard.crossdb.attachment import Keyed
 from switchyard.crossdb.errors import TooManyKeysError
 from switchyard.crossdb.explain import explain_cross
 from switchyard.crossdb.expression import CrossDatabaseIn
+from switchyard.crossdb.references import (
+    CrossDatabaseForeignKey,
+    CrossDatabaseJoinError,
+    ForgetDeletionsOf,
+    RecordDeletions,
+    RecordDeletionsOf,
+)
 
-__all__ = ["CrossDatabaseIn", "Keyed", "TooManyKeysError", "aattach", "attach", "explain_cross"]
+__all__ = [
+    "CrossDatabaseForeignKey",
+    "CrossDatabaseIn",
+    "CrossDatabaseJoinError",
+    "ForgetDeletionsOf",
+    "Keyed",
+    "RecordDeletions",
+    "RecordDeletionsOf",
+    "TooManyKeysError",
+    "aattach",
+    "attach",
+    "explain_cross",
+]

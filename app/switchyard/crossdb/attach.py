@@ -44,12 +44,12 @@ def attach(queryset: QuerySet[Any, Any], /, **rows: QuerySet[Any, Any] | Keyed) 
 
     Raises FieldError if a key or a column is missing, and TypeError for rows of another form, before any query.
 
-        >>> from switchyard.crossdb import attach
+        >>> from switchyard.crossdb import Keyed, attach
         >>> ada = User.objects.create(pk=7, username="ada")
         >>> events = [Event(user_id=key, kind="login", at=NOW) for key in (ada.pk, 404)]
         >>> stored = Event.objects.bulk_create(events)
         >>> users = User.objects.using("default")
-        >>> [event.user for event in attach(Event.objects.order_by("id"), user=users.only("username"))]
+        >>> [event.owner for event in attach(Event.objects.order_by("id"), owner=Keyed(users, key="user_id"))]
         [<User: ada>, None]
         >>> kinds = Event.objects.order_by("id").values_list("kind", "user_id")
         >>> list(attach(kinds, user=users.values_list("username", flat=True)))

@@ -60,6 +60,14 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
         super().__init__(F(field), Source(_of_one_column(queryset), max_keys))
         execution.install()
 
+    @classmethod
+    def of_column(cls, column: Any, queryset: QuerySet[Any, Any]) -> Self:
+        """Return the condition for a column that is resolved already. Raises FieldError if the types differ."""
+        condition = cls("pk", queryset)
+        condition.set_source_expressions([column])
+        check_comparable(column, condition.rhs.queryset)
+        return condition
+
     def resolve_expression(self, *args: Any, **kwargs: Any) -> Self:
         """Return a copy for the outer query. Raises FieldError if the types of both columns differ."""
         resolved: Self = super().resolve_expression(*args, **kwargs)

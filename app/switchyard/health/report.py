@@ -9,7 +9,7 @@ from switchyard.health.readiness import Verdict
 from switchyard.routing.monitor import monitor
 from switchyard.routing.monitor.server_status import ServerReport, reports_of
 from switchyard.routing.topology.ownership import replicated_by
-from switchyard.telemetry.pool_gauges import pools
+from switchyard.telemetry.gauges.pool_gauges import pools
 
 
 def alias_details(verdict: Verdict) -> dict[str, dict[str, Any]]:

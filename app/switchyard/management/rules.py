@@ -6,8 +6,8 @@ people. `migrate` and `makemigrations` have modules of their own in `commands/`.
 """
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import router
 from django.db.models import Model
 
+from switchyard.crossdb.references.contrib.fixtures import install_for_xml
+from switchyard.crossdb.references.triggers.flush import sql_flush_with_tombstones
 from switchyard.management.refusals import (
     refuse_empty,
     refuse_other_owner,
@@ -158,7 +160,22 @@ def _loads_rows(call: Call) -> AbstractContextManager[Any]:
     from django.core.management.commands import loaddata  # noqa: PLC0415 - as above
 
     loaddata.router = RowsRouter()  # type: ignore[attr-defined]
+    install_for_xml()
     return _writes(call)
+
+
+@contextmanager
+def _flushes(call: Call) -> Iterator[None]:
+    from django.core.management.commands import flush  # noqa: PLC0415 - as above
+
+    with _writes(call), patched(flush, sql_flush=sql_flush_with_tombstones):
+        yield
+
+
+def _shows_flush(_call: Call) -> AbstractContextManager[Any]:
+    from django.core.management.commands import sqlflush  # noqa: PLC0415 - as above
+
+    return patched(sqlflush, sql_flush=sql_flush_with_tombstones)
 
 
 def _shows_own_migrations(call: Call) -> AbstractContextManager[Any]:
@@ -173,10 +190,10 @@ _CORE, _CONTRIB = "django.core.management.commands.", "django.contrib."
 RULES = {
     f"{_CORE}createcachetable": Rule(_owner_of_caches, _writes),
     f"{_CORE}dumpdata": Rule(_rows_of_labels, _dumps_rows),
-    f"{_CORE}flush": Rule(_managed_owner, _writes),
+    f"{_CORE}flush": Rule(_managed_owner, _flushes),
     f"{_CORE}loaddata": Rule(_owner, _loads_rows),
     f"{_CORE}showmigrations": Rule(_own_migrations, _shows_own_migrations),
-    f"{_CORE}sqlflush": Rule(_managed_owner),
+    f"{_CORE}sqlflush": Rule(_managed_owner, _shows_flush),
     f"{_CORE}sqlmigrate": Rule(_owner_of_migration),
     f"{_CORE}sqlsequencereset": Rule(_owner_of_labels),
     f"{_CORE}testserver": Rule(_one_database),

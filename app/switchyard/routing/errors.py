@@ -149,8 +149,8 @@ class CrossOwnerCascadeError(RoutingError):
     kind = "cross_owner_cascade"
     message = (
         "Deleting {model} on '{alias}' was refused: by {relation} it reaches {other}, owned by '{other_owner}'. "
-        "No cascade works across databases. Keep the key of {model} in a plain field, or set "
-        "`on_delete=DO_NOTHING`, and delete the rows of {other} on '{other_owner}' separately."
+        "No cascade works across databases. Make {relation} a CrossDatabaseForeignKey of switchyard.crossdb, or set "
+        "`on_delete=DO_NOTHING` and delete the rows of {other} on '{other_owner}' separately."
     )
 
 

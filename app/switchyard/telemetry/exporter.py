@@ -20,8 +20,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from switchyard.telemetry.exposition import prometheus_metrics
+from switchyard.telemetry.gauges.reference_gauges import reference_gauges
+from switchyard.telemetry.gauges.server_gauges import pool_gauges, server_gauges
 from switchyard.telemetry.recent.pod_record import with_pod_record
-from switchyard.telemetry.server_gauges import pool_gauges, server_gauges
 from switchyard.telemetry.shared_storage import read
 
 
@@ -41,6 +42,7 @@ class SharedCounters(Collector):
             yield from prometheus_metrics(counts.layout, counts.totals)
         yield from server_gauges(self._directory)
         yield from pool_gauges(self._directory)
+        yield from reference_gauges(self._directory)
 
     def describe(self) -> Iterator[Metric]:
         """Yield no metric: the names are in the file, which may not exist yet."""

@@ -31,12 +31,16 @@ REQUEST_QUERIES = "switchyard_request_queries"
 CROSS_DATABASE_QUERIES = "switchyard_cross_database_queries_total"
 CROSS_DATABASE_KEYS = "switchyard_cross_database_keys_total"
 CROSS_DATABASE_DURATION = "switchyard_cross_database_seconds"
+TOMBSTONES = "switchyard_tombstones_total"
+REFERENCE_CHILDREN = "switchyard_reference_children_total"
 
 DURATION_BUCKETS_SECONDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 REQUEST_BUCKETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0)
 TRANSACTION_BUCKETS_SECONDS = (0.01, 0.1, 0.5, 1.0, 5.0, 30.0)
 CROSS_DATABASE_BUCKETS_SECONDS = (0.005, 0.05, 0.5, 5.0, 50.0)
 STRATEGIES = ("attach", "chunks", "one_statement", "probe", "temporary_table")  # of queries across databases
+TOMBSTONE_OUTCOMES = ("handled", "parent_exists", "failed", "set_aside")  # of attempts of the worker
+CHILD_OUTCOMES = ("deleted", "set_null")  # of children whose parent is gone
 OPERATIONS = ("read", "write", "ddl", "tx", OTHER)
 VIOLATION_KINDS = (
     *("replica_write", "read_only_owner_write", "read_only_block_write", "access_mode", "misplaced_write"),
@@ -94,9 +98,15 @@ def layout() -> Layout:
                 (across, strategy),
                 CROSS_DATABASE_BUCKETS_SECONDS,
             ),
+            Family(TOMBSTONES, "Deleted parents that the worker looked at.", (across, _outcomes(TOMBSTONE_OUTCOMES))),
+            Family(REFERENCE_CHILDREN, "Children that the worker reached.", (across, _outcomes(CHILD_OUTCOMES))),
             Family(CONNECTIONS_OPENED, "Connections that were opened.", (alias,)),
             Family(CONNECTIONS_CLOSED, "Connections that were closed.", (alias,)),
             Family(CONNECTION_ERRORS, "Connections that could not be opened.", (alias,)),
             Family(POOL_TIMEOUTS, "Waits for a connection of the pool that ended without one.", (alias,)),
         )
     )
+
+
+def _outcomes(values: tuple[str, ...]) -> Axis:
+    return Axis.of("outcome", values)

@@ -104,26 +104,31 @@ def symbol(level: str) -> str:
 
 @register.filter
 def pods_counted(pods: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many pods the numbers are of.
+    """Return how many pods of the service, and how many workers of references, the numbers are of.
 
-    >>> pods_counted([{"answers": True}]), pods_counted([{"answers": True}, {"answers": False}])
+    >>> pod, lost = {"answers": True, "worker": False}, {"answers": False, "worker": False}
+    >>> pods_counted([pod]), pods_counted([pod, lost])
     ('1 pod', '1 of 2 pods')
+    >>> pods_counted([pod, pod, pod | {"worker": True}]), pods_counted([pod, lost | {"worker": True}])
+    ('2 pods and 1 worker of references', '1 pod and 0 of 1 worker of references')
     """
-    answering = sum(each["answers"] for each in pods)
-    pods_in_all = f"{len(pods)} pod{'s' if len(pods) != 1 else ''}"
-    return pods_in_all if answering == len(pods) else f"{answering} of {pods_in_all}"
+    workers = [each["answers"] for each in pods if each["worker"]]
+    counted = _counted([each["answers"] for each in pods if not each["worker"]], "pod")
+    return f"{counted} and {_counted(workers, 'worker')} of references" if workers else counted
 
 
 @register.filter
 def pods_named(labels: Sequence[str], pods: Sequence[Mapping[str, Any]]) -> str:
     """Return the labels of the pods where something happened.
 
-    >>> pods = [{"pod": "3f2a", "answers": True}, {"pod": "81c0", "answers": True}, {"pod": "de24", "answers": False}]
-    >>> pods_named(["3f2a"], pods), pods_named(["3f2a", "81c0"], pods)
-    ('3f2a', 'all')
+    >>> pods = [{"pod": "3f2a", "answers": True, "worker": False}, {"pod": "81c0", "answers": True, "worker": True}]
+    >>> pods_named(["3f2a"], pods), pods_named(["81c0"], pods), pods_named(["3f2a", "81c0"], pods)
+    ('3f2a', 'worker 81c0', 'all')
     """
-    answering = [each["pod"] for each in pods if each["answers"]]
-    return "all" if set(labels) >= set(answering) else ", ".join(labels)
+    if set(labels) >= {each["pod"] for each in pods if each["answers"]}:
+        return "all"
+    workers = {each["pod"] for each in pods if each["worker"]}
+    return ", ".join(f"worker {label}" if label in workers else label for label in labels)
 
 
 @register.filter
@@ -134,3 +139,8 @@ def labelled(counts: Mapping[str, float]) -> str:
     'OperationalError 2, IntegrityError 1'
     """
     return ", ".join(f"{name} {count:,.0f}" for name, count in counts.items())
+
+
+def _counted(answering: Sequence[bool], noun: str) -> str:
+    in_all = f"{len(answering)} {noun}{'s' if len(answering) != 1 else ''}"
+    return in_all if all(answering) else f"{sum(answering)} of {in_all}"

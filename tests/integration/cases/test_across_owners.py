@@ -71,7 +71,7 @@ def test_case_10__across_owners(watched: Servers, bob: User) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        lambda: AnalyticsEvent.objects.filter(user_id__in=User.objects.values("pk")),
+        lambda: AnalyticsEvent.objects.filter(pk__in=User.objects.values("pk")),
         lambda: User.objects.filter(Exists(AnalyticsEvent.objects.filter(user_id=OuterRef("pk")))),
         lambda: AnalyticsEvent.objects.values("user_id").union(User.objects.values("pk")),
         lambda: Customer.objects.filter(pk__in=AnalyticsReport.objects.values("events")),

@@ -1,9 +1,11 @@
 """Events over HTTP, and the users who have events."""
 
 import datetime as dt
+from io import StringIO
 from urllib.parse import quote
 
 import pytest
+from django.core.management import call_command
 from tests.support.client import api_client
 
 from accounts.models import User
@@ -121,6 +123,25 @@ def test_list_events__filters():
 
     assert [(event["user_id"], event["kind"]) for event in page["items"]] == [(1, "view")]
     assert page["next"] is None
+
+
+def test_delete_user__with_events():
+    """The events stay until the worker runs, and then those of the deleted user are gone."""
+    ada, bob = (User.objects.create(username=name) for name in ("ada", "bob"))
+    AnalyticsEvent.objects.bulk_create([AnalyticsEvent(user=user, kind="view", at=NOON) for user in (ada, ada, bob)])
+
+    assert api_client().delete(f"/api/users/{ada.pk}").status_code == 204
+    assert len(api_client().get("/api/events").json()["items"]) == 3
+    call_command("crossdb_worker", once=True, stdout=StringIO())
+
+    assert [event["user_id"] for event in api_client().get("/api/events").json()["items"]] == [bob.pk]
+
+
+def test_openapi__event():
+    """The API shows the key of the user as a plain number, whatever the field of the model is."""
+    schemas = api_client().get("/api/openapi.json").json()["components"]["schemas"]
+
+    assert schemas["EventOut"]["properties"]["user_id"] == {"title": "User Id", "type": "integer"}
 
 
 def test_list_active_users__some():

@@ -1,4 +1,4 @@
-"""Run the service on this machine with one command: databases, sample data, web workers and metrics."""
+"""Run the service on this machine with one command: databases, sample data, web workers, worker and metrics."""
 
 import errno
 import os
@@ -53,6 +53,7 @@ class Command(BaseCommand):
                 processes.start("web", _web(port), environ=environ)  # first: it takes the longest
                 processes.start("metrics", _exporter(environ["METRICS_DIR"], metrics_port), environ=environ)
                 processes.wait_until_answers("web", port, "/livez")
+                processes.start("worker", _worker(), environ=environ)
                 processes.wait_until_answers("metrics", metrics_port, "/metrics")
                 _print_addresses(console, port, metrics_port)
                 processes.wait_until_one_ends()
@@ -126,6 +127,10 @@ def _web(port: int) -> list[str]:
         *(("--preload",) if _embedded() else ()),
         "config.wsgi",
     ]
+
+
+def _worker() -> list[str]:
+    return [sys.executable, "manage.py", "crossdb_worker", "--verbosity", "0"]
 
 
 def _exporter(counters: str, port: int) -> list[str]:

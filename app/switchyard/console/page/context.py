@@ -18,7 +18,7 @@ from switchyard.telemetry.metrics import OPERATIONS
 
 # The ids of the elements whose content is asked for again; the template of "now" is
 # `templates/switchyard/console/_now.html`.
-PARTS = ("as_of", "now", "topology", "aliases", "route", "statements", "violations", "routes")
+PARTS = ("as_of", "now", "topology", "aliases", "route", "statements", "violations", "references", "routes")
 CONDITIONS = {
     "in_transaction": "in a transaction",
     "has_written": "has just written",

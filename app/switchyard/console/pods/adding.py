@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 from switchyard.console.pods.record import PodRecord
 from switchyard.telemetry.recent.entries import Entry, Kind, merged
@@ -13,10 +14,16 @@ from switchyard.telemetry.recent.ring import INTERVAL_SECONDS, Sample, Values
 from switchyard.telemetry.recent.statements import STATEMENTS
 from switchyard.telemetry.recent.violations import VIOLATIONS
 
+# The metric, the source, the target, and the value of the third label.
+type AcrossKey = tuple[str, str, str, str]
+
 
 @dataclass(frozen=True)
 class AllPods:
-    """What all pods together know. `reasons` is why an alias is not used, by alias and by the label of the pod."""
+    """What all pods together know. `reasons` is why an alias is not used, by alias and by the label of the pod.
+
+    All workers report the same tombstones, so `references` has the newest gauges of each reference, and no sums.
+    """
 
     recording: Recording
     statements: Sequence[Entry]
@@ -24,6 +31,8 @@ class AllPods:
     pools: Mapping[str, Mapping[str, int]]
     reasons: Mapping[str, Mapping[str, str]]
     problems: Mapping[str, float]
+    references: Mapping[str, Mapping[str, Any]]
+    across: Mapping[AcrossKey, float]
 
 
 def all_pods(records: Sequence[PodRecord]) -> AllPods:
@@ -31,6 +40,8 @@ def all_pods(records: Sequence[PodRecord]) -> AllPods:
     pools: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: dict[str, dict[str, str]] = defaultdict(dict)
     problems: dict[str, float] = {}
+    references: dict[str, Mapping[str, Any]] = {}
+    across: dict[AcrossKey, float] = defaultdict(float)
     for record in records:
         for alias, gauges in record.pools.items():
             pools[alias].update(gauges)
@@ -38,6 +49,12 @@ def all_pods(records: Sequence[PodRecord]) -> AllPods:
             reasons[alias][record.label] = reason
         for problem, since in record.problems.items():
             problems[problem] = min(since, problems.get(problem, since))
+        for reference, gauges in record.references.items():
+            known = references.get(reference)
+            if known is None or gauges["read_seconds_ago"] < known["read_seconds_ago"]:
+                references[reference] = gauges
+        for metric, source, target, value, count in record.across:
+            across[metric, source, target, value] += count
     return AllPods(
         recording=sum_of([record.recording for record in records]),
         statements=_events(STATEMENTS, ((record.label, record.statements) for record in records)),
@@ -45,6 +62,8 @@ def all_pods(records: Sequence[PodRecord]) -> AllPods:
         pools=pools,
         reasons=reasons,
         problems=problems,
+        references=references,
+        across=across,
     )
 
 

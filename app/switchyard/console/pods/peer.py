@@ -67,6 +67,11 @@ class Peer:
         return self._record.pod if self._record else ""
 
     @property
+    def runs_worker(self) -> bool | None:
+        """True if the pod runs a worker of references; None before its first answer."""
+        return self._record.runs_worker if self._record else None
+
+    @property
     def is_awaited(self) -> bool:
         """True unless the pod has just failed to answer in time: a page waits for it once, and not each second."""
         return time.monotonic() > self._doubted_until

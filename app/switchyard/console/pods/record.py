@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from switchyard.telemetry.recent.across import Count
 from switchyard.telemetry.recent.entries import Entry
 from switchyard.telemetry.recent.history import Recording
 from switchyard.telemetry.recent.ring import HISTORY_SECONDS, Sample
@@ -22,6 +23,9 @@ class PodRecord:
     pools: Mapping[str, Mapping[str, int]]  # by alias
     reasons: Mapping[str, str]  # by alias, why it is not used there; empty if it is used
     problems: Mapping[str, float]  # since when there is each problem
+    references: Mapping[str, Mapping[str, Any]]  # the gauges of each reference that a worker in the pod reports
+    across: Sequence[Count]
+    runs_worker: bool = False  # of references across databases
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any], label: str) -> Self:
@@ -40,6 +44,9 @@ class PodRecord:
             pools=answer["pools"],
             reasons=answer["reasons"],
             problems=answer["problems"],
+            references=answer.get("references", {}),  # a pod of an earlier release sends none
+            across=answer.get("across", ()),
+            runs_worker=answer.get("runs_worker", False),
         )
 
     def continues(self, earlier: "PodRecord") -> bool:

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from switchyard.conf import conf
@@ -22,6 +23,7 @@ class Round:
     records: Sequence[PodRecord] = ()
     missing: Sequence[str] = ()
     own_label: str = ""  # of this pod, once its own exporter has answered
+    workers: AbstractSet[str] = frozenset()  # labels, of missing ones too: the pods that run a worker of references
     unresolved: Sequence[str] = ()  # what CONSOLE_PEERS names and DNS does not know
 
 
@@ -33,6 +35,7 @@ class Peers:
         self._resolving = BackgroundCall(self._resolve)
         self._by_name: Mapping[str, Sequence[Address]] = {}
         self._unresolved: Sequence[str] = ()
+        self._worker_names: set[str] = set()  # a pod that has never answered is what others of its name were
         self._peers: Mapping[Address, Peer] = {}
         self._round = Round()
         self._ended_at = float("-inf")
@@ -65,6 +68,7 @@ class Peers:
             records=[record for record in others.values() if record],
             missing=[label for label, record in others.items() if record is None],
             own_label=own.label if own else "",
+            workers=self._workers(),
             unresolved=self._unresolved,
         )
 
@@ -78,6 +82,21 @@ class Peers:
         addresses = sorted({address for found in self._by_name.values() for address in found})
         self._peers = {address: self._peers.get(address) or Peer(address) for address in addresses[:MAX_PODS]}
         return list(self._peers.values())
+
+    def _workers(self) -> AbstractSet[str]:
+        """Return the labels of the pods that run a worker, as far as they, or others of their name, have answered."""
+        by_name = [
+            (name, self._peers[address])
+            for name, found in self._by_name.items()
+            for address in found
+            if address in self._peers
+        ]
+        self._worker_names.update(name for name, peer in by_name if peer.runs_worker)
+        return {
+            peer.label
+            for name, peer in by_name
+            if peer.runs_worker or (peer.runs_worker is None and name in self._worker_names)
+        }
 
     def _resolve(self) -> None:
         """Find the addresses. A name that cannot be found now keeps the addresses that it had."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.commands import makemigrations
 
+from switchyard.management.packages import refuse_to_change_packages
 from switchyard.migrations._patching import patched
 from switchyard.migrations._per_alias import OwnedLoader
 from switchyard.routing.topology.ownership import owner_of_app
@@ -17,6 +18,11 @@ class Command(makemigrations.Command):
         for app_label, migrations in changes.items():
             with patched(makemigrations, DEFAULT_DB_ALIAS=owner_of_app(app_label)):
                 super().write_to_last_migration_files({app_label: migrations})
+
+    def write_migration_files(self, changes: dict[str, Any], *args: Any) -> None:
+        """Write no migration into a package of others that a reference across databases asks for."""
+        refuse_to_change_packages(changes)
+        super().write_migration_files(changes, *args)
 
     def handle(self, *app_labels: str, **options: Any) -> None:
         with patched(makemigrations, MigrationLoader=OwnedLoader):

@@ -11,6 +11,7 @@ from django.core.management.commands import migrate
 from django.db import DatabaseError, OperationalError, connections
 from django.db.migrations.exceptions import MigrationSchemaMissing
 
+from switchyard.crossdb.references.checks.servers import role_of_migrations
 from switchyard.management.refusals import (
     refuse_empty,
     refuse_other_owner,
@@ -94,7 +95,7 @@ class Command(migrate.Command):
         if not options["skip_checks"] and _has_errors():
             self.check(tags=["switchyard"])  # prints them and raises
         connection = connections[alias]
-        with past_pooler(connection), without_time_limits(connection):
+        with past_pooler(connection), without_time_limits(connection), role_of_migrations():
             try:
                 make_sqlite_directory(connection)
                 wait_for_server(connection, seconds=options["wait"], report=self.stderr.write)

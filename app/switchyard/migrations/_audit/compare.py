@@ -20,7 +20,7 @@ from switchyard.routing.topology.tables import cache_tables
 type AnyField = Field[Any, Any]
 type Difference = tuple[str, bool]  # a text, and whether the difference breaks queries or hides a mistake
 
-_OWN_TABLES = {"django_migrations"}
+_OWN_TABLES = {"django_migrations", "switchyard_tombstone"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
-from django.db.models import Model
+from django.db.models import ForeignKey, Model
 
 from switchyard.routing.topology.ownership import owner_of, owner_of_app
 from switchyard.routing.topology.tables import has_owner
@@ -24,11 +24,16 @@ def _relations_across() -> Iterator[CheckMessage]:
                 yield Error(
                     f"{model._meta.label}.{field.name} relates to {other}, which is owned by '{there}' and not by "
                     f"'{here}': no constraint, join or cascade works across databases.",
-                    hint=f"Keep the key of {other} in a plain field and filter by it with CrossDatabaseIn of "
-                    "switchyard.crossdb, or give both apps one owner in SWITCHYARD['OWNERS'].",
+                    hint=f"{_remedy(field, other)}, or give both apps one owner in SWITCHYARD['OWNERS'].",
                     obj=field,
                     id="switchyard.E011",
                 )
+
+
+def _remedy(field: Any, other: str) -> str:
+    if isinstance(field, ForeignKey):
+        return "Use CrossDatabaseForeignKey of switchyard.crossdb in its place"
+    return f"Keep the key of {other} in a plain field and filter by it with CrossDatabaseIn of switchyard.crossdb"
 
 
 def _relations(model: type[Model]) -> Iterator[Any]:
@@ -37,7 +42,8 @@ def _relations(model: type[Model]) -> Iterator[Any]:
         return
     options = model._meta
     for field in (*options.local_fields, *options.local_many_to_many, *options.private_fields):
-        other = field.related_model if field.is_relation else None
+        across = getattr(field, "crosses_databases", False)  # a reference of switchyard.crossdb
+        other = field.related_model if field.is_relation and not across else None
         if (
             isinstance(other, type) and issubclass(other, Model) and has_owner(other._meta.app_label)
         ):  # otherwise it is an unknown name, which Django reports

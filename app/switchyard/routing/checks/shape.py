@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
@@ -66,9 +67,19 @@ def _wrong_peers() -> Iterator[CheckMessage]:
         )
 
 
+def _wrong_retention() -> Iterator[CheckMessage]:
+    retention = _given().get("TOMBSTONE_RETENTION", timedelta(days=1))
+    if not isinstance(retention, timedelta) or retention <= timedelta():
+        yield Error(
+            f"SWITCHYARD['TOMBSTONE_RETENTION'] is {retention!r}, which is no timedelta above 0.",
+            hint="Write a timedelta, such as timedelta(days=7).",
+            id="switchyard.E016",
+        )
+
+
 def _given() -> Mapping[str, Any]:
     given: Mapping[str, Any] = getattr(settings, "SWITCHYARD", {})
     return given
 
 
-CHECKS = (_unknown_keys, _wrong_switches, _wrong_peers)
+CHECKS = (_unknown_keys, _wrong_switches, _wrong_peers, _wrong_retention)

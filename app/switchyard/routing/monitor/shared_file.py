@@ -26,7 +26,7 @@ _POSITIONS = ("position", "replayed")  # the fields of a status, and of a shutdo
 
 
 class ServerGauges(NamedTuple):
-    """The verdict about an alias, for metrics. `telemetry/server_gauges.py` reads the file without this module."""
+    """The verdict about an alias, for metrics. `server_gauges` of telemetry reads the file without this module."""
 
     vendor: str
     server_version: str

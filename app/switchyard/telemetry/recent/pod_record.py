@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from switchyard.telemetry.gauges.reference_gauges import has_writer, known_references
+from switchyard.telemetry.gauges.server_gauges import known_servers, pool_totals
+from switchyard.telemetry.recent.across import Count, counts_across
 from switchyard.telemetry.recent.peer_access import allows, pod_id
 from switchyard.telemetry.recent.ring import FileRing
-from switchyard.telemetry.server_gauges import known_servers, pool_totals
 from switchyard.telemetry.shared_storage import read
 
 PATH = "/pod"
@@ -37,9 +39,24 @@ def pod_record(directory: Path, after: float) -> dict[str, Any]:
         "violations": _content(directory / VIOLATIONS_FILE, []),
         "problems": {problem: first_at for problem, (first_at, _) in _content(directory / PROBLEMS_FILE, {}).items()},
         "pools": pool_totals(directory),
+        "references": references_of(directory),
+        "runs_worker": has_writer(directory),
+        "across": _across(directory),
         "reasons": {
             alias: server["reason"] for alias, server in known_servers(directory, seconds=_VERDICT_SECONDS).items()
         },
+    }
+
+
+def references_of(directory: str | Path) -> dict[str, dict[str, Any]]:
+    """Return the newest gauges of each reference, with their age in place of a time that other machines do not have."""
+    now = time.monotonic()
+    return {
+        reference: {
+            **{name: value for name, value in gauges.items() if name != "written_at"},
+            "read_seconds_ago": max(now - gauges["written_at"], 0.0),
+        }
+        for reference, gauges in known_references(directory).items()
     }
 
 
@@ -70,6 +87,11 @@ def _answer(
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
     start_response(f"{status} {status.phrase}", headers)
     return [body]
+
+
+def _across(directory: Path) -> list[Count]:
+    counts = read(directory)
+    return counts_across(counts.layout, counts.totals) if counts else []
 
 
 def _history(directory: Path, after: float) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def test_data__shape(answer: dict[str, Any]) -> None:
     assert (answer["interval_seconds"], len(answer["pods"])) == (5, 1)
     assert answer.keys() == {
         *("at", "interval_seconds", "times", "pods", "pods_found", "aliases", "decisions", "statements", "violations"),
+        *("references", "across"),
     }
     assert [each["alias"] for each in answer["aliases"]] == list(connections)
     for entry in answer["aliases"]:

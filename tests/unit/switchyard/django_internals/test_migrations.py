@@ -9,7 +9,16 @@ import pytest
 from django.contrib.auth.management.commands import createsuperuser
 from django.contrib.auth.models import Group
 from django.core.management import BaseCommand, CommandError, call_command
-from django.core.management.commands import dumpdata, loaddata, makemigrations, migrate, runserver, showmigrations
+from django.core.management.commands import (
+    dumpdata,
+    flush,
+    loaddata,
+    makemigrations,
+    migrate,
+    runserver,
+    showmigrations,
+    sqlflush,
+)
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.graph import MigrationGraph
@@ -281,6 +290,22 @@ OPTIONS: dict[str, Any] = {
     "use_natural_primary_keys": False,
     "verbosity": 0,
 }
+
+
+@in_testcase
+@pytest.mark.parametrize("module", [flush, sqlflush])
+def test_flush__sql_is_a_global(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`flush` and `sqlflush` take `sql_flush` from their module; it gets a style and a connection."""
+    calls: list[Any] = []
+
+    def sql_flush(_style: Any, connection: Any, **options: Any) -> list[str]:
+        calls.append((connection.alias, sorted(options)))
+        return []
+
+    monkeypatch.setattr(module, "sql_flush", sql_flush)
+    module.Command(stdout=StringIO(), stderr=StringIO()).handle(database="default", interactive=False, verbosity=0)
+
+    assert calls == [("default", ["allow_cascade", "reset_sequences"] if module is flush else [])]
 
 
 @in_testcase

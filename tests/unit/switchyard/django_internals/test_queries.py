@@ -294,7 +294,7 @@ def test_query__of_writes(events: QuerySet[AnalyticsEvent], monkeypatch: pytest.
     updated, deleted, raw = queries
 
     assert isinstance(updated, UpdateQuery)
-    assert [field.name for field, _model, _value in updated.values] == ["kind", "user_id"]
+    assert [field.name for field, _model, _value in updated.values] == ["kind", "user"]
     assert (type(deleted), type(raw)) == (DeleteQuery, DeleteQuery)
 
 

@@ -27,6 +27,7 @@ from tests.support.documents import ROOT
 from accounts.models import User
 from config.databases import topology
 from legacy.models import Customer
+from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.management import rules
 from switchyard.routing import allow_writes
 
@@ -89,7 +90,7 @@ def test_showmigrations__own_apps(call: Call) -> None:
     """The list has the migrations of the alias' own apps, and no others; a replica has those of its owner."""
     assert call("showmigrations --database=legacy") == "legacy\n [X] 0001_initial\n"
     assert call("showmigrations --database=analytics --plan") == (
-        "[X]  analytics.0001_initial\n[X]  reporting.0001_initial\n"
+        "[X]  analytics.0001_initial\n[X]  analytics.0002_event_refers_to_user\n[X]  reporting.0001_initial\n"
     )
     on_default = call("showmigrations --database=default")
     assert re.findall(r"^\w+$", on_default, re.MULTILINE) == ["accounts", "admin", "auth", "contenttypes", "sessions"]
@@ -208,6 +209,32 @@ def test_commands__write_to_a_read_only_owner(call: Call, directory: Path) -> No
     assert Customer.objects.get().name == "Ada"
 
 
+@pytest.mark.usefixtures("outside_tests")
+def test_flush__empties_the_tombstones(call: Call) -> None:
+    """`flush` removes the tombstones of the alias, also those of the rows that it deletes; `sqlflush` prints it."""
+    tombstones = Tombstone.objects.using("default")
+    User.objects.using("default").create(username="bob").delete()
+    assert tombstones.count() == 1
+
+    assert call("sqlflush").count('DELETE FROM "switchyard_tombstone";') == 1
+    assert "switchyard_tombstone" not in call("sqlflush --database=analytics")
+    assert call("flush --no-input") == ""
+    assert not User.objects.using("default").exists()
+    assert tombstones.count() == 0
+
+
+@pytest.mark.usefixtures("outside_tests")
+def test_flush__without_a_table_of_tombstones(call: Call) -> None:
+    """An owner of parents that is not migrated yet is flushed as ever."""
+    with connections["default"].cursor() as cursor:
+        for event in ("delete", "update"):
+            cursor.execute(f"DROP TRIGGER deletions_analytics_analyticsevent_user_id_{event}")
+        cursor.execute("DROP TABLE switchyard_tombstone")
+
+    assert call("flush --no-input") == ""
+    assert not User.objects.using("default").exists()
+
+
 def test_loaddata__rows_of_several_owners(call: Call, directory: Path) -> None:
     """The alias takes the rows that it owns, and the count shows that others were left out."""
     rows = json.loads(call("dumpdata legacy --database=legacy")) + json.loads(call("dumpdata accounts"))
@@ -306,7 +333,7 @@ def test_warning__unapplied_migrations(capsys: pytest.CaptureFixture[str]) -> No
     BaseCommand(no_color=True).check_migrations()
 
     assert capsys.readouterr().out == (
-        "\n'analytics' has 2 unapplied migration(s) of: analytics, reporting.\n"
+        "\n'analytics' has 3 unapplied migration(s) of: analytics, reporting.\n"
         "The migrations of 'legacy' cannot be read (OperationalError).\n"
         "Your project may not work properly until you run 'python manage.py migrate_all'.\n"
     )

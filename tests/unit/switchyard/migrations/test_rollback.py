@@ -83,7 +83,11 @@ def test_to__undoes_on_the_owner(tmp_path: Path) -> None:
 
     (result,) = json.loads(process.stdout)
     assert process.returncode == 0, process.stderr
-    assert result["undone"] == ["analytics.0001_initial", "reporting.0001_initial"]
+    assert result["undone"] == [
+        "analytics.0001_initial",
+        "analytics.0002_event_refers_to_user",
+        "reporting.0001_initial",
+    ]
     assert not (tmp_path / "default.sqlite3").exists()
 
 

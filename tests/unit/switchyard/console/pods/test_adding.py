@@ -31,7 +31,7 @@ def counted(found: Recording, column: Column = READS) -> list[tuple[float, float
 
 def record(label: str, **given: Any) -> PodRecord:
     """Return the record of a pod that has done nothing but what is given."""
-    empty = PodRecord(label, label, recording((0.0, [0.0])), (), (), {}, {}, {})
+    empty = PodRecord(label, label, recording((0.0, [0.0])), (), (), {}, {}, {}, {}, ())
     return replace(empty, **given)
 
 
@@ -98,6 +98,8 @@ def test_sum__pod_without_counts() -> None:
             "pools": {},
             "reasons": {},
             "problems": {},
+            "references": {},
+            "across": [],
         },
         "b",
     )
@@ -153,3 +155,20 @@ def test_pods__problems(order: tuple[str, str]) -> None:
     assert all_pods([record(pod, problems={"replica down": times[pod]}) for pod in order]).problems == {
         "replica down": START
     }
+
+
+def test_pods__references() -> None:
+    """All workers see the same tombstones: the numbers that were read last hold, whichever pod comes first."""
+    old, new = {"waiting": 9, "read_seconds_ago": 6.0}, {"waiting": 7, "read_seconds_ago": 1.0}
+    records = [record("a", references={"r": old}), record("b", references={"r": new, "s": old}), record("c")]
+
+    assert all_pods(records).references == all_pods(records[::-1]).references == {"r": new, "s": old}
+
+
+def test_pods__counts_across_databases() -> None:
+    """The counts of all pods are added."""
+    handled = ("switchyard_tombstones_total", "default", "analytics", "handled")
+    deleted = ("switchyard_reference_children_total", "default", "analytics", "deleted")
+    records = [record("a", across=[(*handled, 2.0)]), record("b", across=[(*handled, 3.0), (*deleted, 5.0)])]
+
+    assert all_pods(records).across == {handled: 5.0, deleted: 5.0}

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import override_settings
+from tests.support.waiting import until
 
-from switchyard.console.pods.peer import DEADLINE_SECONDS
+from switchyard.console.pods.peer import DEADLINE_SECONDS, Address
 from switchyard.console.pods.round import Peers, Round
 from switchyard.console.pods.tokens import tokens
 
@@ -150,6 +151,41 @@ def test_ask__ten_pages() -> None:
             page.join()
 
         assert len(server.asked) == 1
+
+
+def test_ask__worker_that_ends() -> None:
+    """A pod that runs a worker is told from others, also once it does not answer any more."""
+    other = {"pod": "b", **EMPTY, **OTHERS}
+    with ExitStack() as stack:
+        web = stack.enter_context(exporter(other))
+        with exporter(other | {"pod": "c", "runs_worker": True}) as worker:
+            found = stack.enter_context(peers(address(web), address(worker)))
+            before = found.ask("own")
+        worker.server_close()
+        until(lambda: found.ask("own").missing != [], "the worker is missing")
+        after = found.ask("own")
+
+    assert before.workers == {record.label for record in before.records if record.pod == "c"}
+    assert (after.workers, list(after.workers)) == (before.workers, after.missing)
+
+
+def test_ask__worker_at_a_new_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that has never answered is a worker if another pod of its name was one."""
+    monkeypatch.setattr("switchyard.console.pods.round.CACHE_SECONDS", -1.0)
+    with (
+        exporter({"pod": "b", **EMPTY, **OTHERS, "runs_worker": True}) as worker,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        peers("worker.invalid:1") as others,
+    ):
+        first, second = worker.server_port, silent.getsockname()[1]
+        port = first
+        monkeypatch.setattr("switchyard.console.pods.round._addresses", lambda _name: [Address("127.0.0.1", port)])
+        others.ask("own")
+        port = second
+        found = others.ask("own")
+
+    assert len(found.missing) == 1
+    assert found.workers == set(found.missing)
 
 
 def test_ask__new_samples_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ CROSSING: list[tuple[Callable[[], object], str, str]] = [
         "analytics.AnalyticsEvent, owned by 'analytics', and accounts.User, owned by 'default'",
     ),
     (
-        lambda: events.filter(user_id__in=users.values("pk")).delete(),
+        lambda: events.filter(pk__in=users.values("pk")).delete(),
         "analytics",
         "analytics.AnalyticsEvent, owned by 'analytics', and accounts.User, owned by 'default'",
     ),

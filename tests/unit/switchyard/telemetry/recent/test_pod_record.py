@@ -11,6 +11,7 @@ import pytest
 
 from switchyard.telemetry import metrics
 from switchyard.telemetry.counters import Counters
+from switchyard.telemetry.gauges import reference_gauges
 from switchyard.telemetry.recent.history import History
 from switchyard.telemetry.recent.peer_access import allow, pod_id
 from switchyard.telemetry.recent.pod_record import pod_record, with_pod_record
@@ -49,6 +50,9 @@ def test_record__before_the_service_counts(directory: Path) -> None:
         "problems": {},
         "pools": {},
         "reasons": {},
+        "references": {},
+        "runs_worker": False,
+        "across": [],
     }
 
 
@@ -93,6 +97,36 @@ def test_record__servers(directory: Path) -> None:
         (directory / f"monitor-{name}").write_text(json.dumps(content))
 
     assert pod_record(directory, 0.0)["reasons"] == {"new": "down"}
+
+
+def test_record__references(directory: Path) -> None:
+    """The record has the newest gauges of each reference, with their age."""
+    gauges = reference_gauges.ReferenceGauges("analytics.Event.user", "default", "analytics", 3, 1, 7.5)
+    reference_gauges.write(reference_gauges.claim(directory), [gauges])
+    found = pod_record(directory, 0.0)["references"]["analytics.Event.user"]
+
+    assert 0 <= found.pop("read_seconds_ago") < 20
+    assert found == gauges._asdict()
+
+
+def test_record__worker_that_reports_nothing(directory: Path) -> None:
+    """The record of a worker says that it is one, also while the owner of the parents does not answer."""
+    reference_gauges.claim(directory)
+    record = pod_record(directory, 0.0)
+
+    assert (record["references"], record["runs_worker"]) == ({}, True)
+
+
+def test_record__counts_across_databases(directory: Path, counters: Counters) -> None:
+    """The record has what was counted from one database to another, and no count that is 0."""
+    counters.count(metrics.TOMBSTONES, "default", "analytics", "handled", amount=2)
+    counters.count(metrics.CROSS_DATABASE_QUERIES, "analytics", "default", "chunks", amount=1)
+    counters.count(metrics.QUERIES, "default", "read", "accounts", amount=1)
+
+    assert sorted(pod_record(directory, 0.0)["across"]) == [
+        (metrics.CROSS_DATABASE_QUERIES, "analytics", "default", "chunks", 1.0),
+        (metrics.TOMBSTONES, "default", "analytics", "handled", 2.0),
+    ]
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from django.db import connections
 
-from switchyard.telemetry import pool_gauges
-from switchyard.telemetry.pool_gauges import _claim, pools
+from switchyard.telemetry.gauges import pool_gauges
+from switchyard.telemetry.gauges.pool_gauges import pools
 
 
 @pytest.fixture
@@ -22,11 +22,6 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pools__by_alias() -> None:
     """The connections that are idle and used, the most that there may be, and the threads that wait."""
     assert pools() == {"analytics": {"idle": 2, "used": 1, "max": 4, "pending_requests": 1}}
-
-
-def test_claim__one_file_a_process(tmp_path: Path) -> None:
-    """Each process has the lowest free file."""
-    assert [_claim(tmp_path).name, _claim(tmp_path).name] == ["process-0", "process-1"]
 
 
 def test_run__a_directory_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from switchyard.telemetry.gauges import process_files
+
 _LABELS = ("alias",)
 _PROCESS_TIMEOUT_SECONDS = 5.0  # a process that has not written for so long is gone
 
@@ -61,13 +63,9 @@ def pool_gauges(directory: str | Path) -> Iterator[Metric]:
 def pool_totals(directory: str | Path) -> Mapping[str, Mapping[str, int]]:
     """Return the sum of each gauge over the pools of all processes that write their file, by alias."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
-    for path in Path(directory).glob("process-*"):
-        if path.suffix:
-            continue
-        content = json.loads(path.read_text())
-        if 0 <= time.monotonic() - content["written_at"] <= _PROCESS_TIMEOUT_SECONDS:
-            for alias, gauges in content["pools"].items():
-                totals[alias].update(gauges)
+    for content in process_files.read(directory, "process", seconds=_PROCESS_TIMEOUT_SECONDS):
+        for alias, gauges in content["pools"].items():
+            totals[alias].update(gauges)
     return totals
 
 

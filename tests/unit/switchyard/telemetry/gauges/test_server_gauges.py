@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from switchyard.routing.monitor.shared_file import Published, ServerGauges, SharedFile
-from switchyard.telemetry.server_gauges import pool_gauges, server_gauges
+from switchyard.telemetry.gauges.server_gauges import pool_gauges, server_gauges
 
 LAG = "switchyard_replica_lag_seconds"
 SERVER = ServerGauges(

@@ -1,17 +1,13 @@
 """Gauges of the connection pools of this process, written every second into a file of METRICS_DIR.
 
-A process has the lowest file whose lock no other process holds, so that the number of files does not grow with
-restarts. The exporter leaves out a file that nobody writes any more.
+The exporter leaves out a file that nobody writes any more.
 """
 
-import fcntl
-import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ from django.db import connections
 
 from switchyard.conf import conf
 from switchyard.routing.connections import events
+from switchyard.telemetry.gauges import process_files
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +27,7 @@ _lock = threading.Lock()
 
 def install() -> None:
     """Write the gauges from the first connection of a pool on. A second call changes nothing."""
-    events.connection_opened.connect(_start, dispatch_uid="switchyard.telemetry.pool_gauges")
+    events.connection_opened.connect(_start, dispatch_uid="switchyard.telemetry.gauges.pool_gauges")
 
 
 def pools() -> Mapping[str, Mapping[str, int]]:
@@ -67,25 +64,9 @@ def _start(*, alias: str, **_signal: Any) -> None:
 
 def _run(directory: Path) -> None:
     try:
-        path = _claim(directory)
+        path = process_files.claim(directory, "process")
         while True:
-            draft = path.with_suffix(".new")
-            draft.write_text(json.dumps({"written_at": time.monotonic(), "pools": pools()}))
-            draft.replace(path)
+            process_files.write(path, {"pools": pools()})
             time.sleep(INTERVAL_SECONDS)
     except OSError as error:
         logger.error("The pools of this process have no gauges, METRICS_DIR cannot be written: %s.", error.strerror)  # noqa: TRY400 - no traceback
-
-
-def _claim(directory: Path) -> Path:
-    """Return the lowest file that no other process writes. Its lock ends with this process."""
-    for number in count():
-        path = directory / f"process-{number}"
-        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-        else:
-            return path
-    raise AssertionError  # count() has no end

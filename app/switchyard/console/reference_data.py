@@ -1,0 +1,48 @@
+"""What the console tells of references and queries across databases. No queries: the worker reports its tombstones."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from switchyard.console.pods.adding import AllPods
+from switchyard.crossdb.references.registry import Reference, references
+from switchyard.telemetry.metrics import CROSS_DATABASE_KEYS, CROSS_DATABASE_QUERIES, REFERENCE_CHILDREN, TOMBSTONES
+
+_COUNTED = {
+    TOMBSTONES: "tombstones",
+    REFERENCE_CHILDREN: "children",
+    CROSS_DATABASE_QUERIES: "queries",
+    CROSS_DATABASE_KEYS: "keys",
+}
+
+
+def references_data(pods: AllPods) -> list[dict[str, Any]]:
+    """Return the entry of each reference; its numbers are None if no worker in these pods reports them."""
+    return [_entry(reference, pods.references.get(reference.label, {})) for reference in references()]
+
+
+def across_data(pods: AllPods) -> list[dict[str, Any]]:
+    """Return what was counted from a source to a target since the counters began, by outcome and by strategy."""
+    found: dict[tuple[str, str], dict[str, dict[str, int]]] = defaultdict(
+        lambda: {kind: {} for kind in _COUNTED.values()}
+    )
+    for (metric, source, target, value), count in sorted(pods.across.items()):
+        if metric in _COUNTED:  # a pod of another release may count something else
+            found[source, target][_COUNTED[metric]][value] = int(count)
+    return [{"source": source, "target": target, **counts} for (source, target), counts in found.items()]
+
+
+def _entry(reference: Reference, gauges: Mapping[str, Any]) -> dict[str, Any]:
+    records = reference.field.records_deletions
+    return {
+        "reference": reference.label,
+        "parent": reference.parent._meta.label,
+        "source": reference.parent_owner,
+        "target": reference.child_owner,
+        "rule": reference.field.on_delete.__name__,
+        "recorded_by": reference.field.recorded_by if records else None,
+        "waiting": gauges.get("waiting"),
+        "oldest_age_seconds": gauges.get("oldest_age_seconds"),
+        "set_aside": gauges.get("set_aside"),
+        "read_seconds_ago": gauges.get("read_seconds_ago"),
+    }

@@ -1,0 +1,1 @@
+"""References in Django's admin and in its fixtures."""

@@ -1,0 +1,81 @@
+"""How a reference is: whether the deletions of its parents are recorded, and what the worker has to do and has done."""
+
+from dataclasses import dataclass, field
+
+from django.db import Error, connections
+
+from switchyard.crossdb.references.checks.rights import has_right
+from switchyard.crossdb.references.deletions import RecordDeletions
+from switchyard.crossdb.references.registry import Reference
+from switchyard.crossdb.references.tombstones import State
+from switchyard.crossdb.references.triggers.registry import triggers_of
+from switchyard.crossdb.references.worker.backlog import Backlog, backlog
+from switchyard.crossdb.references.worker.claims import tombstones
+
+
+@dataclass(frozen=True)
+class ReferenceStatus:
+    """One reference. With an `error` of one line its owner could not be read, and the numbers are 0."""
+
+    reference: str
+    source: str
+    target: str
+    rule: str
+    recorded_by: str  # `triggers`, `signals`, or `none` if nothing follows from a deletion
+    triggers: tuple[str, ...] | None = ()  # that the reference needs and has; None if the role may not see them
+    missing_triggers: tuple[str, ...] = ()
+    tombstones: Backlog = field(default_factory=Backlog)
+    set_aside_error: str = ""  # of the newest tombstone that was set aside
+    error: str = ""
+
+    @property
+    def state(self) -> str:
+        """Return the state in a word or two; the worst one that holds."""
+        if self.error:
+            return "unreadable"
+        if self.missing_triggers:
+            return "trigger missing"
+        return "set aside" if self.tombstones.set_aside else "well"
+
+
+def status(reference: Reference) -> ReferenceStatus:
+    """Return the status, from the owner of the parents.
+
+    Queries: at most three, on MySQL up to six; none for a reference whose parents leave no tombstones.
+    """
+    recorded_by = reference.field.recorded_by if reference.field.records_deletions else "none"
+    rule = reference.field.on_delete.__name__
+    known = (reference.label, reference.parent_owner, reference.child_owner, rule, recorded_by)
+    if recorded_by == "none":
+        return ReferenceStatus(*known)
+    try:
+        triggers, found = _triggers(reference), backlog(reference)
+        return ReferenceStatus(
+            *known,
+            triggers=None if triggers is None else tuple(name for name, exists in triggers.items() if exists),
+            missing_triggers=tuple(name for name, exists in (triggers or {}).items() if not exists),
+            tombstones=found,
+            set_aside_error=_newest_error(reference) if found.set_aside else "",
+        )
+    except Error as error:
+        return ReferenceStatus(*known, error=str(error).strip().partition("\n")[0])
+
+
+def _triggers(reference: Reference) -> dict[str, bool] | None:
+    """Return whether each trigger that the reference needs is there; None if the role may not see triggers."""
+    if reference.field.recorded_by != "triggers":
+        return {}
+    connection, parent = connections[reference.parent_owner], reference.parent._meta
+    recordings = (each for each in parent.constraints if isinstance(each, RecordDeletions))
+    declared = [each for each in recordings if each.reference == reference.label]
+    with connection.cursor() as cursor:
+        cursor.execute(triggers_of(connection.vendor).listed)
+        existing = {name for (name,) in cursor.fetchall()}
+    found = {name: name in existing for each in declared for name in each.trigger_names(connection.vendor)}
+    hides = connection.vendor == "mysql" and not all(found.values())  # MySQL shows triggers to roles that may make them
+    return None if hides and not has_right("TRIGGER", connection.alias, parent.db_table) else found
+
+
+def _newest_error(reference: Reference) -> str:
+    newest = tombstones(reference).filter(state=State.SET_ASIDE).order_by("-due_at").first()
+    return newest.error if newest else ""
