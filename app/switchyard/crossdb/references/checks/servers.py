@@ -15,11 +15,11 @@ from switchyard.crossdb.references.checks.declared import (
     unseen_cascade,
     vendor_of,
 )
+from switchyard.crossdb.references.checks.presence import trigger_presence
 from switchyard.crossdb.references.checks.rights import has_right
-from switchyard.crossdb.references.deletions import RecordDeletions
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import Tombstone
-from switchyard.crossdb.references.triggers.registry import VENDORS, triggers_of
+from switchyard.crossdb.references.triggers.registry import VENDORS
 from switchyard.routing.topology.ownership import is_unmanaged
 
 _role_migrates = ContextVar("role_migrates", default=False)
@@ -71,18 +71,10 @@ def _missing_triggers(reference: Reference) -> Iterator[CheckMessage]:
 
 
 def _missing(reference: Reference) -> list[str]:
-    connection, parent = connections[reference.parent_owner], reference.parent._meta
-    recordings = (each for each in parent.constraints if isinstance(each, RecordDeletions))
-    declared = [each for each in recordings if each.reference == reference.label]
-    names = [name for each in declared for name in each.trigger_names(connection.vendor)]
-    with connection.cursor() as cursor:
-        cursor.execute(triggers_of(connection.vendor).listed)
-        found = {name for (name,) in cursor.fetchall()}
-        tables = connection.introspection.table_names(cursor)
-    table, missing = Tombstone._meta.db_table, [name for name in names if name not in found]
-    if missing and connection.vendor == "mysql" and not has_right("TRIGGER", connection.alias, parent.db_table):
-        missing = []  # MySQL shows triggers to roles that may make them
-    return [*([] if table in tables else [table]), *missing]
+    """Return the table of tombstones and the triggers that are not there, as far as the role sees triggers."""
+    table, triggers = Tombstone._meta.db_table, trigger_presence(reference) or {}
+    tables = connections[reference.parent_owner].introspection.table_names()
+    return [*([] if table in tables else [table]), *(name for name, exists in triggers.items() if not exists)]
 
 
 def _is_pending(alias: str, app_label: str) -> bool:

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from django.db import Error, connections
+from django.db import Error
 
-from switchyard.crossdb.references.checks.rights import has_right
-from switchyard.crossdb.references.deletions import RecordDeletions
+from switchyard.crossdb.references.checks.presence import trigger_presence
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import State
-from switchyard.crossdb.references.triggers.registry import triggers_of
 from switchyard.crossdb.references.worker.backlog import Backlog, backlog
 from switchyard.crossdb.references.worker.claims import tombstones
 
@@ -49,7 +47,7 @@ def status(reference: Reference) -> ReferenceStatus:
     if recorded_by == "none":
         return ReferenceStatus(*known)
     try:
-        triggers, found = _triggers(reference), backlog(reference)
+        triggers, found = trigger_presence(reference), backlog(reference)
         return ReferenceStatus(
             *known,
             triggers=None if triggers is None else tuple(name for name, exists in triggers.items() if exists),
@@ -59,21 +57,6 @@ def status(reference: Reference) -> ReferenceStatus:
         )
     except Error as error:
         return ReferenceStatus(*known, error=str(error).strip().partition("\n")[0])
-
-
-def _triggers(reference: Reference) -> dict[str, bool] | None:
-    """Return whether each trigger that the reference needs is there; None if the role may not see triggers."""
-    if reference.field.recorded_by != "triggers":
-        return {}
-    connection, parent = connections[reference.parent_owner], reference.parent._meta
-    recordings = (each for each in parent.constraints if isinstance(each, RecordDeletions))
-    declared = [each for each in recordings if each.reference == reference.label]
-    with connection.cursor() as cursor:
-        cursor.execute(triggers_of(connection.vendor).listed)
-        existing = {name for (name,) in cursor.fetchall()}
-    found = {name: name in existing for each in declared for name in each.trigger_names(connection.vendor)}
-    hides = connection.vendor == "mysql" and not all(found.values())  # MySQL shows triggers to roles that may make them
-    return None if hides and not has_right("TRIGGER", connection.alias, parent.db_table) else found
 
 
 def _newest_error(reference: Reference) -> str:

@@ -8,11 +8,11 @@ from django.db.models import DO_NOTHING
 from django.utils import timezone
 
 from analytics.models import AnalyticsEvent
+from switchyard.crossdb.references.checks import presence
 from switchyard.crossdb.references.registry import Reference, references
 from switchyard.crossdb.references.tombstones import State, Tombstone
 from switchyard.crossdb.references.triggers.mysql import MYSQL
 from switchyard.crossdb.references.triggers.sqlite import SQLITE
-from switchyard.crossdb.references.worker import status as status_module
 from switchyard.crossdb.references.worker.status import status
 
 pytestmark = pytest.mark.django_db(databases=["default"])
@@ -100,8 +100,8 @@ def test_status__role_of_mysql(
     """MySQL shows triggers only to a role that may make them; to another one no trigger is missing."""
     execute(f"DROP TRIGGER {NAME}_update")
     listed = MYSQL._replace(listed=SQLITE.listed)
-    monkeypatch.setattr(status_module, "triggers_of", lambda _vendor: listed)
-    monkeypatch.setattr(status_module, "has_right", lambda *_asked: may_see)
+    monkeypatch.setattr(presence, "triggers_of", lambda _vendor: listed)
+    monkeypatch.setattr(presence, "has_right", lambda *_asked: may_see)
     monkeypatch.setattr(type(connections["default"]), "vendor", "mysql")
     found = status(reference)
 
