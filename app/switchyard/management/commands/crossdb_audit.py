@@ -1,6 +1,5 @@
 """`crossdb_audit`: find the children of parents that do not exist, on the other database."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from switchyard.crossdb.references.audit import Audit, Report, audits
 from switchyard.crossdb.references.registry import Reference, references
-from switchyard.management.tables import console
+from switchyard.management.tables import show
 
 _COUNTS = ("checked", "orphan_keys", "orphans", "fixed", "waiting_tombstones")
 _STYLES = {"no orphan": "green", "fixed": "green", "orphans": "red", "failed": "red"}
@@ -51,25 +50,10 @@ class Command(BaseCommand):
         chosen = _chosen(options["reference"])
         with _progress() as report:
             found = list(audits(chosen, fix=options["fix"], report=report))
-        if options["json"]:
-            self.stdout.write(json.dumps([_values(each) for each in found], indent=2, default=str))
-        else:
-            self._print(found, options)
+        values = [_values(each) for each in found]
+        show(self.stdout, options, values=values, table=_table(found), lines=_details(found, fix=options["fix"]))
         if code := max((_CODES[_state(each)] for each in found), default=0):
             sys.exit(code)
-
-    def _print(self, found: list[Audit], options: dict[str, Any]) -> None:
-        table = Table(Column("reference", overflow="fold"), "state", *(name.replace("_", " ") for name in _COUNTS))
-        for each in found:
-            state = _state(each)
-            table.add_row(
-                each.reference.label, f"[{_STYLES[state]}]{state}[/]", *(f"{getattr(each, name):,}" for name in _COUNTS)
-            )
-        shown_on = console(self.stdout, options)
-        shown_on.print(table)
-        for each in found:
-            for line in _lines(each, fix=options["fix"]):
-                shown_on.print(f"[bold]{each.reference.label}[/]: {escape(line)}")
 
 
 def _chosen(labels: list[str] | None) -> list[Reference]:
@@ -86,10 +70,25 @@ def _state(found: Audit) -> str:
     return "orphans" if found.has_orphans else "fixed" if found.orphans else "no orphan"
 
 
+def _table(found: list[Audit]) -> Table:
+    table = Table(Column("reference", overflow="fold"), "state", *(name.replace("_", " ") for name in _COUNTS))
+    for each in found:
+        state, counts = _state(each), (f"{getattr(each, name):,}" for name in _COUNTS)
+        table.add_row(each.reference.label, f"[{_STYLES[state]}]{state}[/]", *counts)
+    return table
+
+
+def _details(found: list[Audit], *, fix: bool) -> Iterator[str]:
+    for each in found:
+        for line in _lines(each, fix=fix):
+            yield f"[bold]{each.reference.label}[/]: {escape(line)}"
+
+
 def _values(found: Audit) -> dict[str, Any]:
     counts = {name: getattr(found, name) for name in _COUNTS}
+    examples = [key if isinstance(key, int) else str(key) for key in found.examples]
     label = found.reference.label
-    return {"reference": label, "state": _state(found), **counts, "examples": found.examples, "error": found.error}
+    return {"reference": label, "state": _state(found), **counts, "examples": examples, "error": found.error}
 
 
 def _lines(found: Audit, *, fix: bool) -> Iterator[str]:

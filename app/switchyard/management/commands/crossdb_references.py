@@ -1,6 +1,5 @@
 """`crossdb_references`: print each reference across databases, and what the worker has to do for it."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from switchyard.crossdb.references.registry import references
 from switchyard.crossdb.references.worker.status import ReferenceStatus, status
-from switchyard.management.tables import console
+from switchyard.management.tables import show
 
 _COLUMNS = (
     *("reference", "owners", "rule", "recorded by", "triggers", "state"),
@@ -46,13 +45,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = [status(reference) for reference in references()]
-        if options["json"]:
-            self.stdout.write(json.dumps([{"state": each.state, **asdict(each)} for each in found], indent=2))
-        else:
-            shown_on = console(self.stdout, options)
-            shown_on.print(_table(found))
-            for line in _details(found):
-                shown_on.print(line)
+        values = [{"state": each.state, **asdict(each)} for each in found]
+        show(self.stdout, options, values=values, table=_table(found), lines=_details(found))
         if code := max((_CODES[each.state] for each in found), default=0):
             sys.exit(code)
 

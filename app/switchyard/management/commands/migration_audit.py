@@ -1,7 +1,7 @@
 """`migration_audit`: print where the tables of an alias differ from the models."""
 
-import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from switchyard.management.refusals import refuse_unknown
-from switchyard.management.tables import console
+from switchyard.management.tables import show
 from switchyard.migrations._audit import Audit, audit
 from switchyard.routing.topology.ownership import owners
 
@@ -41,16 +41,8 @@ class Command(BaseCommand):
         for alias in options["database"] or ():
             refuse_unknown(alias)
         found = [audit(alias) for alias in options["database"] or owners()]
-        if options["json"]:
-            states = ({"state": _STATES[_exit_code(each)][0], **asdict(each)} for each in found)
-            self.stdout.write(json.dumps(list(states), indent=2))
-        else:
-            shown_on = console(self.stdout, options)
-            shown_on.print(_table(found))
-            for each in found:
-                for title, lines in (("error", [each.error]), ("problem", each.problems), ("note", each.notes)):
-                    for line in filter(None, lines):
-                        shown_on.print(f"[bold]{each.alias}[/]: {title}: {escape(line)}")
+        values = [{"state": _STATES[_exit_code(each)][0], **asdict(each)} for each in found]
+        show(self.stdout, options, values=values, table=_table(found), lines=_details(found))
         if code := max((_exit_code(each) for each in found), default=0):
             sys.exit(code)
 
@@ -66,3 +58,10 @@ def _table(found: list[Audit]) -> Table:
         counts = (each.tables, len(each.problems), len(each.notes))
         table.add_row(each.alias, f"[{style}]{state}[/]", *("" if each.error else str(count) for count in counts))
     return table
+
+
+def _details(found: list[Audit]) -> Iterator[str]:
+    for each in found:
+        for title, lines in (("error", [each.error]), ("problem", each.problems), ("note", each.notes)):
+            for line in filter(None, lines):
+                yield f"[bold]{each.alias}[/]: {title}: {escape(line)}"

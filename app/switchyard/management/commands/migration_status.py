@@ -1,6 +1,5 @@
 """`migration_status`: print what each alias has recorded, and whether its tables agree."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from switchyard.management.refusals import refuse_unknown
-from switchyard.management.tables import console
+from switchyard.management.tables import show
 from switchyard.migrations import migrating
 from switchyard.migrations._records import Records, records
 from switchyard.routing.topology.ownership import is_unmanaged, owners, replicas_of
@@ -53,13 +52,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = [records(alias) for alias in _chosen(options["database"])]
-        if options["json"]:
-            self.stdout.write(json.dumps([{"state": each.state, **asdict(each)} for each in found], indent=2))
-        else:
-            shown_on = console(self.stdout, options)
-            shown_on.print(_table(found))
-            for line in _details(found):
-                shown_on.print(line)
+        values = [{"state": each.state, **asdict(each)} for each in found]
+        show(self.stdout, options, values=values, table=_table(found), lines=_details(found))
         if code := max((_exit_code(each) for each in found), default=0):
             sys.exit(code)
 
