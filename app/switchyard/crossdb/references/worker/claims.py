@@ -49,12 +49,18 @@ def end(reference: Reference, batch: Sequence[Tombstone], *, existing: Collectio
     The next look at a tombstone comes when it is twice as old, so that it is looked at some fifteen times in a week.
     The last look comes at the end of the retention.
     """
-    ages = {tombstone: timedelta(seconds=tombstone.age_seconds) for tombstone in batch}
-    kept = [each for each, age in ages.items() if age < conf.tombstone_retention and each.parent_key not in existing]
-    _of(reference, [each for each in batch if each not in kept]).delete()
+    retention = conf.tombstone_retention
+    kept, removed, age = [], [], retention  # the age of the youngest that is kept
+    for each in batch:
+        own_age = timedelta(seconds=each.age_seconds)
+        if own_age < retention and each.parent_key not in existing:
+            kept.append(each)
+            age = min(age, own_age)
+        else:
+            removed.append(each)
+    _of(reference, removed).delete()
     if kept:
-        age = min(ages[each] for each in kept)
-        pause = max(FIRST_RECHECK, min(age, conf.tombstone_retention - age))
+        pause = max(FIRST_RECHECK, min(age, retention - age))
         _of(reference, kept).update(state=State.HANDLED, due_at=timezone.now() + pause, attempts=0, error="")
 
 
