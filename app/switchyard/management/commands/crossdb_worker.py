@@ -1,11 +1,8 @@
 """`crossdb_worker`: bring the deletions of parents to their children on another database."""
 
 import json
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,6 +12,7 @@ from switchyard.crossdb.references.registry import references
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.probes import answering
 from switchyard.crossdb.references.worker.reporting import reporting
+from switchyard.crossdb.references.worker.stopping import stops_on_signals
 from switchyard.crossdb.references.worker.worker import Worker
 from switchyard.management.tables import console
 
@@ -62,7 +60,7 @@ class Command(BaseCommand):
             if options["recheck"]:
                 claims.recheck(reference)
         port = options["health_port"]
-        with _stop() as stop, nullcontext() if port is None else answering(worker, port):
+        with stops_on_signals() as stop, nullcontext() if port is None else answering(worker, port):
             if not options["once"]:
                 if options["verbosity"] > 0:
                     self._greet(worker)
@@ -88,21 +86,3 @@ class Command(BaseCommand):
         for label, total in found.items():
             table.add_row(label, *map(str, total.values()))
         console(self.stdout, options).print(table)
-
-
-@contextmanager
-def _stop() -> Iterator[threading.Event]:
-    """Set the event at SIGTERM and SIGINT in this block. A second signal ends the process at once."""
-    stop = threading.Event()
-
-    def handle(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        stop.set()
-
-    is_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT) if is_main}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -16,6 +16,7 @@ from django.db import Error, close_old_connections, connections
 from switchyard.conf import conf
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.worker.backlog import OPEN, backlog
+from switchyard.crossdb.references.worker.stopping import Stop
 from switchyard.telemetry.gauges import reference_gauges
 from switchyard.telemetry.gauges.reference_gauges import INTERVAL_SECONDS, MAX_INTERVAL_SECONDS, ReferenceGauges
 
@@ -26,8 +27,8 @@ _MAX_SHARE = 0.05  # of its time that a thread reads: a million tombstones on SQ
 
 
 @contextmanager
-def reporting(references: Iterable[Reference], stop: threading.Event) -> Iterator[None]:
-    """Write the gauges of the references into METRICS_DIR in this block, until the event is set.
+def reporting(references: Iterable[Reference], stop: Stop) -> Iterator[None]:
+    """Write the gauges of the references into METRICS_DIR in this block, until the stop is requested.
 
     Without METRICS_DIR nothing is read and nothing is written.
     """
@@ -65,7 +66,7 @@ def gauges_of(reference: Reference) -> ReferenceGauges:
     )
 
 
-def _run(references: Sequence[Reference], directory: Path, stop: threading.Event) -> None:
+def _run(references: Sequence[Reference], directory: Path, stop: Stop) -> None:
     try:
         path = reference_gauges.claim(directory)
         while not stop.is_set():

@@ -1,7 +1,6 @@
 """The loop of the worker: a batch of each reference in turn, until it is told to stop."""
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.children import reach
 from switchyard.crossdb.references.worker.progress import Progress
+from switchyard.crossdb.references.worker.stopping import Stop
 from switchyard.telemetry import count
 from switchyard.telemetry.metrics import REFERENCE_CHILDREN, TOMBSTONES
 
@@ -35,8 +35,8 @@ class Worker:
         self._not_before = dict.fromkeys(self.totals, 0.0)
         self._answered: set[str] = set()
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until the event is set. The log has what was done: a line a minute at most, and one at the end."""
+    def run(self, stop: Stop) -> None:
+        """Work until the stop is requested. The log has what was done: a line a minute at most, and one at the end."""
         progress = Progress(self.totals)
         while not stop.is_set():
             if not self.round(stop):
@@ -44,13 +44,13 @@ class Worker:
             progress.log()
         progress.log(at_once=True)
 
-    def run_once(self, stop: threading.Event) -> bool:
+    def run_once(self, stop: Stop) -> bool:
         """Handle all that is due, and return False if a reference could not be handled."""
         while not stop.is_set() and self.round(stop):
             pass
         return not +self._failures
 
-    def round(self, stop: threading.Event) -> int:
+    def round(self, stop: Stop) -> int:
         """Handle at most one batch of each reference, and return the number of tombstones."""
         handled = 0
         for reference in self.references:

@@ -1,13 +1,13 @@
 """The records of the worker's log."""
 
 import logging
-import threading
 
 import pytest
 from django.db import OperationalError
 
 from switchyard.crossdb.references.registry import references
 from switchyard.crossdb.references.worker import claims, worker
+from switchyard.crossdb.references.worker.stopping import Stop
 from switchyard.crossdb.references.worker.worker import Worker
 
 LABEL = "analytics.AnalyticsEvent.user"
@@ -27,9 +27,9 @@ def test_log__names_the_reference(caplog: pytest.LogCaptureFixture, monkeypatch:
 
     monkeypatch.setattr(claims, "claim", claim)
     found = Worker(references())
-    found.round(threading.Event())
+    found.round(Stop())
     found._not_before[LABEL] = 0.0  # another attempt at once
-    found.round(threading.Event())
+    found.round(Stop())
 
     assert [(each.levelname, each.reference, each.source, each.target) for each in caplog.records] == [  # type: ignore[attr-defined]
         ("WARNING", LABEL, "default", "analytics"),

@@ -17,6 +17,7 @@ from switchyard.crossdb.references.registry import Reference, references
 from switchyard.crossdb.references.tombstones import State, Tombstone
 from switchyard.crossdb.references.worker import reporting
 from switchyard.crossdb.references.worker.reporting import gauges_of
+from switchyard.crossdb.references.worker.stopping import Stop
 from switchyard.telemetry.gauges import reference_gauges
 from switchyard.telemetry.gauges.reference_gauges import ReferenceGauges, known_references
 
@@ -55,7 +56,7 @@ def test_reporting__while_the_worker_runs(empty_databases: Path, directory: Path
     """In the block a thread writes the gauges into METRICS_DIR; at its end the thread is gone."""
     call_command("migrate", database="default", verbosity=0)
     Tombstone.objects.using("default").create(reference=LABEL, parent_key="1")
-    stop = threading.Event()
+    stop = Stop()
     with reporting.reporting(references(), stop):
         until(lambda: LABEL in known_references(directory), "gauges of the reference")
         running = _threads()
@@ -71,7 +72,7 @@ def test_reporting__without_metrics_dir() -> None:
     """Without METRICS_DIR no thread reads anything."""
     with (
         override_settings(SWITCHYARD={**settings.SWITCHYARD, "METRICS_DIR": None}),
-        reporting.reporting(references(), threading.Event()),
+        reporting.reporting(references(), Stop()),
     ):
         assert _threads() == []
 
@@ -92,7 +93,7 @@ def test_report__owner_that_cannot_be_read(reference: Reference, tmp_path: Path)
 def test_run__a_directory_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The thread ends with one line of the log."""
     caplog.set_level(logging.INFO)
-    reporting._run([], tmp_path / "nowhere", threading.Event())
+    reporting._run([], tmp_path / "nowhere", Stop())
 
     assert [record.message for record in caplog.records] == [
         "References have no gauges, METRICS_DIR cannot be written: No such file or directory."

@@ -1,7 +1,6 @@
 """The loop of the worker."""
 
 import logging
-import threading
 from typing import Any
 
 import pytest
@@ -14,11 +13,12 @@ from analytics.models import AnalyticsEvent
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import State, Tombstone
 from switchyard.crossdb.references.worker import claims
+from switchyard.crossdb.references.worker.stopping import Stop
 from switchyard.crossdb.references.worker.worker import Worker
 from switchyard.telemetry import snapshot
 
 databases = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
-NEVER = threading.Event()
+NEVER = Stop()
 
 
 def run_once(reference: Reference) -> tuple[bool, dict[str, int]]:
@@ -167,7 +167,7 @@ def test_worker__waits_for_an_owner(reference: Reference, monkeypatch: pytest.Mo
 def test_worker__stopped(users: list[User], reference: Reference) -> None:
     """A worker that is told to stop begins no batch."""
     User.objects.all().delete()
-    stop = threading.Event()
+    stop = Stop()
     stop.set()
 
     Worker([reference]).run(stop)
