@@ -23,7 +23,7 @@ from switchyard.health.readiness import VERDICT_TTL_SECONDS
 
 FILES = {f"DATABASE_{alias.upper()}_URL": f"sqlite:///{alias}.sqlite3" for alias in ("default", "analytics", "legacy")}
 STATES = {"default": "up", "analytics": "up", "legacy": "up", "spare": "down"}
-MARGIN_SECONDS = 0.1
+MARGIN_SECONDS = PROBE_TIMEOUT_SECONDS / 2  # an answer that waits for the server takes a minute
 ROUNDS = 4
 
 

