@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from tests.bench.crossdb_deletes import deletes
-from tests.bench.crossdb_tables import USERS, fill, fill_mysql, since_events, since_keys
+from tests.bench.crossdb_tables import EVENTS, USERS, fill, fill_mysql, since_events, since_keys
 from tests.bench.pair import direct
 from tests.bench.peaks import peak_bytes
 from tests.bench.results import SMALL, Result, at_most, finish
@@ -28,7 +28,7 @@ TO_LIST = {100_000: 0.5, 1_000_000: 0.2}  # bars of the ratio, by the number of 
 TO_JOIN = {1_000: 1.5, 10_000: 1.5, 1_000_000: 3.0}
 FIRST_BAR = 3.0  # ratio to the join
 MYSQL_BAR = None if SMALL else 0.25  # ratio to the list, whose time grows faster than the number of keys
-MEMORY_BAR, GROWTH_BAR = 10.0, 1.0  # MB of 1,000,000 bytes: at MOST keys; from there to all users as keys
+MEMORY_BAR, GROWTH_BAR = 10.0, 1.0  # MB of 1,000,000 bytes: at MOST keys; from there to all events as keys
 ATTACHED_BAR, ATTACHED_MEMORY_BAR = 0.9, 20.0  # ratio to the join that streams as well; MB
 READS, ATTACHED = "tests.bench.crossdb_reads", "tests.bench.crossdb_attached"
 
@@ -38,7 +38,7 @@ def main() -> int:
     try:
         with network_of_servers(POSTGRESQL, MYSQL) as servers:
             fill(servers)
-            since = {keys: since_keys(servers, keys) for keys in (*KEYS, USERS)}
+            since = {keys: since_keys(servers, keys) for keys in (*KEYS, USERS)} | {EVENTS: since_events(EVENTS)}
             environs = made(servers, since)
             with contenders(READS, environs) as started:
                 results = [*semi_joins(started), *others(started)]
@@ -86,14 +86,14 @@ def memory(environs: Mapping[str, Mapping[str, str]]) -> Iterator[Result]:
     """Yield the memory of the client over its base, while the rows are read and not kept."""
     for form in ("iterator", "count"):
         found = {}
-        for keys in (10_000, MOST, USERS):
+        for keys in (10_000, MOST, EVENTS):
             workload = f"{form} {keys}"
             found[keys] = peak_bytes(READS, environs["switchyard"], workload, before=f"{form} 1000") / 1e6
             name = f"memory of {shown(workload)}, switchyard"
             value = round(found[keys], 1)
             yield at_most(name, value, "MB", MEMORY_BAR if keys == MOST else None)
-        grown = round(found[USERS] - found[MOST], 1) or 0.0  # not -0.0
-        yield at_most(f"memory of {form}, more for {USERS:,} keys than for {MOST:,}", grown, "MB", GROWTH_BAR)
+        grown = round(found[EVENTS] - found[MOST], 1) or 0.0  # not -0.0
+        yield at_most(f"memory of {form}, more for {EVENTS:,} keys than for {MOST:,}", grown, "MB", GROWTH_BAR)
         for way in ("list", "join"):
             peak = peak_bytes(READS, environs[way], f"{form} {MOST}", before=f"{form} 1000") / 1e6
             yield Result(f"memory of {shown(f'{form} {MOST}')}, {way}", round(peak, 1), "MB")

@@ -1,6 +1,7 @@
 """attach() between real servers: PostgreSQL, its standby, and MySQL; keys of each type; bounded memory."""
 
 import datetime as dt
+import importlib
 import tracemalloc
 import uuid
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from accounts.models import User
 from analytics.models import AnalyticsEvent
 from config.databases import topology
 from config.settings import SWITCHYARD
-from switchyard.crossdb import Keyed, attach
+from switchyard.crossdb import CrossDatabaseIn, Keyed, attach, sources
 from switchyard.routing import use_primary
 from switchyard.testing import assert_queries
 
@@ -145,6 +146,31 @@ def test_attach__pinned(events: Servers) -> None:
     with events.held_back(), use_primary(), transaction.atomic(using="default"):
         User.objects.create(pk=70_000, username="new")
         assert [event.user.username for event in attach(new, user=User.objects.all())] == ["new"]
+
+
+def test_attach__rows_of_a_condition(events: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outer rows whose condition needs a query for each chunk of keys are read in the thread of the caller."""
+    monkeypatch.setattr(sources, "CHUNK_SIZE", 1_000)
+    monkeypatch.setattr(importlib.import_module("switchyard.crossdb.attach"), "ROWS_OF_VALUES", 500)
+    users = User.objects.using("default").filter(pk__lte=3_000)
+    queryset = AnalyticsEvent.objects.filter(CrossDatabaseIn("user_id", users.values("pk"))).values_list("user_id")
+
+    rows = list(attach(queryset, user=users.values_list("username", flat=True)))
+
+    assert len(rows) == 2 * 3_000
+    assert all(name == f"user{key}" for key, name in rows)
+
+
+def test_attach__writes_between_the_rows(events: Servers) -> None:
+    """The program may write on the connection whose rows are read ahead."""
+    queryset = AnalyticsEvent.objects.order_by("id").values_list("id", "user_id")
+
+    for number, (key, user, name) in enumerate(attach(queryset, user=User.objects.values_list("username", flat=True))):
+        assert name == (f"user{user}" if user <= 10_000 else None)
+        if number % 100 == 0:
+            AnalyticsEvent.objects.filter(pk=key).update(kind="seen")
+
+    assert AnalyticsEvent.objects.filter(kind="seen").count() == 201
 
 
 def test_attach__memory(events: Servers) -> None:

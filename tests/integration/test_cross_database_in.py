@@ -190,6 +190,18 @@ def test_condition__in_a_source_on_mysql() -> None:
 
 
 @pytest.mark.usefixtures("real_databases")
+def test_condition__in_a_source_of_texts_on_postgresql() -> None:
+    """Texts whose own condition runs several queries are read in the thread of the caller."""
+    with allow_writes("legacy", reason="test"):
+        store(dict.fromkeys(range(1, 13)), [(key, 0) for key in range(1, 13)], dict.fromkeys(range(4, 12), 0))
+    users = User.objects.using("default").filter(CrossDatabaseIn("id", AnalyticsEvent.objects.values("user_id")))
+
+    customers = Customer.objects.filter(CrossDatabaseIn("email", users.values("email")))
+
+    assert sorted(customer.pk for customer in customers) == [*range(4, 12)]
+
+
+@pytest.mark.usefixtures("real_databases")
 def test_condition__distinct_on_as_source() -> None:
     """The keys of DISTINCT ON are the first ones in the order of the source."""
     with allow_writes("legacy", reason="test"):

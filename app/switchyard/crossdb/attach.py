@@ -15,6 +15,7 @@ from django.db.models.query import FlatValuesListIterable, ModelIterable, Values
 
 from switchyard.crossdb.attachment import Attachment, Keyed, form_of, refuse_deferred
 from switchyard.crossdb.counting import counted, owner_of_rows
+from switchyard.crossdb.reading_ahead import read_ahead, reads_one_cursor
 
 # Measured with a million rows: smaller batches are slower, and larger ones take memory and no less time.
 ROWS_OF_VALUES, ROWS_OF_INSTANCES = 10_000, 5_000  # in a batch; an instance takes a kilobyte
@@ -40,7 +41,8 @@ def attach(queryset: QuerySet[Any, Any], /, **rows: QuerySet[Any, Any] | Keyed) 
     when its query runs, unless `using()` names it.
 
     Memory: a few batches, for any number of rows, where Django has server-side cursors. On MySQL and MariaDB the driver
-    keeps all rows of `queryset` until the end.
+    keeps all rows of `queryset` until the end. A thread reads the next two batches of tuples and dictionaries from
+    PostgreSQL meanwhile.
 
     Raises FieldError if a key or a column is missing, and TypeError for rows of another form, before any query.
 
@@ -107,7 +109,10 @@ def _batches(queryset: QuerySet[Any, Any], attachments: Sequence[Attachment]) ->
     with ExitStack() as stack:
         for each in attachments:
             each.execution = stack.enter_context(counted(queryset, owner_of_rows(each.queryset), "attach"))
-        for batch in batched(queryset.iterator(chunk_size=size), size):
+        outer = queryset.using(queryset.db)  # asked once: each question is a decision of the routers
+        batches = batched(outer.iterator(chunk_size=size), size)
+        # An instance may run code of the program when it is made, which belongs to the program's thread.
+        for batch in read_ahead(batches, size, lambda: form is not ModelIterable and reads_one_cursor(outer)):
             if form is ModelIterable:
                 for each in attachments:
                     refuse_deferred(batch[0], each.key_attname)

@@ -5,12 +5,8 @@ says so. NULL is left out.
 """
 
 import pickle
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from contextvars import copy_context
-from functools import partial
 from itertools import islice
 from tempfile import TemporaryFile
 from typing import Any
@@ -23,9 +19,9 @@ from switchyard.crossdb.columns import columns_of
 from switchyard.crossdb.execution import OuterQuery
 from switchyard.crossdb.key_list import KeyList
 from switchyard.crossdb.key_types import KeyType, key_type, source_field
+from switchyard.crossdb.reading_ahead import read_ahead, reads_one_cursor
 
 CHUNK_SIZE = 10_000  # keys
-_CHUNKS_AHEAD = 2  # that wait for the caller
 
 
 def is_fixed(source: QuerySet[Any, Any]) -> bool:
@@ -43,34 +39,11 @@ def is_ordered(source: QuerySet[Any, Any]) -> bool:
 def stream(source: QuerySet[Any, Any], *, descending: bool = False) -> Iterator[list[Any]]:
     """Yield all keys by one query, which stays open on its connection until the last key."""
     rows = _prepared(source, descending=descending)
-    alias = rows.db  # asked once: each question is a decision of the routers
-    rows, connection = rows.using(alias), connections[alias]
+    rows = rows.using(rows.db)  # asked once: each question is a decision of the routers
+    connection = connections[rows.db]
     keys = _unbuffered(rows, connection) if connection.vendor == "mysql" else rows.iterator(CHUNK_SIZE)
     chunks = _in_chunks(keys if is_ordered(source) else _distinct(keys))
-    return read_ahead(chunks) if connection.vendor == "postgresql" else chunks
-
-
-def read_ahead(chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
-    """Yield the chunks, and read the next two meanwhile in a thread, if the first one is not the last one.
-
-    The thread reads from a cursor that is open already. psycopg lets several threads use a connection; mysqlclient does
-    not.
-    """
-    first = next(chunks, [])
-    if len(first) < CHUNK_SIZE:
-        yield from filter(None, (first,))
-        return
-    read = partial(copy_context().run, lambda: next(chunks, None))
-    with ThreadPoolExecutor(1, "switchyard-keys") as reader:
-        coming = deque(reader.submit(read) for _ in range(_CHUNKS_AHEAD))
-        try:
-            yield first
-            while (chunk := coming.popleft().result()) is not None:
-                coming.append(reader.submit(read))
-                yield chunk
-        finally:
-            for each in coming:
-                each.cancel()
+    return read_ahead(chunks, CHUNK_SIZE, lambda: reads_one_cursor(rows))
 
 
 def spooled(chunks: Iterable[list[Any]]) -> Iterator[list[Any]]:

@@ -1,4 +1,4 @@
-"""Chunks of keys that a thread reads while the caller works."""
+"""Batches of rows that a thread reads while the caller works."""
 
 import contextvars
 import threading
@@ -6,24 +6,30 @@ from collections.abc import Iterator
 
 import pytest
 
-from switchyard.crossdb.sources import CHUNK_SIZE, read_ahead
+from switchyard.crossdb import reading_ahead
 
-FULL = [*range(CHUNK_SIZE)]
+SIZE = 3
+FULL = [*range(SIZE)]
+
+
+def read_ahead(batches: Iterator[list[int]]) -> Iterator[list[int]]:
+    """Read batches of SIZE rows ahead."""
+    return reading_ahead.read_ahead(batches, SIZE, lambda: True)
 
 
 def numbered(count: int) -> Iterator[list[int]]:
-    """Yield so many full chunks."""
+    """Yield so many full batches."""
     return ([number, *FULL[1:]] for number in range(count))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 10])
 def test_read_ahead__order(count: int) -> None:
-    """All chunks come, in their order."""
+    """All batches come, in their order."""
     assert [chunk[0] for chunk in read_ahead(numbered(count))] == [*range(count)]
 
 
-def test_read_ahead__one_small_chunk() -> None:
-    """A chunk that is not full is the last one: no thread is started for it."""
+def test_read_ahead__one_small_batch() -> None:
+    """A batch that is not full is the last one: no thread is started for it."""
     before = threading.active_count()
 
     chunks = read_ahead(iter([[1, 2]]))
@@ -32,8 +38,19 @@ def test_read_ahead__one_small_chunk() -> None:
     assert threading.active_count() == before
 
 
+def test_read_ahead__not_allowed() -> None:
+    """Batches that must not be read in a thread come all the same, and no thread is started."""
+    before = threading.active_count()
+
+    batches = reading_ahead.read_ahead(numbered(3), SIZE, lambda: False)
+
+    assert [next(batches)[0], next(batches)[0]] == [0, 1]
+    assert threading.active_count() == before
+    assert len([*batches]) == 1
+
+
 def test_read_ahead__while_the_caller_works() -> None:
-    """Two chunks are read before the caller asks for the second one, and no third one."""
+    """Two batches are read before the caller asks for the second one, and no third one."""
     second_and_third = threading.Barrier(2)
     read: list[int] = []
 
@@ -54,7 +71,7 @@ def test_read_ahead__while_the_caller_works() -> None:
 
 
 def test_read_ahead__failing_source() -> None:
-    """An error of the source reaches the caller after the chunks before it."""
+    """An error of the source reaches the caller after the batches before it."""
 
     def source() -> Iterator[list[int]]:
         yield FULL
@@ -63,19 +80,19 @@ def test_read_ahead__failing_source() -> None:
 
     chunks = read_ahead(source())
 
-    assert [len(next(chunks)), len(next(chunks))] == [CHUNK_SIZE, CHUNK_SIZE]
+    assert [len(next(chunks)), len(next(chunks))] == [SIZE, SIZE]
     with pytest.raises(RuntimeError, match="The server is gone"):
         next(chunks)
 
 
 def test_read_ahead__abandoned() -> None:
-    """The thread ends when the caller needs no more chunks."""
+    """The thread ends when the caller needs no more batches."""
     chunks = read_ahead(numbered(100))
     next(chunks)
 
     chunks.close()  # type: ignore[attr-defined]
 
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("switchyard-keys")] == []
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("switchyard-reader")] == []
 
 
 def test_read_ahead__context_of_the_caller() -> None:
