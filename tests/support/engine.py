@@ -7,12 +7,14 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.networks import Network
 
 LABEL = "org.switchyard.integration"  # the value is the id of the process that owns the container or network
+_REMOVED_BY_ANOTHER = {403, 404, 409}  # a network with containers, nothing there, a removal in progress
 
 
 class UnavailableError(Exception):
@@ -62,8 +64,17 @@ def engine_with(*images: str) -> docker.DockerClient:
                 ) from error
     for container in engine.containers.list(all=True, filters={"label": LABEL}):
         if not _alive(int(container.labels[LABEL])):
-            container.remove(force=True, v=True)
+            _remove(container, force=True, v=True)
     for network in engine.networks.list(filters={"label": LABEL}):
         if not _alive(int(network.attrs["Labels"][LABEL])):
-            network.remove()
+            _remove(network)
     return engine
+
+
+def _remove(leftover: Any, **options: bool) -> None:
+    """Remove the container or the network of a dead run, which another run may be removing as well."""
+    try:
+        leftover.remove(**options)
+    except APIError as error:
+        if error.status_code not in _REMOVED_BY_ANOTHER:
+            raise
