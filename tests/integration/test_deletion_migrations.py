@@ -12,11 +12,14 @@ from django.db.migrations.operations import (
     DeleteModel,
     RemoveConstraint,
     RenameModel,
+    RunSQL,
 )
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
-from tests.support.parents import PARENT_APP, execute, migrated, parents, recorded, rolled_back, state_of
+from tests.support.parents import PARENT_APP, REFERENCE, execute, migrated, parents, recorded, rolled_back, state_of
 from tests.support.recording_owners import alias, mysql, owners, pg, servers
+
+from switchyard.crossdb import RecordDeletions
 
 pytestmark = pytest.mark.docker
 
@@ -163,6 +166,30 @@ def test_renamed__key(alias: str, change: str) -> None:
         execute(alias, "UPDATE buyers SET number = 3 WHERE number = 2")
 
         assert recorded(alias) == ["1", "2"]
+    finally:
+        execute(alias, "DROP TABLE buyers")
+
+
+def test_run_sql__renames_the_tombstones(alias: str) -> None:
+    """A migration of another name of the reference gives the waiting tombstones this name, and its way back the old."""
+    customer, renamed = parents(), RecordDeletions(reference="orders.Purchase.customer", name="deletions_purchases")
+    rename = "UPDATE switchyard_tombstone SET reference = '{}' WHERE reference = '{}'"
+    names = (renamed.reference, REFERENCE)
+    operations = [
+        RemoveConstraint("customer", customer._meta.constraints[0].name),
+        AddConstraint("customer", renamed),
+        RunSQL(rename.format(*names), rename.format(*reversed(names))),
+    ]
+    state = migrated(alias, ProjectState(), creation(customer))
+    try:
+        delete(alias, 1)
+        after = migrated(alias, state, *operations)
+        delete(alias, 2)
+        assert (recorded(alias), recorded(alias, renamed.reference)) == ([], ["1", "2"])
+        migrated(alias, after, RemoveConstraint("customer", renamed.name), declared(customer))
+        rolled_back(alias, state, operations[-1])
+
+        assert (recorded(alias), recorded(alias, renamed.reference)) == (["1", "2"], [])
     finally:
         execute(alias, "DROP TABLE buyers")
 

@@ -17,8 +17,12 @@ _COUNTED = {
 
 
 def references_data(pods: AllPods) -> list[dict[str, Any]]:
-    """Return the entry of each reference; its numbers are None if no worker in these pods reports them."""
-    return [_entry(reference, pods.references.get(reference.label, {})) for reference in references()]
+    """Return the entry of each reference; its numbers are None if no worker in these pods reports them.
+
+    Entries without a target are of tombstones that no worker takes, because no installed model records these deletions.
+    """
+    known = [_entry(reference, pods.references.get(reference.label, {})) for reference in references()]
+    return known + [_unknown(gauges) for _, gauges in sorted(pods.references.items()) if not gauges["target"]]
 
 
 def across_data(pods: AllPods) -> list[dict[str, Any]]:
@@ -41,8 +45,14 @@ def _entry(reference: Reference, gauges: Mapping[str, Any]) -> dict[str, Any]:
         "target": reference.child_owner,
         "rule": reference.field.on_delete.__name__,
         "recorded_by": reference.field.recorded_by if records else None,
-        "waiting": gauges.get("waiting"),
-        "oldest_age_seconds": gauges.get("oldest_age_seconds"),
-        "set_aside": gauges.get("set_aside"),
-        "read_seconds_ago": gauges.get("read_seconds_ago"),
+        **_numbers(gauges),
     }
+
+
+def _unknown(gauges: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: gauges[name] for name in ("reference", "source", "target")}
+    return {**named, "parent": "", "rule": "", "recorded_by": "", **_numbers(gauges)}
+
+
+def _numbers(gauges: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: gauges.get(name) for name in ("waiting", "oldest_age_seconds", "set_aside", "read_seconds_ago")}

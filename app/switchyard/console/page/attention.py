@@ -47,6 +47,14 @@ def _of_aliases(data: Data) -> Iterator[Finding]:
 
 def _of_references(data: Data) -> Iterator[Finding]:
     for each in data["references"]:
+        if not each["target"]:
+            text = (
+                f"Tombstones of this reference on {each['source']}: {each['waiting'] + each['set_aside']}. No installed"
+                " model records these deletions, so no worker takes them. The command crossdb_references says what to"
+                " do."
+            )
+            yield Finding(each["reference"], "unknown reference", "warning", text)
+            continue
         if set_aside := each["set_aside"]:
             parents = "deleted parent was" if set_aside == 1 else "deleted parents were"
             text = f"{set_aside} {parents} set aside after failed attempts, and the children are still there."

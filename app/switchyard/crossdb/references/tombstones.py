@@ -15,6 +15,9 @@ class State(IntEnum):
     SET_ASIDE = 2  # it failed too often
 
 
+OPEN = (State.WAITING, State.SET_ASIDE)  # what is still to be done
+
+
 class Tombstone(models.Model):
     """One deleted parent, for one reference. The triggers' SQL names these columns as well."""
 

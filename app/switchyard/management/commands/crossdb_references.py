@@ -9,8 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from rich.markup import escape
 from rich.table import Table
 
-from switchyard.crossdb.references.registry import references
-from switchyard.crossdb.references.worker.status import ReferenceStatus, status
+from switchyard.crossdb.references.worker.status import ReferenceStatus, statuses
 from switchyard.management.tables import show
 
 _COLUMNS = (
@@ -19,7 +18,7 @@ _COLUMNS = (
 )
 # State -> style, and the exit code.
 _STYLES = {"well": "green"}
-_CODES = {"well": 0, "set aside": 1, "trigger missing": 1, "unreadable": 3}
+_CODES = {"well": 0, "set aside": 1, "trigger missing": 1, "unknown reference": 1, "unreadable": 3}
 
 
 class Command(BaseCommand):
@@ -35,16 +34,18 @@ class Command(BaseCommand):
         parser.epilog = (
             "States: 'well'; 'set aside': the children of a tombstone could not be reached in 10 attempts (mend the "
             "cause, then `crossdb_worker --retry`); 'trigger missing': deletions are not recorded (`migrate` the "
-            "parent's app; `crossdb_audit` finds the children of earlier deletions); 'unreadable'. triggers: those "
-            "that are there; 'not visible': MySQL shows them only to a role with the right TRIGGER. waiting: deleted "
-            "parents whose children are still to be reached; handled: kept for TOMBSTONE_RETENTION, for children that "
-            "come later. Exit code: 0 all well, 1 a trigger is missing or a tombstone is set aside, 3 a database "
-            "cannot be read. The highest one counts."
+            "parent's app; `crossdb_audit` finds the children of earlier deletions); 'unknown reference': tombstones "
+            "name a reference whose deletions no installed model records, for example after a rename (the command "
+            "prints what to do); 'unreadable'. triggers: those that are there; 'not visible': MySQL shows them only to "
+            "a role with the right TRIGGER. waiting: deleted parents whose children are still to be reached; handled: "
+            "kept for TOMBSTONE_RETENTION, for children that come later. Exit code: 0 all well, 1 a trigger is "
+            "missing, a tombstone is set aside or its reference is unknown, 3 a database cannot be read. The highest "
+            "one counts."
         )
         parser.add_argument("--json", action="store_true", help="Print a JSON list with an object for each reference.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = [status(reference) for reference in references()]
+        found = list(statuses())
         values = [{"state": each.state, **asdict(each)} for each in found]
         show(self.stdout, options, values=values, table=_table(found), lines=_details(found))
         if code := max((_CODES[each.state] for each in found), default=0):
@@ -56,7 +57,7 @@ def _table(found: list[ReferenceStatus]) -> Table:
     for each in found:
         table.add_row(
             each.reference,
-            f"{each.source} -> {each.target}",
+            f"{each.source} -> {each.target}" if each.target else each.source,
             each.rule,
             each.recorded_by,
             _triggers(each),
@@ -85,6 +86,8 @@ def _details(found: list[ReferenceStatus]) -> Iterator[str]:
     for each in found:
         if each.error:
             yield f"[bold]{each.reference}[/]: {escape(each.source)} cannot be read: {escape(each.error)}"
+        if each.remedy:
+            yield f"[bold]{each.reference}[/]: no installed model records these deletions. {escape(each.remedy)}"
         if each.missing_triggers:
             yield f"[bold]{each.reference}[/]: missing on {each.source}: {', '.join(each.missing_triggers)}"
         if each.tombstones.set_aside:

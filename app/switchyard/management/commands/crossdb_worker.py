@@ -61,6 +61,7 @@ class Command(BaseCommand):
                 claims.recheck(reference)
         port = options["health_port"]
         with stops_on_signals() as stop, nullcontext() if port is None else answering(worker, port):
+            worker.warn_of_unknown()
             if not options["once"]:
                 if options["verbosity"] > 0:
                     self._greet(worker)

@@ -24,7 +24,7 @@ class ReferenceGauges(NamedTuple):
 
     reference: str  # app.Model.field of the child
     source: str  # the owner of the parents
-    target: str  # the owner of the children
+    target: str  # the owner of the children; empty if no installed model records the deletions
     waiting: int
     set_aside: int
     oldest_age_seconds: float  # of those that wait; 0 if none waits
@@ -46,12 +46,20 @@ def has_writer(directory: str | Path) -> bool:
 
 
 def known_references(directory: str | Path) -> Mapping[str, Mapping[str, Any]]:
-    """Return the newest gauges of each reference, and in `written_at` when they were written."""
+    """Return the newest gauges of each reference, and in `written_at` when they were written.
+
+    The key is the reference; for one whose deletions no installed model records, the owner and the reference.
+    """
     return {
-        gauges["reference"]: {**gauges, "written_at": content["written_at"]}
+        _key(gauges): {**gauges, "written_at": content["written_at"]}
         for content in process_files.read(directory, _KIND, seconds=_TIMEOUT_SECONDS)
         for gauges in content["references"]
     }
+
+
+def _key(gauges: Mapping[str, Any]) -> str:
+    reference: str = gauges["reference"]
+    return reference if gauges["target"] else f"{gauges['source']}: {reference}"
 
 
 def reference_gauges(directory: str | Path) -> Iterator[Metric]:

@@ -73,6 +73,21 @@ def test_references__without_a_worker(client: Client, directory: Path) -> None:
     assert (entry["reference"], entry["waiting"], entry["set_aside"]) == (LABEL, None, None)
 
 
+def test_references__unknown_reference(client: Client, directory: Path) -> None:
+    """Tombstones that no worker takes have an entry after the references, a row and a line that needs attention."""
+    unknown = GAUGES._replace(reference="shop.Order.user", target="")
+    reference_gauges.write(reference_gauges.claim(directory), [GAUGES, unknown])
+    known, entry = found(client)["references"]
+
+    assert (known["reference"], known["waiting"], entry["reference"]) == (LABEL, 3, "shop.Order.user")
+    assert entry.keys() == known.keys()
+    assert (entry["source"], entry["target"], entry["waiting"], entry["set_aside"]) == ("default", "", 3, 1)
+    row = section().split('<th scope="row">shop.Order.user</th>')[1].split("</tr>")[0]
+    assert '<span class="state warning">unknown</span>' in row
+    assert '<td class="number">3</td>' in row
+    assert '<span class="state warning">shop.Order.user</span> <strong>unknown reference</strong>' in page()
+
+
 def test_references__that_nothing_follows(client: Client, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With DO_NOTHING no deletion is recorded."""
     monkeypatch.setattr(AnalyticsEvent._meta.get_field("user"), "on_delete", DO_NOTHING)

@@ -85,6 +85,21 @@ def test_references__missing_trigger() -> None:
     assert f"{LABEL}: missing on default: deletions_analytics_analyticsevent_user_id_delete" in output
 
 
+def test_references__unknown_reference() -> None:
+    """Tombstones that no installed model records give the exit code 1, a row without children and what to do."""
+    Tombstone.objects.using("default").create(reference="shop.Order.user", parent_key="1")
+    code, output = ran()
+    row = next(line for line in output.splitlines() if "│ shop.Order.user" in line)
+
+    assert code == 1
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        *("shop.Order.user", "default", "", "", "", "unknown reference"),
+        *("1", "0 s", "0", "0"),
+    ]
+    assert "shop.Order.user: no installed model records these deletions." in output
+    assert "UPDATE switchyard_tombstone SET reference" in output
+
+
 def test_references__unreadable() -> None:
     """An owner that cannot be read gives the exit code 3 and the reason."""
     execute("DROP TABLE switchyard_tombstone")

@@ -63,6 +63,15 @@ def test_crossdb_worker__recheck(deleted: None) -> None:
     assert json.loads(printed("--once", "--json", "--recheck"))[LABEL]["handled"] == 1
 
 
+@databases
+def test_crossdb_worker__unknown_reference(deleted: None, caplog: pytest.LogCaptureFixture) -> None:
+    """The worker says which tombstones it does not take."""
+    Tombstone.objects.using("default").create(reference="shop.Order.user", parent_key="1")
+    printed("--once")
+
+    assert "'default' has 1 tombstones of shop.Order.user" in caplog.text
+
+
 def test_crossdb_worker__json_without_once() -> None:
     """--json needs --once."""
     with pytest.raises(CommandError, match="--once"):

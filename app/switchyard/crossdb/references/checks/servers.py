@@ -1,4 +1,4 @@
-"""System checks of references that ask the server of the parents (E021, E022, W012)."""
+"""System checks of references that ask the server of the parents (E021, E022, W012, W013)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +18,10 @@ from switchyard.crossdb.references.checks.declared import (
 from switchyard.crossdb.references.checks.presence import trigger_presence
 from switchyard.crossdb.references.checks.rights import has_right
 from switchyard.crossdb.references.registry import Reference
-from switchyard.crossdb.references.tombstones import Tombstone
+from switchyard.crossdb.references.tombstones import OPEN, Tombstone
 from switchyard.crossdb.references.triggers.registry import VENDORS
-from switchyard.routing.topology.ownership import is_unmanaged
+from switchyard.crossdb.references.unknown import unknown_references
+from switchyard.routing.topology.ownership import is_unmanaged, owners
 
 _role_migrates = ContextVar("role_migrates", default=False)
 
@@ -38,17 +39,34 @@ def role_of_migrations() -> Iterator[None]:
 def check_parents(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
     """Return where the servers of these aliases do not record the deletions of parents.
 
-    Two queries for each reference whose parents are there, and three or four more on MySQL and MariaDB. The check has
-    the tag `database`, so it runs only for the aliases of `check --database` and `migrate`.
+    Two queries for each reference whose parents are there, and three or four more on MySQL and MariaDB; a query for
+    each label of tombstones. The check has the tag `database`, so it runs only for the aliases of `check --database`
+    and `migrate`.
     """
     here = [each for each in recorded_references() if each.parent_owner in (databases or ())]
-    return [
+    of_tombstones = [message for alias in owners() if alias in (databases or ()) for message in _unknown(alias)]
+    return of_tombstones + [
         message
         for each in here
         if vendor_of(each.parent_owner) in VENDORS
         for check in (_missing_triggers, _unseen_cascades, _right_to_truncate)
         for message in check(each)
     ]
+
+
+def _unknown(alias: str) -> Iterator[CheckMessage]:
+    """Yield a warning for each reference that only tombstones name. A migration may be about to change the names."""
+    table = Tombstone._meta.db_table
+    if _role_migrates.get() or table not in connections[alias].introspection.table_names():
+        return
+    for each in unknown_references(alias, recorded_references()):
+        number = Tombstone.objects.using(alias).filter(reference=each.label, state__in=OPEN).count()
+        yield Warning(
+            f"'{alias}' has {number} tombstones of {each.label}, whose deletions no installed model records: no worker"
+            " takes them, and the children stay.",
+            hint=each.remedy,
+            id="switchyard.W013",
+        )
 
 
 def _missing_triggers(reference: Reference) -> Iterator[CheckMessage]:

@@ -8,9 +8,8 @@ from django.utils import timezone
 
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import State
+from switchyard.crossdb.references.unknown import UnknownReference
 from switchyard.crossdb.references.worker.claims import tombstones
-
-OPEN = (State.WAITING, State.SET_ASIDE)  # what is still to be done
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Backlog:
     oldest_age_seconds: float = 0.0  # of those that wait; 0 if none waits
 
 
-def backlog(reference: Reference, states: Collection[State] = tuple(State)) -> Backlog:
+def backlog(reference: Reference | UnknownReference, states: Collection[State] = tuple(State)) -> Backlog:
     """Return the number of tombstones in these states; other states count as 0.
 
     One query, by the index on reference, state and time. Raises Error of Django if the owner cannot be read.

@@ -10,6 +10,7 @@ from django.utils import timezone
 from switchyard.conf import conf
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import State, Tombstone
+from switchyard.crossdb.references.unknown import UnknownReference
 
 BATCH_SIZE = 1_000  # tombstones
 LEASE = timedelta(seconds=30)  # after which another worker takes the batch of a worker that was killed
@@ -18,7 +19,7 @@ MAX_ATTEMPTS = 10
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=1), timedelta(minutes=10)
 
 
-def tombstones(reference: Reference) -> QuerySet[Tombstone]:
+def tombstones(reference: Reference | UnknownReference) -> QuerySet[Tombstone]:
     """Return the tombstones of the reference on the parent's owner."""
     return Tombstone.objects.using(reference.parent_owner).filter(reference=reference.label)
 

@@ -15,7 +15,9 @@ from django.db import Error, close_old_connections, connections
 
 from switchyard.conf import conf
 from switchyard.crossdb.references.registry import Reference
-from switchyard.crossdb.references.worker.backlog import OPEN, backlog
+from switchyard.crossdb.references.tombstones import OPEN
+from switchyard.crossdb.references.unknown import UnknownReference, unknown_references
+from switchyard.crossdb.references.worker.backlog import backlog
 from switchyard.crossdb.references.worker.stopping import Stop
 from switchyard.telemetry.gauges import reference_gauges
 from switchyard.telemetry.gauges.reference_gauges import INTERVAL_SECONDS, MAX_INTERVAL_SECONDS, ReferenceGauges
@@ -53,13 +55,13 @@ def reporting(references: Iterable[Reference], stop: Stop) -> Iterator[None]:
             thread.join(_END_SECONDS)
 
 
-def gauges_of(reference: Reference) -> ReferenceGauges:
-    """Read the gauges of one reference. One query on the owner of the parents."""
+def gauges_of(reference: Reference | UnknownReference) -> ReferenceGauges:
+    """Read the gauges of one reference; an unknown one has no target. One query on the owner of the parents."""
     found = backlog(reference, OPEN)
     return ReferenceGauges(
         reference=reference.label,
         source=reference.parent_owner,
-        target=reference.child_owner,
+        target=reference.child_owner if isinstance(reference, Reference) else "",
         waiting=found.waiting,
         set_aside=found.set_aside,
         oldest_age_seconds=found.oldest_age_seconds,
@@ -82,10 +84,12 @@ def _run(references: Sequence[Reference], directory: Path, stop: Stop) -> None:
 def _report(references: Sequence[Reference], path: Path) -> None:
     """Write new gauges. If the owner does not answer, the earlier ones become old and nobody shows them any more."""
     close_old_connections()
+    owner = references[0].parent_owner
     try:
-        gauges = [gauges_of(reference) for reference in references]
+        found: list[Reference | UnknownReference] = [*references, *unknown_references(owner, references)]
+        gauges = [gauges_of(each) for each in found]
     except Error:
-        logger.debug("The tombstones on '%s' could not be counted.", references[0].parent_owner, exc_info=True)
+        logger.debug("The tombstones on '%s' could not be counted.", owner, exc_info=True)
         return
     reference_gauges.write(path, gauges)
 

@@ -1,19 +1,24 @@
 """How a reference is: whether the deletions of its parents are recorded, and what the worker has to do and has done."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from django.db import Error
 
 from switchyard.crossdb.references.checks.presence import trigger_presence
-from switchyard.crossdb.references.registry import Reference
+from switchyard.crossdb.references.registry import Reference, references
 from switchyard.crossdb.references.tombstones import State
+from switchyard.crossdb.references.unknown import unknown_references
 from switchyard.crossdb.references.worker.backlog import Backlog, backlog
 from switchyard.crossdb.references.worker.claims import tombstones
 
 
 @dataclass(frozen=True)
 class ReferenceStatus:
-    """One reference. With an `error` of one line its owner could not be read, and the numbers are 0."""
+    """One reference. With an `error` of one line its owner could not be read, and the numbers are 0.
+
+    A reference that only tombstones name has no target, no rule, and a `remedy`.
+    """
 
     reference: str
     source: str
@@ -25,6 +30,7 @@ class ReferenceStatus:
     tombstones: Backlog = field(default_factory=Backlog)
     set_aside_error: str = ""  # of the newest tombstone that was set aside
     error: str = ""
+    remedy: str = ""
 
     @property
     def state(self) -> str:
@@ -33,7 +39,23 @@ class ReferenceStatus:
             return "unreadable"
         if self.missing_triggers:
             return "trigger missing"
+        if not self.target:
+            return "unknown reference"
         return "set aside" if self.tombstones.set_aside else "well"
+
+
+def statuses() -> Iterator[ReferenceStatus]:
+    """Yield the status of each reference of the installed models, and of those that only tombstones name.
+
+    Queries on each owner of parents: those of `status()` and of `unknown_references()`.
+    """
+    found = [status(each) for each in references()]
+    yield from found
+    known = list(references(recorded_only=True))
+    unreadable = {each.source for each in found if each.error}
+    for alias in sorted({each.parent_owner for each in known} - unreadable):
+        for each in unknown_references(alias, known):
+            yield ReferenceStatus(each.label, alias, "", "", "", tombstones=backlog(each), remedy=each.remedy)
 
 
 def status(reference: Reference) -> ReferenceStatus:

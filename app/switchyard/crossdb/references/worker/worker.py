@@ -4,12 +4,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.db import Error, close_old_connections, connections
 
 from switchyard.crossdb.references.registry import Reference
-from switchyard.crossdb.references.tombstones import Tombstone
+from switchyard.crossdb.references.tombstones import OPEN, Tombstone
+from switchyard.crossdb.references.unknown import unknown_references
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.children import reach
 from switchyard.crossdb.references.worker.progress import Progress
@@ -34,6 +36,17 @@ class Worker:
         self._failures = Counter[str]()  # in a row, by reference
         self._not_before = dict.fromkeys(self.totals, 0.0)
         self._answered: set[str] = set()
+
+    def warn_of_unknown(self) -> None:
+        """Log the references that only tombstones name: no worker takes them."""
+        for alias in sorted({reference.parent_owner for reference in self.references}):
+            with suppress(Error):  # an owner that does not answer: the rounds report it
+                for each in unknown_references(alias, self.references):
+                    waiting = claims.tombstones(each).filter(state__in=OPEN).count()
+                    logger.warning(
+                        "'%s' has %d tombstones of %s, whose deletions no installed model records. %s",
+                        *(alias, waiting, each.label, each.remedy),
+                    )
 
     def run(self, stop: Stop) -> None:
         """Work until the stop is requested. The log has what was done: a line a minute at most, and one at the end."""

@@ -67,7 +67,8 @@ def test_findings__missing_worker() -> None:
 
 def reference(waiting: int | None = 0, set_aside: int | None = 0, oldest: float | None = 0.0) -> dict[str, Any]:
     """Return a reference of the console's data; its numbers are None if no worker reports them."""
-    return {"reference": "a.B.c", "waiting": waiting, "set_aside": set_aside, "oldest_age_seconds": oldest}
+    numbers = {"waiting": waiting, "set_aside": set_aside, "oldest_age_seconds": oldest}
+    return {"reference": "a.B.c", "source": "default", "target": "analytics", **numbers}
 
 
 @pytest.mark.parametrize("found", [reference(), reference(waiting=5, oldest=60.0), reference(None, None, None)])
@@ -96,6 +97,15 @@ def test_findings__tombstones_that_wait() -> None:
     assert finding.text == (
         "Deleted parents whose children are still to be reached: 5. The oldest one has waited for 20 min."
     )
+
+
+def test_findings__unknown_reference() -> None:
+    """Tombstones that no worker takes are one finding, with their number, their owner and where to look."""
+    (finding,) = findings(data(references=[{**reference(waiting=5, set_aside=2), "target": ""}]))
+
+    assert (finding.where, finding.fault, finding.level) == ("a.B.c", "unknown reference", "warning")
+    assert finding.text.startswith("Tombstones of this reference on default: 7. No installed model records")
+    assert "crossdb_references" in finding.text
 
 
 def test_findings__pods_not_found() -> None:

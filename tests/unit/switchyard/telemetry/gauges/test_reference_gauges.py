@@ -48,6 +48,16 @@ def test_reference_gauges__of_one_worker(tmp_path: Path) -> None:
     }
 
 
+def test_reference_gauges__without_a_target(tmp_path: Path) -> None:
+    """Gauges without a target are of tombstones that no worker takes, and hide no reference of the same name."""
+    unknown = EVENTS._replace(source="other", target="", waiting=8)
+    write(claim(tmp_path), [EVENTS, unknown])
+    found = gauges(tmp_path)
+
+    assert found["switchyard_tombstones_waiting", *LABELS] == 3
+    assert found["switchyard_tombstones_waiting", "other", "", "analytics.Event.user"] == 8
+
+
 def test_reference_gauges__of_several_workers(tmp_path: Path) -> None:
     """Workers report the same tombstones: the newest numbers of each reference hold, and nothing is added."""
     other = EVENTS._replace(reference="shop.Order.user", waiting=8)

@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from switchyard.crossdb.references.registry import Reference, references
-from switchyard.crossdb.references.tombstones import State, Tombstone
-from switchyard.crossdb.references.worker.backlog import OPEN, Backlog, backlog
+from switchyard.crossdb.references.tombstones import OPEN, State, Tombstone
+from switchyard.crossdb.references.worker.backlog import Backlog, backlog
 
 pytestmark = pytest.mark.django_db(databases=["default"])
 

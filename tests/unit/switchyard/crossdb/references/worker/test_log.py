@@ -3,9 +3,10 @@
 import logging
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from switchyard.crossdb.references.registry import references
+from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.crossdb.references.worker import claims, worker
 from switchyard.crossdb.references.worker.stopping import Stop
 from switchyard.crossdb.references.worker.worker import Worker
@@ -35,3 +36,28 @@ def test_log__names_the_reference(caplog: pytest.LogCaptureFixture, monkeypatch:
         ("WARNING", LABEL, "default", "analytics"),
         ("INFO", LABEL, "default", "analytics"),
     ]
+
+
+@pytest.mark.django_db(databases=["default"])
+def test_log__unknown_reference(caplog: pytest.LogCaptureFixture) -> None:
+    """Tombstones that no worker takes are counted in a warning with their reference and the remedy."""
+    Tombstone.objects.using("default").all().delete()
+    for label in (LABEL, "shop.Order.user", "shop.Order.user"):
+        Tombstone.objects.using("default").create(reference=label, parent_key="1")
+    Worker(references()).warn_of_unknown()
+
+    (found,) = caplog.messages
+    assert found.startswith(
+        "'default' has 2 tombstones of shop.Order.user, whose deletions no installed model records."
+    )
+    assert "UPDATE switchyard_tombstone SET reference" in found
+
+
+@pytest.mark.django_db(databases=["default"])
+def test_log__unknown_reference_of_an_unreadable_owner(caplog: pytest.LogCaptureFixture) -> None:
+    """An owner that cannot be read stops nothing here: the rounds of the worker report it."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("DROP TABLE switchyard_tombstone")
+    Worker(references()).warn_of_unknown()
+
+    assert caplog.messages == []

@@ -78,6 +78,18 @@ def test_reporting__without_metrics_dir() -> None:
 
 
 @pytest.mark.django_db(databases=["default"])
+def test_report__unknown_reference(reference: Reference, tmp_path: Path) -> None:
+    """A reference that only tombstones name has gauges without a target."""
+    Tombstone.objects.using("default").create(reference="shop.Order.user", parent_key="1")
+    reporting._report([reference], reference_gauges.claim(tmp_path))
+    found = known_references(tmp_path)
+
+    assert found.keys() == {LABEL, "default: shop.Order.user"}
+    unknown = found["default: shop.Order.user"]
+    assert (unknown["source"], unknown["target"], unknown["waiting"]) == ("default", "", 1)
+
+
+@pytest.mark.django_db(databases=["default"])
 def test_report__owner_that_cannot_be_read(reference: Reference, tmp_path: Path) -> None:
     """The numbers of before stay, and become old; nothing is raised."""
     path = reference_gauges.claim(tmp_path)

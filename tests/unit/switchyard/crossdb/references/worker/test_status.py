@@ -13,7 +13,7 @@ from switchyard.crossdb.references.registry import Reference, references
 from switchyard.crossdb.references.tombstones import State, Tombstone
 from switchyard.crossdb.references.triggers.mysql import MYSQL
 from switchyard.crossdb.references.triggers.sqlite import SQLITE
-from switchyard.crossdb.references.worker.status import status
+from switchyard.crossdb.references.worker.status import status, statuses
 
 pytestmark = pytest.mark.django_db(databases=["default"])
 
@@ -106,3 +106,21 @@ def test_status__role_of_mysql(
     found = status(reference)
 
     assert (found.state, found.triggers, found.missing_triggers) == expected
+
+
+def test_statuses__unknown_reference(reference: Reference) -> None:
+    """A reference that only tombstones name comes after the others, with its owner, its tombstones and a remedy."""
+    Tombstone.objects.using("default").create(reference="shop.Order.user", parent_key="1")
+    known, unknown = statuses()
+
+    assert (known.reference, known.state) == (reference.label, "well")
+    assert (unknown.reference, unknown.source, unknown.state) == ("shop.Order.user", "default", "unknown reference")
+    assert (unknown.tombstones.waiting, unknown.tombstones.set_aside) == (1, 0)
+    assert "'shop.Order.user'" in unknown.remedy
+
+
+def test_statuses__unreadable(reference: Reference) -> None:
+    """An owner that cannot be read is reported once."""
+    execute("DROP TABLE switchyard_tombstone")
+
+    assert [each.state for each in statuses()] == ["unreadable"]
