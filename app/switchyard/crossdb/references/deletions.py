@@ -12,6 +12,7 @@ from django.db.backends.ddl_references import Statement, Table
 from django.db.backends.utils import truncate_name
 from django.db.models import BaseConstraint, Model
 
+from switchyard.crossdb.references.triggers.postgresql import POSTGRESQL
 from switchyard.crossdb.references.triggers.registry import triggers_of
 
 _EVENTS = ("delete", "update", "truncate")
@@ -91,6 +92,11 @@ class RecordDeletions(BaseConstraint):
         """Return the names of the triggers that record deletions on this vendor's servers."""
         made = " ".join(triggers_of(vendor).made) if self.by == "triggers" else ""
         return [f"{self.name}_{event}" for event in _EVENTS if f"%(trigger_{event})s" in made]
+
+    def deleted_by_row(self, model: type[Model], connection: Any) -> str:
+        """Return the statement that lets the trigger for DELETE see also the deletions on a partition (PostgreSQL)."""
+        (statement,) = self._filled((POSTGRESQL.deleted_by_row,), model, connection.schema_editor())
+        return str(statement)
 
     def _independent(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> list[Statement]:
         """Return the statements that do not name the parent's table."""

@@ -18,7 +18,11 @@ _COLUMNS = (
 )
 # State -> style, and the exit code.
 _STYLES = {"well": "green"}
-_CODES = {"well": 0, "set aside": 1, "trigger missing": 1, "unknown reference": 1, "unreadable": 3}
+_CODES = {"well": 0, "set aside": 1, "trigger missing": 1, "unknown reference": 1, "partitioned": 1, "unreadable": 3}
+_CAUSES = {
+    "unknown reference": "no installed model records these deletions",
+    "partitioned": "deletions on a partition of the parents' table are not recorded",
+}
 
 
 class Command(BaseCommand):
@@ -35,12 +39,12 @@ class Command(BaseCommand):
             "States: 'well'; 'set aside': the children of a tombstone could not be reached in 10 attempts (mend the "
             "cause, then `crossdb_worker --retry`); 'trigger missing': deletions are not recorded (`migrate` the "
             "parent's app; `crossdb_audit` finds the children of earlier deletions); 'unknown reference': tombstones "
-            "name a reference whose deletions no installed model records, for example after a rename (the command "
-            "prints what to do); 'unreadable'. triggers: those that are there; 'not visible': MySQL shows them only to "
-            "a role with the right TRIGGER. waiting: deleted parents whose children are still to be reached; handled: "
-            "kept for TOMBSTONE_RETENTION, for children that come later. Exit code: 0 all well, 1 a trigger is "
-            "missing, a tombstone is set aside or its reference is unknown, 3 a database cannot be read. The highest "
-            "one counts."
+            "name a reference whose deletions no installed model records, for example after a rename; 'partitioned': "
+            "deletions on a partition of the parents' table are not recorded (for both, the command prints what to "
+            "do); 'unreadable'. triggers: those that are there; 'not visible': MySQL shows them only to a role with "
+            "the right TRIGGER. waiting: deleted parents whose children are still to be reached; handled: kept for "
+            "TOMBSTONE_RETENTION, for children that come later. Exit code: 0 all well, 3 a database cannot be read, 1 "
+            "any other state. The highest one counts."
         )
         parser.add_argument("--json", action="store_true", help="Print a JSON list with an object for each reference.")
 
@@ -86,8 +90,8 @@ def _details(found: list[ReferenceStatus]) -> Iterator[str]:
     for each in found:
         if each.error:
             yield f"[bold]{each.reference}[/]: {escape(each.source)} cannot be read: {escape(each.error)}"
-        if each.remedy:
-            yield f"[bold]{each.reference}[/]: no installed model records these deletions. {escape(each.remedy)}"
+        if cause := _CAUSES.get(each.state):
+            yield f"[bold]{each.reference}[/]: {cause}. {escape(each.advice)}"
         if each.missing_triggers:
             yield f"[bold]{each.reference}[/]: missing on {each.source}: {', '.join(each.missing_triggers)}"
         if each.tombstones.set_aside:

@@ -1,4 +1,4 @@
-"""System checks of references that ask the server of the parents (E021, E022, W012, W013)."""
+"""System checks of references that ask the server of the parents (E021, E022, W012-W014)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from switchyard.crossdb.references.checks.declared import (
     unseen_cascade,
     vendor_of,
 )
+from switchyard.crossdb.references.checks.partitions import unseen_partitions
 from switchyard.crossdb.references.checks.presence import trigger_presence
 from switchyard.crossdb.references.checks.rights import has_right
 from switchyard.crossdb.references.registry import Reference
@@ -39,7 +40,7 @@ def role_of_migrations() -> Iterator[None]:
 def check_parents(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
     """Return where the servers of these aliases do not record the deletions of parents.
 
-    Two queries for each reference whose parents are there, and three or four more on MySQL and MariaDB; a query for
+    Three queries for each reference whose parents are there, and three or four more on MySQL and MariaDB; a query for
     each label of tombstones. The check has the tag `database`, so it runs only for the aliases of `check --database`
     and `migrate`.
     """
@@ -49,7 +50,7 @@ def check_parents(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> 
         message
         for each in here
         if vendor_of(each.parent_owner) in VENDORS
-        for check in (_missing_triggers, _unseen_cascades, _right_to_truncate)
+        for check in (_missing_triggers, unseen_partitions, _unseen_cascades, _right_to_truncate)
         for message in check(each)
     ]
 

@@ -5,6 +5,9 @@ https://www.postgresql.org/docs/18/sql-createtrigger.html
 The function runs as its owner: a role that may delete parents needs no right to the tombstones. It names each schema,
 as a function with the rights of its owner should: the tombstones are in the function's own schema, which one migration
 made, and the parent may be in another one.
+
+A statement that names a partition fires no statement trigger of the partitioned table, and PostgreSQL gives only row
+triggers to the partitions: the parent of partitions needs `deleted_by_row`.
 """
 
 from switchyard.crossdb.references.triggers.templates import Triggers
@@ -20,10 +23,10 @@ DECLARE
           WHERE tgrelid = TG_RELID AND tgname = TG_NAME),
         TG_ARGV[0], TG_ARGV[1]);
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        EXECUTE recorded || ' FROM gone';
-    ELSIF TG_OP = 'UPDATE' THEN
+    IF TG_LEVEL = 'ROW' THEN
         EXECUTE recorded || ' FROM (SELECT ($1).*) AS gone' USING OLD;
+    ELSIF TG_OP = 'DELETE' THEN
+        EXECUTE recorded || ' FROM gone';
     ELSIF current_setting('switchyard.truncate', true) IS DISTINCT FROM 'allowed' THEN
         RAISE EXCEPTION 'TRUNCATE of %%.%% is refused: its rows have children on another database, by %%.',
             TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0]
@@ -67,6 +70,10 @@ POSTGRESQL = Triggers(
     listed=(
         "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
         " WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)"
+    ),
+    deleted_by_row=(
+        "CREATE OR REPLACE TRIGGER %(trigger_delete)s AFTER DELETE ON %(table)s FOR EACH ROW"
+        " EXECUTE FUNCTION switchyard_record_deletions(%(reference)s, %(key_name)s)"
     ),
     flush_begins=(_TRUNCATES.format("allowed"),),
     flush_ends=(_TRUNCATES.format(""),),

@@ -14,5 +14,6 @@ class Triggers(NamedTuple):
     removed: tuple[str, ...]
     listed: str  # the names of all triggers that fire
     functions: tuple[str, ...] = ()  # that the triggers call
+    deleted_by_row: str = ""  # takes the place of the trigger for DELETE where the parent's table has partitions
     flush_begins: tuple[str, ...] = ()  # let `flush` empty the parents' tables, in its transaction
     flush_ends: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from django.db import Error
 
+from switchyard.crossdb.references.checks.partitions import partition_advice
 from switchyard.crossdb.references.checks.presence import trigger_presence
 from switchyard.crossdb.references.registry import Reference, references
 from switchyard.crossdb.references.tombstones import State
@@ -17,7 +18,7 @@ from switchyard.crossdb.references.worker.claims import tombstones
 class ReferenceStatus:
     """One reference. With an `error` of one line its owner could not be read, and the numbers are 0.
 
-    A reference that only tombstones name has no target, no rule, and a `remedy`.
+    A reference that only tombstones name has no target and no rule.
     """
 
     reference: str
@@ -30,7 +31,7 @@ class ReferenceStatus:
     tombstones: Backlog = field(default_factory=Backlog)
     set_aside_error: str = ""  # of the newest tombstone that was set aside
     error: str = ""
-    remedy: str = ""
+    advice: str = ""  # for an unknown reference, and for a partitioned table
 
     @property
     def state(self) -> str:
@@ -41,6 +42,8 @@ class ReferenceStatus:
             return "trigger missing"
         if not self.target:
             return "unknown reference"
+        if self.advice:
+            return "partitioned"
         return "set aside" if self.tombstones.set_aside else "well"
 
 
@@ -55,13 +58,13 @@ def statuses() -> Iterator[ReferenceStatus]:
     unreadable = {each.source for each in found if each.error}
     for alias in sorted({each.parent_owner for each in known} - unreadable):
         for each in unknown_references(alias, known):
-            yield ReferenceStatus(each.label, alias, "", "", "", tombstones=backlog(each), remedy=each.remedy)
+            yield ReferenceStatus(each.label, alias, "", "", "", tombstones=backlog(each), advice=each.remedy)
 
 
 def status(reference: Reference) -> ReferenceStatus:
     """Return the status, from the owner of the parents.
 
-    Queries: at most three, on MySQL up to six; none for a reference whose parents leave no tombstones.
+    Queries: at most four, on MySQL up to six; none for a reference whose parents leave no tombstones.
     """
     recorded_by = reference.field.recorded_by if reference.field.records_deletions else "none"
     rule = reference.field.on_delete.__name__
@@ -75,6 +78,7 @@ def status(reference: Reference) -> ReferenceStatus:
             triggers=None if triggers is None else tuple(name for name, exists in triggers.items() if exists),
             missing_triggers=tuple(name for name, exists in (triggers or {}).items() if not exists),
             tombstones=found,
+            advice=partition_advice(reference),
             set_aside_error=_newest_error(reference) if found.set_aside else "",
         )
     except Error as error:

@@ -109,14 +109,14 @@ def test_status__role_of_mysql(
 
 
 def test_statuses__unknown_reference(reference: Reference) -> None:
-    """A reference that only tombstones name comes after the others, with its owner, its tombstones and a remedy."""
+    """A reference that only tombstones name comes after the others, with its owner, its tombstones and advice."""
     Tombstone.objects.using("default").create(reference="shop.Order.user", parent_key="1")
     known, unknown = statuses()
 
     assert (known.reference, known.state) == (reference.label, "well")
     assert (unknown.reference, unknown.source, unknown.state) == ("shop.Order.user", "default", "unknown reference")
     assert (unknown.tombstones.waiting, unknown.tombstones.set_aside) == (1, 0)
-    assert "'shop.Order.user'" in unknown.remedy
+    assert "'shop.Order.user'" in unknown.advice
 
 
 def test_statuses__unreadable(reference: Reference) -> None:
