@@ -21,6 +21,8 @@ settings.API_TOKEN = os.environ["API_TOKEN"]
 settings.STATIC_ROOT = Path(os.environ["DATA_DIR"]) / "static"
 settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
+pytest.register_assert_rewrite("tests.support.deletion_cases")  # tests that test modules import
+
 # A slow machine must not fail a test.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")

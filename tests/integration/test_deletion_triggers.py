@@ -4,80 +4,36 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import DatabaseError, OperationalError, connections, models, transaction
-from tests.support.parents import KEYS, execute, parents, recorded, stored
-from tests.support.recording_owners import MYSQLS, alias, as_app, mysql, owners, pg, servers
+from django.db import DatabaseError, OperationalError, connections, models
+from tests.support.deletion_cases import (
+    test_delete__by_raw_sql,
+    test_delete__by_the_orm,
+    test_insert__on_conflict,
+    test_rollback__leaves_nothing,
+    test_update__of_other_columns,
+    test_update__of_the_key,
+)
+from tests.support.parents import execute, parents, recorded, stored
+from tests.support.recording_owners import alias, as_app, mysql, owners, pg, servers
 from tests.support.scratch_tables import scratch_tables
 from tests.support.servers import Servers
 from tests.support.vendors import MySQLdb
 
 pytestmark = pytest.mark.docker
 
-__all__ = ["alias", "mysql", "owners", "pg", "servers"]  # fixtures
-
-
-@pytest.mark.parametrize("kind", KEYS)
-def test_delete__by_the_orm(alias: str, kind: str) -> None:
-    """A deleted instance and a deleted queryset are recorded, with keys that become the field's values again."""
-    field, keys = KEYS[kind]
-    customer = parents(field)
-    with scratch_tables(alias, [customer]):
-        rows = stored(alias, customer, keys)
-        rows.get(pk=keys[0]).delete()
-        rows.filter(pk__in=keys[1:]).delete()
-
-        found = [str(customer._meta.pk.to_python(key)) for key in recorded(alias)]
-
-    assert found[0] == str(keys[0])
-    assert sorted(found) == sorted(map(str, keys))
-
-
-def test_delete__by_raw_sql(alias: str) -> None:
-    """A raw DELETE records the rows of its condition; a DELETE that finds none records nothing."""
-    customer = parents()
-    with scratch_tables(alias, [customer]):
-        stored(alias, customer, [1, 2, 3, 4])
-        execute(alias, "DELETE FROM buyers WHERE id > %s", [9])
-        assert recorded(alias) == []
-        execute(alias, "DELETE FROM buyers WHERE id > %s", [2])
-
-        assert sorted(recorded(alias)) == ["3", "4"]
-
-
-def test_update__of_the_key(alias: str) -> None:
-    """A changed key counts as a deletion of the old one; a key that is set to itself is no change."""
-    customer = parents()
-    with scratch_tables(alias, [customer]):
-        rows = stored(alias, customer, [1, 2, 3])
-        rows.filter(pk=1).update(id=11)
-        rows.filter(pk=2).update(id=2)
-
-        assert recorded(alias) == ["1"]
-
-
-def test_update__of_other_columns(alias: str) -> None:
-    """A save and an UPDATE of other columns are no deletions."""
-    customer = parents()
-    with scratch_tables(alias, [customer]):
-        rows = stored(alias, customer, [1, 2])
-        rows.get(pk=1).save(using=alias)
-        rows.update(word="another")
-
-        assert recorded(alias) == []
-
-
-def test_insert__on_conflict(alias: str) -> None:
-    """An INSERT that updates the row that is there records nothing."""
-    customer = parents()
-    with scratch_tables(alias, [customer]):
-        rows = stored(alias, customer, [1, 2])
-        unique = [] if alias in MYSQLS else ["id"]
-        rows.bulk_create(
-            [customer(pk=1, word="new")], update_conflicts=True, update_fields=["word"], unique_fields=unique
-        )
-
-        assert recorded(alias) == []
-        assert rows.get(pk=1).word == "new"
+__all__ = [  # fixtures, and tests that hold for each vendor
+    "alias",
+    "mysql",
+    "owners",
+    "pg",
+    "servers",
+    "test_delete__by_raw_sql",
+    "test_delete__by_the_orm",
+    "test_insert__on_conflict",
+    "test_rollback__leaves_nothing",
+    "test_update__of_other_columns",
+    "test_update__of_the_key",
+]
 
 
 def test_replace__records_the_replaced(mysql: str) -> None:
@@ -89,23 +45,6 @@ def test_replace__records_the_replaced(mysql: str) -> None:
 
         assert sorted(recorded(mysql)) == ["1", "2"]
         assert list(customer.objects.using(mysql).values_list("pk", flat=True)) == [2]
-
-
-def test_rollback__leaves_nothing(alias: str) -> None:
-    """The record is in the deletion's transaction: a rollback, also to a savepoint, takes both back."""
-    customer = parents()
-    with scratch_tables(alias, [customer]):
-        rows = stored(alias, customer, [1, 2, 3])
-        with transaction.atomic(using=alias):
-            rows.filter(pk=1).delete()
-            with transaction.atomic(using=alias):
-                rows.filter(pk=2).delete()
-                transaction.set_rollback(True, using=alias)
-        with transaction.atomic(using=alias):
-            rows.filter(pk=3).delete()
-            transaction.set_rollback(True, using=alias)
-
-        assert recorded(alias) == ["1"]
 
 
 def cascade_of(alias: str) -> list[str]:

@@ -9,8 +9,10 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db import connections, models
+from django.db.migrations.operations import AddConstraint, CreateModel
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
+from tests.support.scratch_models import scratch_model
 
 from switchyard.crossdb import CrossDatabaseForeignKey
 from switchyard.crossdb.references.registry import Reference
@@ -40,22 +42,18 @@ def parents(
 ) -> Any:
     """Return a new model `shop.Customer`, to which `orders.Order.customer` refers."""
     registry = Apps()
-
-    def model(label: str, class_name: str, db_table: str, **body: Any) -> Any:
-        meta = type("Meta", (), {"app_label": label, "apps": registry, "db_table": db_table})
-        return type(class_name, (models.Model,), {"__module__": __name__, "Meta": meta, **body})
-
     key = (key or KEYS["integer"][0]).clone()
-    customer = model(
-        PARENT_APP,
+    customer = scratch_model(
         "Customer",
-        table,
+        PARENT_APP,
+        registry,
+        meta={"db_table": table},
         **{name: key},
         word=models.CharField(max_length=20, default="", db_index=True),
         **fields,
     )
     to_customer = CrossDatabaseForeignKey(customer, on_delete=models.CASCADE, recorded_by=recorded_by)
-    model(CHILD_APP, "Order", child_table, customer=to_customer)
+    scratch_model("Order", CHILD_APP, registry, meta={"db_table": child_table}, customer=to_customer)
     return customer
 
 
@@ -112,3 +110,26 @@ def rolled_back(alias: str, state: ProjectState, operation: Operation) -> None:
     operation.state_forwards(PARENT_APP, after)
     with connections[alias].schema_editor() as editor:
         operation.database_backwards(PARENT_APP, editor, after, state)
+
+
+def creation(model: Any) -> CreateModel:
+    """Return the operation that makes the table of the model."""
+    state = ModelState.from_model(model)
+    return CreateModel(state.name, list(state.fields.items()), state.options)
+
+
+def without_recording(model: Any) -> CreateModel:
+    """Return the operation that makes the table of the model, without the declaration."""
+    made = creation(model)
+    return CreateModel(made.name, made.fields, {**made.options, "constraints": []})
+
+
+def declared(model: Any) -> AddConstraint:
+    """Return the operation that adds the declaration to the model."""
+    return AddConstraint("customer", model._meta.constraints[0])
+
+
+def delete(alias: str, key: int, table: str = "buyers", column: str = "id") -> None:
+    """Store a parent and delete it, both by raw SQL."""
+    execute(alias, f"INSERT INTO {table} ({column}, word) VALUES ({key}, 'a')")
+    execute(alias, f"DELETE FROM {table} WHERE {column} = {key}")

@@ -37,14 +37,13 @@ def across_data(pods: AllPods) -> list[dict[str, Any]]:
 
 
 def _entry(reference: Reference, gauges: Mapping[str, Any]) -> dict[str, Any]:
-    records = reference.field.records_deletions
     return {
         "reference": reference.label,
         "parent": reference.parent._meta.label,
         "source": reference.parent_owner,
         "target": reference.child_owner,
-        "rule": reference.field.on_delete.__name__,
-        "recorded_by": reference.field.recorded_by if records else None,
+        "rule": reference.rule,
+        "recorded_by": reference.recorded_by,
         **_numbers(gauges),
     }
 

@@ -12,6 +12,7 @@ from switchyard.migrations._marks import is_mark, marks
 from switchyard.migrations._per_alias import OwnedLoader, owns
 from switchyard.migrations._status import pending
 from switchyard.routing import only
+from switchyard.routing.errors import first_line
 from switchyard.routing.topology.ownership import is_unmanaged, replicated_by
 
 type Key = tuple[str, str]
@@ -55,7 +56,7 @@ def records(alias: str) -> Records:
         with only(alias):
             return _read(alias, owner)
     except DatabaseError as error:
-        return Records(alias, owner, error=str(error).strip().partition("\n")[0])
+        return Records(alias, owner, error=first_line(error))
 
 
 def _read(alias: str, owner: str | None) -> Records:

@@ -212,6 +212,11 @@ class OwnerUnavailableError(OperationalError):
         super().__init__(self.message.format(alias=alias, why=self.WHY[reason]))
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of the error's text. Further lines of a driver hold the statement, or other addresses."""
+    return str(error).strip().partition("\n")[0]
+
+
 def record_violation(error: RoutingError) -> RoutingError:
     """Count the error as a violation, and return it for the caller to raise."""
     violations.send(sender=type(error), kind=error.kind, alias=error.alias, error=error)

@@ -19,7 +19,7 @@ from switchyard.crossdb.references.tombstones import State
 from switchyard.crossdb.references.worker.children import parents_among, reach
 from switchyard.crossdb.references.worker.claims import tombstones
 from switchyard.crossdb.sources import spooled, stream
-from switchyard.routing.errors import RoutingError
+from switchyard.routing.errors import RoutingError, first_line
 
 MAX_EXAMPLES = 10  # keys of one reference
 _KEY = "switchyard_parent_key"  # the name of a column of the queries below
@@ -61,7 +61,7 @@ def audits(references: Iterable[Reference], *, fix: bool, report: Report = lambd
         try:
             _audit(found, report)
         except (Error, RoutingError) as error:
-            found.error = str(error).strip().partition("\n")[0]
+            found.error = first_line(error)
         yield found
 
 

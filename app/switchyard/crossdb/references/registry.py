@@ -28,6 +28,17 @@ class Reference:
         return self.field.on_delete is CASCADE
 
     @property
+    def rule(self) -> str:
+        """The name of its `on_delete`."""
+        name: str = self.field.on_delete.__name__
+        return name
+
+    @property
+    def recorded_by(self) -> str | None:
+        """What records deletions of the parents: `triggers` or `signals`; None if nothing follows from them."""
+        return self.field.recorded_by if self.field.records_deletions else None
+
+    @property
     def parent(self) -> type[Model]:
         """The concrete model of the parents."""
         concrete: type[Model] = self.field.related_model._meta.concrete_model

@@ -23,6 +23,7 @@ from switchyard.migrations._plan import Target, plan
 from switchyard.migrations._sqlite_directory import make_sqlite_directory
 from switchyard.migrations._status import pending
 from switchyard.migrations._stopping import stops_on_sigterm
+from switchyard.routing.errors import first_line
 from switchyard.routing.topology.direct import past_pooler
 from switchyard.routing.topology.ownership import is_unmanaged, owners
 
@@ -125,7 +126,7 @@ def _start(
             before = pending(alias)
             todo = plan(alias, targets) if targets else before or marks(connections[alias])  # `migrate` refuses a mark
     except DatabaseError as error:
-        result = Result(alias, error=_first_line(error), exit_code=exit_code_of(error), required=required)
+        result = Result(alias, error=first_line(error), exit_code=exit_code_of(error), required=required)
         return lambda: result
     if not todo:
         return lambda: Result(alias, required=required)
@@ -165,10 +166,6 @@ def _pending_or(before: list[str], alias: str) -> list[str]:
             return pending(alias)
     except DatabaseError:
         return before
-
-
-def _first_line(error: DatabaseError) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _table(results: list[Result]) -> Table:

@@ -14,6 +14,7 @@ from switchyard.migrations._audit.column_types import existing_types, expected_t
 from switchyard.migrations._records import in_one_case
 from switchyard.migrations._status import pending
 from switchyard.routing import only
+from switchyard.routing.errors import first_line
 from switchyard.routing.topology.ownership import is_unmanaged, owner_of, replicated_by
 from switchyard.routing.topology.tables import cache_tables
 
@@ -40,7 +41,7 @@ def audit(alias: str) -> Audit:
         with only(alias):
             return _compare(alias)
     except DatabaseError as error:
-        return Audit(alias, error=str(error).strip().partition("\n")[0])
+        return Audit(alias, error=first_line(error))
 
 
 def _compare(alias: str) -> Audit:

@@ -9,7 +9,7 @@ from string import Formatter
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError
 
-from switchyard.routing.errors import OwnerUnavailableError, RoutingError, StaleSaveError
+from switchyard.routing.errors import OwnerUnavailableError, RoutingError, StaleSaveError, first_line
 
 APP = Path(__file__).parents[4] / "app"
 
@@ -47,6 +47,13 @@ def test_error__summary(error: type[RoutingError]) -> None:
     assert summary.endswith(".")
     assert summary.count(". ") == 0
     assert not {"PK", "CHANGE", "REASON"} & set(re.findall(r"\w+", summary))
+
+
+def test_first_line__of_a_driver() -> None:
+    """The text ends before the statement or the next address; an error without a text has an empty line."""
+    assert first_line(DatabaseError("no such table\nLINE 1: SELECT")) == "no such table"
+    assert first_line(DatabaseError("\nfirst\nsecond")) == "first"
+    assert first_line(DatabaseError()) == ""
 
 
 def test_error__base_classes() -> None:

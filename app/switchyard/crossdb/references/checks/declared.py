@@ -34,7 +34,7 @@ def recorded_references() -> Iterator[Reference]:
 def _unreachable_children(reference: Reference) -> Iterator[CheckMessage]:
     if is_read_only(owner := reference.child_owner):
         yield Error(
-            f"{reference.label} has on_delete={reference.field.on_delete.__name__}, but its rows are on '{owner}', a"
+            f"{reference.label} has on_delete={reference.rule}, but its rows are on '{owner}', a"
             " read-only owner (SWITCHYARD['READ_ONLY']): they would outlive their parents.",
             hint=f"Set on_delete=DO_NOTHING, or take '{owner}' out of READ_ONLY.",
             obj=reference.field,
@@ -44,7 +44,7 @@ def _unreachable_children(reference: Reference) -> Iterator[CheckMessage]:
 
 def _unmade_triggers(reference: Reference) -> Iterator[CheckMessage]:
     owner = reference.parent_owner
-    if is_unmanaged(owner) and reference.field.recorded_by == "triggers" and vendor_of(owner) in VENDORS:
+    if is_unmanaged(owner) and reference.recorded_by == "triggers" and vendor_of(owner) in VENDORS:
         sql = "; ".join(triggers_of(vendor_of(owner)).tombstones)
         yield Error(
             f"No migration makes the triggers for {reference.label} on '{owner}' (SWITCHYARD['UNMANAGED']): deletions"

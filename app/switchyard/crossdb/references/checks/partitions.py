@@ -24,7 +24,7 @@ def partition_advice(reference: Reference) -> str:
     One query, on PostgreSQL only.
     """
     connection = connections[reference.parent_owner]
-    if connection.vendor != "postgresql" or reference.field.recorded_by != "triggers":
+    if connection.vendor != "postgresql" or reference.recorded_by != "triggers":
         return ""
     declared = {each.trigger_names(connection.vendor)[0]: each for each in declarations(reference)}
     with connection.cursor() as cursor:

@@ -19,7 +19,7 @@ def trigger_presence(reference: Reference) -> dict[str, bool] | None:
 
     One query, and on MySQL and MariaDB up to three more if a trigger is not found. No query if signals record.
     """
-    if reference.field.recorded_by != "triggers":
+    if reference.recorded_by != "triggers":
         return {}
     connection, table = connections[reference.parent_owner], reference.parent._meta.db_table
     with connection.cursor() as cursor:

@@ -72,7 +72,7 @@ def _unknown(alias: str) -> Iterator[CheckMessage]:
 
 def _missing_triggers(reference: Reference) -> Iterator[CheckMessage]:
     owner, parent = reference.parent_owner, reference.parent._meta
-    if is_unmanaged(owner) and reference.field.recorded_by == "triggers":
+    if is_unmanaged(owner) and reference.recorded_by == "triggers":
         return  # E018 reports it
     if not _missing(reference) or _is_pending(owner, parent.app_label):
         return  # the warnings of unapplied migrations report it

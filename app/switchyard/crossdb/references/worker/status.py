@@ -12,6 +12,7 @@ from switchyard.crossdb.references.tombstones import State
 from switchyard.crossdb.references.unknown import unknown_references
 from switchyard.crossdb.references.worker.backlog import Backlog, backlog
 from switchyard.crossdb.references.worker.claims import tombstones
+from switchyard.routing.errors import first_line
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,8 @@ def status(reference: Reference) -> ReferenceStatus:
 
     Queries: at most four, on MySQL up to six; none for a reference whose parents leave no tombstones.
     """
-    recorded_by = reference.field.recorded_by if reference.field.records_deletions else "none"
-    rule = reference.field.on_delete.__name__
-    known = (reference.label, reference.parent_owner, reference.child_owner, rule, recorded_by)
+    recorded_by = reference.recorded_by or "none"
+    known = (reference.label, reference.parent_owner, reference.child_owner, reference.rule, recorded_by)
     if recorded_by == "none":
         return ReferenceStatus(*known)
     try:
@@ -82,7 +82,7 @@ def status(reference: Reference) -> ReferenceStatus:
             set_aside_error=_newest_error(reference) if found.set_aside else "",
         )
     except Error as error:
-        return ReferenceStatus(*known, error=str(error).strip().partition("\n")[0])
+        return ReferenceStatus(*known, error=first_line(error))
 
 
 def _newest_error(reference: Reference) -> str:

@@ -17,6 +17,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 from django.db.models import CASCADE, DO_NOTHING, SET_NULL
 from tests.support.referring import Author, Book
+from tests.support.scratch_models import scratch_model
 
 from accounts.models import User
 from switchyard.crossdb import CrossDatabaseForeignKey, RecordDeletions
@@ -29,12 +30,6 @@ OF_AUTHOR = RecordDeletions(reference="analytics.Book.author", name="deletions_t
 OF_EDITOR = RecordDeletions(reference="analytics.Book.editor", name="deletions_test_book_editor_id")
 
 
-def model(name: str, app: str, registry: Apps, *bases: type[models.Model], **attributes: Any) -> Any:
-    """Make a model in the registry."""
-    meta = type("Meta", (), {"apps": registry, "app_label": app, **attributes.pop("meta", {})})
-    return type(name, bases or (models.Model,), {"__module__": __name__, "Meta": meta, **attributes})
-
-
 def reference(to: str = "accounts.Parent", on_delete: Any = CASCADE, **options: Any) -> CrossDatabaseForeignKey:
     """Return a reference without a name on the other side."""
     return CrossDatabaseForeignKey(to, on_delete=on_delete, null=True, related_name="+", **options)
@@ -43,8 +38,8 @@ def reference(to: str = "accounts.Parent", on_delete: Any = CASCADE, **options: 
 def state(**references_of_child: Any) -> ProjectState:
     """Return the state of a project with a parent and a child that has these references."""
     registry = Apps(["accounts", "analytics"])
-    model("Parent", "accounts", registry)
-    model("Child", "analytics", registry, **references_of_child)
+    scratch_model("Parent", "accounts", registry)
+    scratch_model("Child", "analytics", registry, **references_of_child)
     return ProjectState.from_apps(registry)
 
 
@@ -75,8 +70,8 @@ def test_declaration__of_the_service() -> None:
 def test_declaration__of_nothing() -> None:
     """A reference with DO_NOTHING records nothing."""
     registry = Apps()
-    parent = model("Parent", "accounts", registry)
-    model("Child", "analytics", registry, parent=reference(on_delete=DO_NOTHING))
+    parent = scratch_model("Parent", "accounts", registry)
+    scratch_model("Child", "analytics", registry, parent=reference(on_delete=DO_NOTHING))
 
     assert parent._meta.constraints == []
 
@@ -84,8 +79,8 @@ def test_declaration__of_nothing() -> None:
 def test_declaration__by_signals() -> None:
     """A reference that is recorded by signals says so."""
     registry = Apps()
-    parent = model("Parent", "accounts", registry)
-    child = model("Child", "analytics", registry, parent=reference(recorded_by="signals"))
+    parent = scratch_model("Parent", "accounts", registry)
+    child = scratch_model("Child", "analytics", registry, parent=reference(recorded_by="signals"))
 
     (found,) = parent._meta.constraints
     assert found.by == "signals"
@@ -97,9 +92,9 @@ def test_declaration__by_signals() -> None:
 def test_declaration__of_a_proxy() -> None:
     """The rows of a proxy are those of its concrete model, which has the declaration."""
     registry = Apps()
-    parent = model("Parent", "accounts", registry)
-    proxy = model("Shown", "accounts", registry, parent, meta={"proxy": True})
-    model("Child", "analytics", registry, parent=reference("accounts.Shown"))
+    parent = scratch_model("Parent", "accounts", registry)
+    proxy = scratch_model("Shown", "accounts", registry, parent, meta={"proxy": True})
+    scratch_model("Child", "analytics", registry, parent=reference("accounts.Shown"))
 
     assert declared(parent) == {"analytics.Child.parent": "deletions_analytics_child_parent_id"}
     assert proxy._meta.constraints == []
@@ -108,9 +103,9 @@ def test_declaration__of_a_proxy() -> None:
 def test_declaration__of_an_inherited_table() -> None:
     """A reference to a model with a table of its own is declared there, and not on the table that it inherits."""
     registry = Apps()
-    parent = model("Parent", "accounts", registry)
-    special = model("Special", "accounts", registry, parent)
-    model("Child", "analytics", registry, parent=reference("accounts.Special"))
+    parent = scratch_model("Parent", "accounts", registry)
+    special = scratch_model("Special", "accounts", registry, parent)
+    scratch_model("Child", "analytics", registry, parent=reference("accounts.Special"))
 
     assert declared(special) == {"analytics.Child.parent": "deletions_analytics_child_parent_id"}
     assert parent._meta.constraints == []
@@ -119,10 +114,10 @@ def test_declaration__of_an_inherited_table() -> None:
 def test_declaration__of_an_abstract_child() -> None:
     """Each model that inherits the reference has a declaration of its own."""
     registry = Apps()
-    parent = model("Parent", "accounts", registry)
-    child = model("Child", "analytics", registry, meta={"abstract": True}, parent=reference())
-    model("One", "analytics", registry, child)
-    model("Two", "analytics", registry, child)
+    parent = scratch_model("Parent", "accounts", registry)
+    child = scratch_model("Child", "analytics", registry, meta={"abstract": True}, parent=reference())
+    scratch_model("One", "analytics", registry, child)
+    scratch_model("Two", "analytics", registry, child)
 
     assert list(declared(parent)) == ["analytics.One.parent", "analytics.Two.parent"]
 
@@ -131,7 +126,7 @@ def test_declaration__by_another_registry() -> None:
     """A model outside the parent's registry, as in a test, leaves the parent as it is."""
     before = list(User._meta.constraints)
 
-    model("Child", "analytics", Apps(), user=reference(User))  # type: ignore[arg-type]
+    scratch_model("Child", "analytics", Apps(), user=reference(User))  # type: ignore[arg-type]
 
     assert User._meta.constraints == before
     assert [each.label for each in references()] == ["analytics.AnalyticsEvent.user"]
@@ -140,9 +135,9 @@ def test_declaration__by_another_registry() -> None:
 def test_declaration__name() -> None:
     """The name is short enough for each vendor, with the endings of triggers, and says which column it is for."""
     registry = Apps()
-    parent = model("Parent", "accounts", registry)
+    parent = scratch_model("Parent", "accounts", registry)
     long = "a" * 40
-    model("Child", "analytics", registry, meta={"db_table": long}, first=reference(), second=reference())
+    scratch_model("Child", "analytics", registry, meta={"db_table": long}, first=reference(), second=reference())
 
     names = list(declared(parent).values())
     assert len(set(names)) == 2
@@ -335,4 +330,5 @@ def test_registry__of_the_project() -> None:
     assert (found.label, found.parent, found.parent_owner, found.child_owner, found.cascades) == (
         *("analytics.AnalyticsEvent.user", User, "default", "analytics", True),
     )
+    assert (found.rule, found.recorded_by) == ("CASCADE", "triggers")
     assert Book not in project.get_models()

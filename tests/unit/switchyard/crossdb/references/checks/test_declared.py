@@ -11,6 +11,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connections, models
 from django.test import override_settings
 from tests.support.parents import CHILD_APP, PARENT_APP, parents, reference_to
+from tests.support.scratch_models import scratch_model
 
 from switchyard.crossdb import CrossDatabaseForeignKey
 from switchyard.crossdb.references.checks import declared
@@ -126,11 +127,9 @@ def test_key__of_a_wrong_type(key: Any, monkeypatch: pytest.MonkeyPatch) -> None
 def test_key__of_an_inherited_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key of a model that inherits a table has the type of the inherited key."""
     customer = parents()
-    meta = type("Meta", (), {"app_label": PARENT_APP, "apps": customer._meta.apps})
-    guest: Any = type("Guest", (customer,), {"__module__": __name__, "Meta": meta})
+    guest = scratch_model("Guest", PARENT_APP, customer._meta.apps, customer)
     to_guest = CrossDatabaseForeignKey(guest, on_delete=models.CASCADE)
-    of_child = type("Meta", (), {"app_label": CHILD_APP, "apps": customer._meta.apps})
-    stay: Any = type("Stay", (models.Model,), {"__module__": __name__, "Meta": of_child, "guest": to_guest})
+    stay = scratch_model("Stay", CHILD_APP, customer._meta.apps, guest=to_guest)
     monkeypatch.setattr(
         declared, "references", lambda **_options: iter([declared.Reference(stay._meta.get_field("guest"))])
     )
