@@ -42,7 +42,7 @@ test-chart: $(UV) ## the chart, linted and rendered, and its alerts: needs helm 
 	@.venv/bin/python -m pytest -q -n auto tests/chart
 
 .PHONY: soak-deletions
-soak-deletions: $(UV) ## 200,000 parents deleted under load, workers killed, databases restarted: no orphan (20 minutes)
+soak-deletions: $(UV) ## 300,000 parents deleted under load, workers killed, databases restarted: no orphan (30 minutes)
 	@$(SYNC) --extra service --extra postgres --extra mysql --group dev
 	@.venv/bin/python -m tests.bench.crossdb_deletions
 

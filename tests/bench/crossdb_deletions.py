@@ -1,6 +1,7 @@
 """Parents are deleted under load while workers are killed and databases restarted: no orphan, no wrong deletion.
 
-`make soak-deletions`. Users are on one server and their events on another one. `crossdb_load.py` deletes and inserts.
+`make soak-deletions` runs each pair of servers: users on one, their events on the other; `python -m
+tests.bench.crossdb_deletions mysql:postgresql` runs one of the pairs. `crossdb_load.py` deletes and inserts.
 Two workers run; one of them is killed again and again. At the end the rows of both servers are compared one by one.
 """
 
@@ -28,6 +29,7 @@ USERS, KILLS = (4_000, 4) if SMALL else (112_300, 50)  # of the users 100,054 ar
 EVENTS_OF_USER = 3
 SECONDS_OF_KILL = 4.0  # the start of a worker, and the time until it is killed
 SEED = 20_261_130
+PAIRS = ("postgresql:postgresql", "postgresql:mysql", "mysql:postgresql")  # of the users and of the events
 WAITING = "SELECT count(*) FROM switchyard_tombstone WHERE state = 0"
 
 
@@ -45,13 +47,16 @@ class Found:
 
 def main() -> int:
     """Run all pairs of vendors, print and write; the exit code says whether nothing was lost."""
-    names = sys.argv[1:] or ["postgresql", "mysql"]
     results: list[Result] = []
+    chosen = sys.argv[1:] or PAIRS
+    if not set(chosen) <= set(PAIRS):
+        raise SystemExit(f"There is no such pair of servers: {' '.join(chosen)}. Name some of: {' '.join(PAIRS)}.")
     try:
-        for children in names:
-            found = deletions(children, users=USERS, kills=KILLS, seed=SEED)
-            print(f"events on {children}: {found}", file=sys.stderr)
-            name = f"users on postgresql, events on {children}"
+        for pair in chosen:
+            parents, children = pair.split(":")
+            found = deletions(parents, children, users=USERS, kills=KILLS, seed=SEED)
+            name = f"users on {parents}, events on {children}"
+            print(f"{name}: {found}", file=sys.stderr)
             results += [
                 at_least(f"{name}: deleted users", found.deleted, "users", 0.89 * USERS),
                 at_least(f"{name}: kills of a worker", found.kills, "kills", KILLS),
@@ -65,13 +70,12 @@ def main() -> int:
     return finish("deletions", results)
 
 
-def deletions(children: str, *, users: int, kills: int, seed: int) -> Found:
-    """Run the load on new servers, and return what is there at the end."""
+def deletions(parents: str, children: str, *, users: int, kills: int, seed: int) -> Found:
+    """Run the load on new servers of these vendors, and return what is there at the end."""
     with network_of_servers(POSTGRESQL, MYSQL) as servers:
-        servers.start_postgres("default")
-        start = servers.start_postgres if children == "postgresql" else servers.start_mysql
-        start("analytics")
-        for alias in ("default", "analytics"):
+        start = {"postgresql": servers.start_postgres, "mysql": servers.start_mysql}
+        for alias, vendor in (("default", parents), ("analytics", children)):
+            start[vendor](alias)
             servers.answers(alias)
         manage(servers.environ("migrator"), "migrate_all")
         return deletions_on(servers, users=users, kills=kills, seed=seed)
@@ -86,7 +90,7 @@ def deletions_on(servers: Servers, *, users: int, kills: int, seed: int) -> Foun
         assert load.stdout
         assert load.stdout.readline() == "deleted\n"
         printed, _ = load.communicate("")
-    assert refuses_truncate(servers)
+    assert servers.by_alias["default"].vendor is MYSQL or refuses_truncate(servers)
     until(lambda: servers.ask("default", WAITING)[0][0] == 0 or once(environ), "all is handled", seconds=300)
     manage(environ, "crossdb_worker", "--once", "--recheck")
     audit = manage(environ, "crossdb_audit", "--json")
@@ -95,22 +99,23 @@ def deletions_on(servers: Servers, *, users: int, kills: int, seed: int) -> Foun
 
 def fill(servers: Servers, users: int) -> None:
     """Insert the users, and three events of each."""
-    servers.ask(
-        "default",
-        "INSERT INTO accounts_user (id, username, password, first_name, last_name, email, is_superuser, is_staff,"
-        " is_active, date_joined)"
-        f" SELECT n, 'user-' || n, '!', '', '', '', false, false, true, now() FROM generate_series(1, {users}) AS n",
-    )
     numbers = f"WITH RECURSIVE numbers AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < {users})"
-    servers.ask(
-        "analytics",
-        *((f"SET SESSION cte_max_recursion_depth = {users}",) if servers.by_alias["analytics"].vendor is MYSQL else ()),
-        *(
-            "INSERT INTO analytics_analyticsevent (id, user_id, kind, at)"
-            f" {numbers} SELECT n + {users * number}, n, 'first', '2026-01-01' FROM numbers"
-            for number in range(EVENTS_OF_USER)
+    inserts = {
+        "default": (
+            "INSERT INTO accounts_user (id, username, password, first_name, last_name, email, is_superuser, is_staff,"
+            f" is_active, date_joined) {numbers}"
+            " SELECT n, concat('user-', n), '!', '', '', '', false, false, true, now() FROM numbers"
         ),
-    )
+        "analytics": (
+            f"INSERT INTO analytics_analyticsevent (id, user_id, kind, at) {numbers}, copies AS (SELECT 0 AS copy"
+            f" UNION ALL SELECT copy + 1 FROM copies WHERE copy < {EVENTS_OF_USER - 1})"
+            f" SELECT n + {users} * copy, n, 'first', '2026-01-01' FROM numbers CROSS JOIN copies"
+        ),
+    }
+    for alias, statement in inserts.items():
+        is_mysql = servers.by_alias[alias].vendor is MYSQL
+        limit = [f"SET SESSION cte_max_recursion_depth = {users}"] if is_mysql else []
+        servers.ask(alias, *limit, statement)
 
 
 def kill_and_restart(servers: Servers, started: "Workers", kills: int, rng: random.Random) -> None:
