@@ -1,10 +1,13 @@
 """On real servers a condition across databases gives the rows of the same condition over a list of its keys."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connections, transaction
 from django.db.models import Q
+from django.db.models.functions import Collate
+from django.db.models.lookups import In
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support.moments import moment
@@ -234,3 +237,45 @@ def test_condition__text_of_another_case_and_a_limit() -> None:
     customers = Customer.objects.filter(CrossDatabaseIn("email", User.objects.using("default").values("email")))
 
     assert [customer.pk for customer in customers.order_by("name")[:2]] == [3]
+
+
+@pytest.fixture
+def case_insensitive(real_databases: Servers) -> Iterator[str]:
+    """A collation on PostgreSQL that takes `Ada` and `ada` for equal."""
+    name = "test_case_insensitive"
+    options = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
+    real_databases.ask("default", f"CREATE COLLATION {name} ({options})")
+    yield name
+    real_databases.ask("default", f"DROP COLLATION {name}")
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "mysql"])
+def test_collation__each_use(vendor: str, case_insensitive: str) -> None:
+    """Each use of the ORM gives the rows whose text is equal to one of the keys by the named collation."""
+    with allow_writes("legacy", reason="test"):
+        store(*MANY)
+    source: Any = {"postgresql": Customer, "mysql": User}[vendor].objects.filter(pk__in=(1, 2)).values("email")
+    rows: Any = {"postgresql": User, "mysql": Customer}[vendor].objects
+    name, collation = {"postgresql": ("first_name", case_insensitive), "mysql": ("name", "utf8mb4_bin")}[vendor]
+
+    with use_primary():
+        expected = reads(rows, In(Collate("email", collation), keys_of(source)), "email", name)
+        assert expected["count"] != rows.filter(CrossDatabaseIn("email", source)).count()
+        assert reads(rows, CrossDatabaseIn("email", source, collation=collation), "email", name) == expected
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "mysql"])
+def test_collation__subquery(vendor: str, case_insensitive: str) -> None:
+    """The named collation compares the columns of one database as well."""
+    with allow_writes("legacy", reason="test"):
+        store(*MANY)
+        Customer.objects.filter(pk=3).update(name="ADA@x.org", email="ada@x.org")
+        User.objects.filter(pk=3).update(first_name="ADA@x.org", email="ada@x.org")
+    rows: Any = {"postgresql": User, "mysql": Customer}[vendor].objects.filter(pk=3)
+    name, collation = {"postgresql": ("first_name", case_insensitive), "mysql": ("name", "utf8mb4_bin")}[vendor]
+    source = rows.model.objects.values(name)
+
+    with use_primary():
+        assert rows.filter(CrossDatabaseIn("email", source)).exists() is (vendor == "mysql")
+        found = CrossDatabaseIn("email", source, collation=collation)
+        assert rows.filter(found).exists() is (vendor == "postgresql")

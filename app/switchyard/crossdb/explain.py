@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import QuerySet
+from django.db.models.functions import Collate
 from django.db.models.sql.constants import MULTI
 
 from switchyard.crossdb.execution import OuterQuery
@@ -39,9 +40,16 @@ def explain_cross(queryset: QuerySet[Any, Any]) -> str:
 
 
 def _names(condition: CrossDatabaseIn, alias: str, place: str) -> str:
-    source, column = condition.rhs.queryset, condition.lhs
-    name = f"{column.target.model.__name__}.{column.target.name}" if hasattr(column, "target") else "An expression"
+    source = condition.rhs.queryset
+    name = _name(condition.lhs)
     return f"{name} on '{alias}' in the keys {source.model.__name__}.{column_of(source)} on '{place}':"
+
+
+def _name(column: Any) -> str:
+    if isinstance(column, Collate):
+        collated: Any = column
+        return f"{_name(*collated.get_source_expressions())} by collation '{collated.collation}'"
+    return f"{column.target.model.__name__}.{column.target.name}" if hasattr(column, "target") else "An expression"
 
 
 def _steps(plan: Plan) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from django.core.exceptions import FieldError
 from django.db.models import F, Lookup, QuerySet
+from django.db.models.functions import Collate
 from django.db.models.query import ModelIterable
 
 from switchyard.crossdb import execution
@@ -34,7 +35,8 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     Use it wherever a `Q` stands: `filter()`, `exclude()`, `Q(...) | CrossDatabaseIn(...)`, `annotate()`; and before
     `count()`, `exists()`, slices, aggregates, `update()` and `delete()`. `field` is a name as in `F()`, and leads to
     one row. `queryset` has one column, as `values("user_id")` makes it; without one its primary key is meant.
-    `max_keys` is the largest number of distinct keys, None for any number.
+    `max_keys` is the largest number of distinct keys, None for any number. Texts are equal by the collation of `field`,
+    or by `collation`, which the outer query's database must have.
 
     The keys are read when the outer query runs, from the alias that the routers or `using()` choose, and not before:
     `str(queryset.query)` and `explain()` show a placeholder. NULL keys are dropped, and a row without a value does not
@@ -43,7 +45,8 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     Queries: one on each alias for up to 10,000 keys; beyond that one on the outer alias for each 10,000 keys if the
     query can be divided, otherwise one by a temporary table, or with all keys, of which there may be 1,000,000. A
     source on the same alias becomes a subquery. Raises FieldError for columns of different types, and
-    TooManyKeysError when the query runs.
+    columns of different `db_collation` without `collation`; ValueError for a name that no collation
+    can have; TooManyKeysError when the query runs.
 
         >>> from switchyard.crossdb import CrossDatabaseIn
         >>> users = [User.objects.create(pk=key, username=name) for key, name in ((7, "ada"), (8, "bob"))]
@@ -56,20 +59,28 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     prepare_rhs = False
     rhs: Source
 
-    def __init__(self, field: str, queryset: QuerySet[Any, Any], *, max_keys: int | None = None) -> None:
-        super().__init__(F(field), Source(_of_one_column(queryset), max_keys))
+    def __init__(
+        self,
+        field: str,
+        queryset: QuerySet[Any, Any],
+        *,
+        max_keys: int | None = None,
+        collation: str | None = None,
+    ) -> None:
+        column = F(field) if collation is None else Collate(field, collation)
+        super().__init__(column, Source(_of_one_column(queryset), max_keys))
         execution.install()
 
     @classmethod
     def of_column(cls, column: Any, queryset: QuerySet[Any, Any]) -> Self:
-        """Return the condition for a column that is resolved already. Raises FieldError if the types differ."""
+        """Return the condition for a column that is resolved already. Raises FieldError as with a name."""
         condition = cls("pk", queryset)
         condition.set_source_expressions([column])
         check_comparable(column, condition.rhs.queryset)
         return condition
 
     def resolve_expression(self, *args: Any, **kwargs: Any) -> Self:
-        """Return a copy for the outer query. Raises FieldError if the types of both columns differ."""
+        """Return a copy for the outer query. Raises FieldError if both columns cannot be compared."""
         resolved: Self = super().resolve_expression(*args, **kwargs)
         check_comparable(resolved.lhs, self.rhs.queryset)
         return resolved

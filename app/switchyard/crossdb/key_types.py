@@ -16,6 +16,7 @@ from django.db.models import (
     TextField,
     UUIDField,
 )
+from django.db.models.functions import Collate
 
 from switchyard.crossdb.key_list import key_field
 
@@ -66,15 +67,41 @@ def source_field(source: QuerySet[Any, Any]) -> Any:
 
 
 def check_comparable(column: Any, source: QuerySet[Any, Any]) -> None:
-    """Raise FieldError unless the column and the keys of the source have the same type."""
-    field = column.output_field
-    here, there = key_type(field), key_type(source_field(source))
+    """Raise FieldError unless the column and the keys of the source have one type, and agree about equal texts."""
+    field, other = column.output_field, source_field(source)
+    here, there = key_type(field), key_type(other)
     if here is None or here is not there:
         raise FieldError(
-            f"{_name(field)} is compared with {_name(source_field(source))}:"
-            f" the types {_type_name(field)} and {_type_name(source_field(source))} have no common key type."
+            f"{_name(field)} is compared with {_name(other)}:"
+            f" the types {_type_name(field)} and {_type_name(other)} have no common key type."
             f" Compare two columns of one of the types {', '.join(each.name.lower() for each in KeyType)}."
         )
+    if isinstance(column, Collate):
+        _check_has_collation(field, column)
+    elif _has_collation(field) and _has_collation(other):
+        _check_same_collation(field, other)
+
+
+def _check_has_collation(field: Any, collated: Any) -> None:
+    if not _has_collation(field):
+        raise FieldError(
+            f"{_name(field)} has the type {_type_name(field)}, whose values no collation compares."
+            f" Leave out collation='{collated.collation}'."
+        )
+
+
+def _check_same_collation(field: Any, other: Any) -> None:
+    here, there = (getattr(key_field(each), "db_collation", None) for each in (field, other))
+    if here != there:
+        raise FieldError(
+            f"{_name(field)} is compared with {_name(other)}, and their db_collation is {here!r} and {there!r}:"
+            " a text may have an equal text by one of them, and none by the other."
+            " Name the collation by which the outer query's database compares them: collation='...'."
+        )
+
+
+def _has_collation(field: Any) -> bool:
+    return hasattr(key_field(field), "db_collation")
 
 
 def _name(field: Any) -> str:
