@@ -5,8 +5,10 @@ from typing import Any, Self
 
 from django.core.exceptions import FieldError
 from django.db.models import F, Lookup, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.db.models.functions import Collate
 from django.db.models.query import ModelIterable
+from django.db.models.sql.datastructures import MultiJoin
 
 from switchyard.crossdb import execution
 from switchyard.crossdb.columns import columns_of
@@ -44,8 +46,8 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
 
     Queries: one on each alias for up to 10,000 keys; beyond that one on the outer alias for each 10,000 keys if the
     query can be divided, otherwise one by a temporary table, or with all keys, of which there may be 1,000,000. A
-    source on the same alias becomes a subquery. Raises FieldError for columns of different types, and
-    columns of different `db_collation` without `collation`; ValueError for a name that no collation
+    source on the same alias becomes a subquery. Raises FieldError for columns of different types, columns of
+    different `db_collation` without `collation`, and a relation to several rows; ValueError for a name that no collation
     can have; TooManyKeysError when the query runs.
 
         >>> from switchyard.crossdb import CrossDatabaseIn
@@ -79,15 +81,38 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
         check_comparable(column, condition.rhs.queryset)
         return condition
 
-    def resolve_expression(self, *args: Any, **kwargs: Any) -> Self:
+    def resolve_expression(self, query: Any = None, *args: Any, **kwargs: Any) -> Self:
         """Return a copy for the outer query. Raises FieldError if both columns cannot be compared."""
-        resolved: Self = super().resolve_expression(*args, **kwargs)
+        resolved: Self = super().resolve_expression(query, *args, **kwargs)
+        for name in (each.name for each in self.flatten() if isinstance(each, F)):
+            _refuse_several_rows(query, name)
         check_comparable(resolved.lhs, self.rhs.queryset)
         return resolved
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Return the SQL by the plan of this execution; a placeholder outside an execution."""
         return execution.sql_of(self, compiler, connection)
+
+
+def _refuse_several_rows(query: Any, name: str) -> None:
+    """Raise FieldError if the name leads to several rows for a row of the query.
+
+    One join serves a filter. `exclude()` would return each row that has one other row beside a matching one.
+    """
+    parts = name.split(LOOKUP_SEP)
+    if parts[0] in query.annotations:
+        return
+    try:
+        query.names_to_path(parts, query.get_meta(), allow_many=False)
+    except MultiJoin as error:
+        *before, (relation, path) = error.names_with_path
+        rows = path[-1].to_opts
+        outer = LOOKUP_SEP.join([*(each for each, _ in before), "pk"])
+        raise FieldError(
+            f"CrossDatabaseIn('{name}', ...) leads to several rows by '{relation}': those of {rows.label}."
+            " Filter these rows, and the outer query by the keys that they refer to:"
+            f" CrossDatabaseIn('{outer}', {rows.object_name}.objects.filter(CrossDatabaseIn(...)).values(...))."
+        ) from None
 
 
 def _of_one_column(queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:

@@ -19,8 +19,10 @@ from django.db.models.sql.compiler import (
     SQLUpdateCompiler,
 )
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, ROW_COUNT, SINGLE
+from django.db.models.sql.datastructures import MultiJoin
 from tests.support.kinds import Kind, Special
 from tests.support.noting import parameters
+from tests.support.related import Paragraph
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -392,3 +394,17 @@ def test_query__table_of_the_query() -> None:
 
     assert own.alias == query.base_table != joined.alias
     assert own.target.null is False
+
+
+def test_query__path_to_several_rows() -> None:
+    """The walk over names ends at a relation to several rows with an error, which has the path up to there."""
+    query = Paragraph.objects.annotate(named=F("text")).query
+    assert list(query.annotations) == ["named"]
+    query.names_to_path(["article", "text"], query.get_meta(), allow_many=False)
+
+    with pytest.raises(MultiJoin) as raised:
+        query.names_to_path(["article", "paragraphs", "text"], query.get_meta(), allow_many=False)
+
+    (first, _), (second, path) = raised.value.names_with_path
+    assert (first, second) == ("article", "paragraphs")
+    assert path[-1].to_opts is Paragraph._meta
