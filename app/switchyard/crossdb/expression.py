@@ -25,10 +25,24 @@ class Source:
     def __repr__(self) -> str:
         return f"keys of {self.label}"  # the representation of a queryset would run it
 
+    def __reduce__(self) -> Any:
+        """Copy and pickle the query of the keys: the pickle of a queryset has its rows, and so would run it."""
+        rows: Any = self.queryset
+        return _source, (type(rows), rows.model, rows.query, rows._db, rows._hints, self.max_keys)  # noqa: SLF001
+
     @property
     def label(self) -> str:
         """The name of the model, for messages."""
         return str(self.queryset.model._meta.label)
+
+
+def _source(  # noqa: PLR0917 - what a pickle has
+    of_class: type[QuerySet[Any, Any]], model: Any, query: Any, using: str | None, hints: Any, max_keys: int | None
+) -> Source:
+    execution.install()  # no condition may have been made in this process
+    queryset: Any = of_class(model, using=using, hints=hints)
+    queryset.query = query
+    return Source(queryset, max_keys)
 
 
 class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expressions: they are written as `... = True`
@@ -46,9 +60,9 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
 
     Queries: one on each alias for up to 10,000 keys; beyond that one on the outer alias for each 10,000 keys if the
     query can be divided, otherwise one by a temporary table, or with all keys, of which there may be 1,000,000. A
-    source on the same alias becomes a subquery. Raises FieldError for columns of different types, columns of
-    different `db_collation` without `collation`, and a relation to several rows; ValueError for a name that no collation
-    can have; TooManyKeysError when the query runs.
+    source on the same alias becomes a subquery. Raises FieldError for columns of different types, columns of different
+    `db_collation` without `collation`, and a relation to several rows; ValueError for a name that no collation can
+    have; TooManyKeysError when the query runs.
 
         >>> from switchyard.crossdb import CrossDatabaseIn
         >>> users = [User.objects.create(pk=key, username=name) for key, name in ((7, "ada"), (8, "bob"))]
@@ -73,6 +87,11 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
         super().__init__(column, Source(_of_one_column(queryset), max_keys))
         execution.install()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the arguments out of copies and pickles: the queryset among them would run."""
+        state: Any = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_constructor_args"}
+
     @classmethod
     def of_column(cls, column: Any, queryset: QuerySet[Any, Any]) -> Self:
         """Return the condition for a column that is resolved already. Raises FieldError as with a name."""
@@ -84,8 +103,10 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     def resolve_expression(self, query: Any = None, *args: Any, **kwargs: Any) -> Self:
         """Return a copy for the outer query. Raises FieldError if both columns cannot be compared."""
         resolved: Self = super().resolve_expression(query, *args, **kwargs)
-        for name in (each.name for each in self.flatten() if isinstance(each, F)):
-            _refuse_several_rows(query, name)
+        expressions: Any = self.flatten()
+        for each in expressions:
+            if issubclass(type(each), F):
+                _refuse_several_rows(query, each.name)
         check_comparable(resolved.lhs, self.rhs.queryset)
         return resolved
 

@@ -1,17 +1,20 @@
 """When a condition reads its keys, and from which alias."""
 
 import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.sql.compiler import SQLCompiler
 from tests.support.moments import NOON
-from tests.support.users_with_events import FEW, known, seen, store
+from tests.support.users_with_events import FEW, MANY, known, named, seen, store
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
-from switchyard.crossdb import CrossDatabaseIn
+from switchyard.crossdb import CrossDatabaseIn, execution
 from switchyard.routing import use_primary
 from switchyard.telemetry import snapshot
 from switchyard.testing import assert_queries, replica_lag
@@ -29,8 +32,11 @@ users, events = User.objects, AnalyticsEvent.objects
         lambda: str(users.filter(seen()).query),
         lambda: users.filter(seen()).query.sql_with_params()[0],
         lambda: copy.deepcopy(users.filter(seen())).filter(pk=1),
+        lambda: pickle.loads(pickle.dumps(users.filter(seen()).query)),
+        lambda: pickle.loads(pickle.dumps(seen())),
+        lambda: copy.copy(seen()),
     ],
-    ids=["building", "str", "sql_with_params", "copy"],
+    ids=["building", "str", "sql_with_params", "copy", "pickle of the query", "pickle", "copy of the condition"],
 )
 def test_condition__without_an_execution(use: Callable[[], Any]) -> None:
     """A queryset that does not run sends no query."""
@@ -38,6 +44,72 @@ def test_condition__without_an_execution(use: Callable[[], Any]) -> None:
 
     with assert_queries(analytics=0, replica=0):
         use()
+
+
+@databases
+@pytest.mark.parametrize(
+    "condition",
+    [
+        seen,
+        named,
+        lambda: known(2, 3, 50),
+        lambda: CrossDatabaseIn("id", events.order_by("-user_id").values("user_id")[:3]),
+        lambda: CrossDatabaseIn("id", events.annotate(next=F("user_id") + 1).values("next")),
+        lambda: CrossDatabaseIn("user_id", users.filter(pk=2).union(users.filter(pk=3)).values("id")),
+        lambda: CrossDatabaseIn("user_id", users.using("replica").values("id")),
+        lambda: Q(CrossDatabaseIn("user_id", users.filter(seen()))) | Q(user_id=4),
+    ],
+    ids=["one column", "text", "filtered", "slice", "annotation", "union", "using", "nested"],
+)
+def test_condition__pickled(condition: Callable[[], Any]) -> None:
+    """A query that is pickled, and a queryset of it, give the rows of the original, from the same aliases."""
+    store()
+    made = condition()
+    is_of_events = "user_id" in str(made)
+    rows: Any = events.filter(made) if is_of_events else users.filter(made)
+    copied = rows.model.objects.all()
+    copied.query = pickle.loads(pickle.dumps(rows.query))
+
+    expected = list(rows)
+
+    assert expected
+    assert list(copied) == expected
+
+
+@databases
+def test_condition__pickled_queryset() -> None:
+    """The pickle of a queryset has its rows, as Django says, and reads the keys once for them."""
+    store()
+    rows = users.filter(seen())
+
+    with assert_queries(analytics=1, replica=3):
+        pickled = pickle.dumps(rows)
+    with assert_queries():
+        assert list(pickle.loads(pickled)) == list(rows)
+
+
+@databases
+def test_condition__pickled_with_its_bound() -> None:
+    """The pickle of a condition has its bound, its alias and the hints for the routers."""
+    ada = User.objects.create(pk=1, username="ada")
+    source = ada.analyticsevent_set.using("analytics").values("user_id")
+    pickled = pickle.loads(pickle.dumps(CrossDatabaseIn("id", source, max_keys=6))).rhs
+
+    assert (pickled.max_keys, pickled.queryset._db, pickled.queryset._hints) == (6, "analytics", source._hints)
+
+
+@databases
+def test_condition__unpickled_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has made no condition itself runs a pickled one."""
+    store()
+    pickled = pickle.dumps(users.filter(seen()).query)
+    monkeypatch.setattr(SQLCompiler, "execute_sql", execution._execute_sql)
+    execution.install.cache_clear()
+    rows = users.all()
+
+    rows.query = pickle.loads(pickled)
+
+    assert rows.count() == len(MANY)
 
 
 @databases

@@ -1,6 +1,8 @@
 """Queries: how they are executed, compiled and described."""
 
+import copy
 import inspect
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from django.db import connections, models
 from django.db.models import Count, F, Field, Lookup, Q, QuerySet, Sum, Value
 from django.db.models.expressions import Col, Star
+from django.db.models.functions import Collate
 from django.db.models.lookups import In
 from django.db.models.query import ModelIterable
 from django.db.models.sql import AND, OR, DeleteQuery, UpdateQuery
@@ -408,3 +411,38 @@ def test_query__path_to_several_rows() -> None:
     (first, _), (second, path) = raised.value.names_with_path
     assert (first, second) == ("article", "paragraphs")
     assert path[-1].to_opts is Paragraph._meta
+
+
+def test_lookup__keeps_its_arguments() -> None:
+    """A lookup keeps its arguments, works without them, and is copied by its state."""
+    lookup: Any = In(F("text"), ["a"])
+    assert lookup._constructor_args == ((F("text"), ["a"]), {})
+    assert "_constructor_args" in lookup.__getstate__()
+
+    del lookup._constructor_args
+
+    assert copy.copy(lookup) == lookup
+    assert " IN (a)" in str(Kind.objects.filter(lookup).query)
+
+
+@in_testcase
+def test_queryset__pickle_runs_it(events: QuerySet[AnalyticsEvent]) -> None:
+    """The pickle of a queryset runs it, that of its query does not, and a queryset is made again from its parts."""
+    rows = events.using("analytics")
+    with assert_queries(analytics=1):
+        pickle.dumps(rows)
+    with assert_queries():
+        query = pickle.loads(pickle.dumps(rows.all().query))
+
+    made: Any = QuerySet(AnalyticsEvent, using=rows._db, hints=rows._hints)
+    made.query = query
+
+    assert (made.db, list(made)) == ("analytics", list(rows))
+
+
+def test_collate__has_its_collation() -> None:
+    """The expression has the name of its collation, and the field of its column."""
+    collated: Any = Kind.objects.annotate(collated=Collate("text", "NOCASE")).query.annotations["collated"]
+
+    assert collated.collation == "NOCASE"
+    assert collated.output_field is Kind._meta.get_field("text")
