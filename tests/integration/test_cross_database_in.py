@@ -1,5 +1,6 @@
 """On real servers a condition across databases gives the rows of the same condition over a list of its keys."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from legacy.models import Customer
 from switchyard.crossdb import CrossDatabaseIn, sources
 from switchyard.crossdb.strategies import probe
 from switchyard.routing import allow_writes, use_primary
+from switchyard.routing.session.context import activate, current, task_context
 from switchyard.telemetry import snapshot
 
 pytestmark = pytest.mark.docker
@@ -146,6 +148,34 @@ def strategies(target: str) -> set[tuple[str, float]]:
         for (name, labels), value in snapshot().items()
         if name == "switchyard_cross_database_queries_total" and dict(labels)["target"] == target and value
     }
+
+
+@pytest.mark.usefixtures("real_databases")
+@pytest.mark.parametrize(
+    ("alias", "statements"), [("analytics", {"ddl": 4, "write": 3}), ("legacy", {"ddl": 2, "write": 3})]
+)
+def test_temporary_table__statements_are_counted(alias: str, statements: dict[str, int]) -> None:
+    """The metrics of the alias have each statement for the table, and no read waits for them."""
+    with allow_writes("legacy", reason="test"):
+        store(dict.fromkeys(range(1, 9)), [(key, 0) for key in range(1, 13)], {20: 0})
+    model, field = {"analytics": (AnalyticsEvent, "user_id"), "legacy": (Customer, "id")}[alias]
+    rows = model.objects.exclude(CrossDatabaseIn(field, User.objects.using("default").values("id")))
+
+    with activate(task_context()), allow_writes("legacy", reason="test"):
+        before = calls_on(alias)
+        list(rows)
+        counted = calls_on(alias) - before
+        assert {each: counted[each] for each in ("ddl", "write")} == statements
+        assert not current().consistency.required
+
+
+def calls_on(alias: str) -> Counter[str]:
+    """Return the counted calls into the driver of an alias, by operation."""
+    found: Counter[str] = Counter()
+    for (name, labels), value in snapshot().items():
+        if name == "switchyard_queries_total" and dict(labels)["alias"] == alias:
+            found[dict(labels)["operation"]] += int(value)
+    return found
 
 
 def test_condition__without_a_right_to_temporary_tables(real_databases: Servers) -> None:

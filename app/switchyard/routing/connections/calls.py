@@ -1,7 +1,7 @@
 """One call into a driver: the session learns whether it wrote, observers learn all about it.
 
 Observed from the moment a connection is set up. Not observed: Django's connection set-up and health checks, and queries
-sent on the raw driver connection (`connection.connection.cursor()`).
+sent on the raw driver connection (`connection.connection.cursor()`), unless in the block of a `DriverCall`.
 """
 
 from collections import defaultdict
@@ -112,6 +112,7 @@ class Call:
     """A call into the driver that has begun."""
 
     __slots__ = ("_annotation", "_began_at", "_statement", "_text", "_vendor", "_waits", "comment")
+    is_of_session = True
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class Call:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.end(error)
 
-    def end(self, error: BaseException | None) -> None:
+    def end(self, error: BaseException | None) -> None:  # noqa: C901 - another function would slow each call
         """Take note of the end of the call; `error` is the exception of the driver, None without one."""
         seconds = perf_counter() - self._began_at
         if self._annotation is not None:
@@ -162,12 +163,24 @@ class Call:
             if returned or affected:
                 for rows_seen in _observers.rows_seen:
                     rows_seen(alias, returned, affected)
+        if not self.is_of_session:
+            return
         # After a failed call, too: a commit whose answer was lost is a commit.
         if may_write(statement, alias):
             if statement.changes or not defer(alias, statement):
                 record_write(alias, statement, failed=error is not None)
         elif error is None and record_read(alias):
             monitor.ensure_running()
+
+
+class DriverCall(Call):
+    """A call on the driver's own connection for no row of an owner, such as one for a temporary table.
+
+    Observers are told of it. The session is not: no later read waits for its position.
+    """
+
+    __slots__ = ()
+    is_of_session = False
 
 
 class _Cursors:

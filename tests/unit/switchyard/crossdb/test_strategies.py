@@ -12,9 +12,9 @@ from accounts.models import User
 from analytics.models import AnalyticsEvent
 from switchyard.crossdb import CrossDatabaseIn
 from switchyard.crossdb.strategies import probe
-from switchyard.routing import read_only
+from switchyard.routing import read_only, use_primary
 from switchyard.telemetry import snapshot
-from switchyard.testing import assert_queries
+from switchyard.testing import assert_queries, replica_lag
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 databases = pytest.mark.django_db(databases=["default", "replica", "analytics"], transaction=True)
@@ -155,3 +155,37 @@ def test_strategy__keys() -> None:
 
     list(users.filter(seen()).order_by("id")[:2])
     assert counts("keys", "source")["analytics"] == before + len(MANY) + 2
+
+
+def calls_on(alias: str) -> Counter[str]:
+    """Return the counted calls into the driver of an alias, by operation."""
+    found: Counter[str] = Counter()
+    for (name, labels), value in snapshot().items():
+        if name == "switchyard_queries_total" and dict(labels)["alias"] == alias:
+            found[dict(labels)["operation"]] += int(value)
+    return found
+
+
+@databases
+def test_temporary_table__statements_are_counted() -> None:
+    """The metrics of the alias have each statement for the table: it is made and dropped, and filled by chunks."""
+    store()
+    before = calls_on("analytics")
+
+    list(events.exclude(known()))
+
+    counted = calls_on("analytics") - before
+    assert {each: counted[each] for each in ("ddl", "write", "read")} == {"ddl": 2, "write": 7, "read": 1}
+
+
+@databases
+def test_temporary_table__no_read_waits() -> None:
+    """The statements for the table write nothing that a replica must have: the next read goes there."""
+    store()
+    with replica_lag() as lag:
+        lag.pause()
+        with use_primary(), assert_queries(analytics=1, default=1):
+            list(users.exclude(seen()))
+
+        with assert_queries(replica=1):
+            users.count()
