@@ -1,7 +1,7 @@
 """On real servers a condition across databases gives the rows of the same condition over a list of its keys."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from tests.support.servers import Servers
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
-from legacy.models import Customer
+from legacy.models import Customer, Order
 from switchyard.crossdb import CrossDatabaseIn, sources
 from switchyard.crossdb.strategies import probe
 from switchyard.routing import allow_writes, use_primary
@@ -309,3 +309,42 @@ def test_collation__subquery(vendor: str, case_insensitive: str) -> None:
         assert rows.filter(CrossDatabaseIn("email", source)).exists() is (vendor == "mysql")
         found = CrossDatabaseIn("email", source, collation=collation)
         assert rows.filter(found).exists() is (vendor == "postgresql")
+
+
+FIXED: dict[str, tuple[Any, str, Callable[[], Any]]] = {
+    "slice on PostgreSQL": (User, "last_login", lambda: User.objects.order_by("pk").values("last_login")[:2]),
+    "DISTINCT ON": (
+        User,
+        "last_login",
+        lambda: User.objects.order_by("first_name", "pk").distinct("first_name").values("last_login"),
+    ),
+    "union on PostgreSQL": (
+        User,
+        "last_login",
+        lambda: User.objects.filter(pk=1).values("last_login").union(User.objects.filter(pk=2).values("last_login")),
+    ),
+    "slice on MySQL": (Customer, "id", lambda: Customer.objects.order_by("-pk").values("orders__id")[:2]),
+    "union on MySQL": (
+        Customer,
+        "id",
+        lambda: Customer.objects.filter(pk=1).values("orders__id").union(Customer.objects.filter(pk=2).values("pk")),
+    ),
+}
+
+
+@pytest.mark.usefixtures("real_databases")
+@pytest.mark.parametrize("case", FIXED)
+def test_condition__null_in_a_subquery(case: str) -> None:
+    """NULL among the keys of a slice, a union or DISTINCT ON of the same alias is left out, for each use of the ORM."""
+    model, field, source = FIXED[case]
+    with allow_writes("legacy", reason="test"), use_primary():
+        store({1: None, 2: 1, 3: None, 4: 2, 5: 1}, [], {1: 0, 2: 0, 3: 1})
+        Order.objects.create(pk=1, customer_id=3, placed_at=moment(0), total_cents=1)
+        keys = [each for row in source() for each in row.values()]
+        assert None in keys
+        name = "name" if model is Customer else "first_name"
+
+        expected = reads(model.objects, Q(**{f"{field}__in": [key for key in keys if key is not None]}), field, name)
+        assert reads(model.objects, CrossDatabaseIn(field, source()), field, name) == expected
+        condition = CrossDatabaseIn(field, source())
+        assert model.objects.exclude(condition).update(**{name: "z"}) == len(expected["exclude"])

@@ -24,11 +24,24 @@ def fragment(condition: CrossDatabaseIn) -> Fragment:
     """Return the fragment with the subquery."""
 
     def render(compiler: Any, _connection: Any) -> tuple[str, Any]:
-        source = condition.rhs.queryset
-        if not is_fixed(source):  # NULL among the keys would make NOT IN match no row
-            source = source.filter(**{f"{column_of(source)}__isnull": False})
-        sql, params = compiler.compile(In(condition.lhs, source.query.resolve_expression(compiler.query)))
+        sql, params = _membership(condition, compiler)
         column_sql, column_params = compiler.compile(condition.lhs)
         return f"({sql} AND {column_sql} IS NOT NULL)", (*params, *column_params)
 
     return render
+
+
+def _membership(condition: CrossDatabaseIn, compiler: Any) -> tuple[str, Any]:
+    """Return `column IN (subquery)` without NULL among the keys, which would make NOT IN match no row."""
+    source = condition.rhs.queryset
+    if not is_fixed(source):
+        not_null = source.filter(**{f"{column_of(source)}__isnull": False})
+        sql, params = compiler.compile(In(condition.lhs, not_null.query.resolve_expression(compiler.query)))
+        return sql, params
+    # A further condition would change which keys the source has, and MySQL takes no LIMIT directly inside of IN.
+    query = source.query.resolve_expression(compiler.query)
+    query.clear_ordering(clear_default=True)  # a slice keeps its order
+    keys_sql, keys_params = compiler.compile(query)
+    keys_sql = f"WITH switchyard_keys (k) AS {keys_sql} SELECT k FROM switchyard_keys WHERE k IS NOT NULL"
+    sql, params = compiler.compile(condition.lhs)
+    return f"{sql} IN ({keys_sql})", (*params, *keys_params)

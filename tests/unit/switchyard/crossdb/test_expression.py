@@ -43,6 +43,14 @@ PAIRS = {
     "sliced keys": (User.objects, "id", lambda: AnalyticsEvent.objects.order_by("at", "id").values("user_id")[:4]),
     "one owner": (User.objects, "id", lambda: User.objects.filter(first_name="a").values("id")),
     "NULL of one owner": (User.objects, "last_login", lambda: User.objects.filter(pk__lt=5).values("last_login")),
+    "NULL in a slice": (User.objects, "last_login", lambda: User.objects.order_by("-pk").values("last_login")[:4]),
+    "NULL in a union": (
+        User.objects,
+        "last_login",
+        lambda: (
+            User.objects.filter(pk__lt=4).values("last_login").union(User.objects.filter(pk=7).values("last_login"))
+        ),
+    ),
 }
 SHOWN = {
     User: ("default", ("username", "first_name")),
