@@ -2,9 +2,8 @@
 
 from switchyard.crossdb.attach import aattach, attach
 from switchyard.crossdb.attachment import Keyed
-from switchyard.crossdb.errors import TooManyKeysError
 from switchyard.crossdb.explain import explain_cross
-from switchyard.crossdb.expression import CrossDatabaseIn
+from switchyard.crossdb.expression import CrossDatabaseIn, TooManyKeysError
 from switchyard.crossdb.references import (
     CrossDatabaseForeignKey,
     CrossDatabaseJoinError,

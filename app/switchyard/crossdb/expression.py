@@ -15,6 +15,14 @@ from switchyard.crossdb.columns import columns_of
 from switchyard.crossdb.key_types import check_comparable
 
 
+class TooManyKeysError(Exception):
+    """More keys than a bound allows: the bound of the condition, or the bound of one statement."""
+
+    def __init__(self, source: str, bound: int, remedy: str) -> None:
+        self.bound = bound
+        super().__init__(f"The queryset of keys of {source} has more than {bound:,} keys. {remedy}")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Source:
     """The keys of a condition. Each copy that Django makes of the condition has the same object."""

@@ -20,9 +20,8 @@ from typing import Any
 
 from switchyard.crossdb.counting import Execution, counted
 from switchyard.crossdb.division import Division, division_of
-from switchyard.crossdb.errors import TooManyKeysError
 from switchyard.crossdb.execution import Fragment, OuterQuery
-from switchyard.crossdb.expression import CrossDatabaseIn
+from switchyard.crossdb.expression import CrossDatabaseIn, TooManyKeysError
 from switchyard.crossdb.sources import CHUNK_SIZE, pages, spooled, stream
 from switchyard.crossdb.strategies import chunks, one_statement, probe, subquery, temporary_table
 
