@@ -301,7 +301,7 @@ def test_readyz__asked_by_500_clients_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("service")
 def test_check__awaited_by_500_tasks_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    """500 checks in one event loop open one connection to a server that hangs."""
+    """500 checks in one event loop open one connection to a server that hangs, and each fails."""
 
     async def ask() -> list[BaseException | None]:
         results = await asyncio.gather(*(AliasCheck(alias="analytics").get_result() for _ in range(500)))
@@ -311,7 +311,11 @@ def test_check__awaited_by_500_tasks_at_once(caplog: pytest.LogCaptureFixture) -
         errors = asyncio.run(ask())
         opened = accepted(listener)
 
-    assert {str(error) for error in errors} == {"Unavailable: analytics is down"}
+    # On a busy machine the deadline of the check itself may pass first.
+    assert {str(error) for error in errors} <= {
+        "Unavailable: analytics is down",
+        "Unavailable: Timed out after 2 seconds",
+    }
     assert opened == 1
 
 
