@@ -32,8 +32,8 @@ def refuse_to_change_packages(changes: Mapping[str, Iterable[Migration]]) -> Non
             raise CommandError(
                 f"A reference across databases changes '{app_label}', an installed package, whose migrations are not "
                 f"yours. Nothing was written. Run `makemigrations --empty` for an app of yours whose owner is "
-                f"'{owner_of_app(app_label)}', let that migration depend on the newest one of '{app_label}', and give "
-                f"it these operations:\n{lines}"
+                f"'{owner_of_app(app_label)}', let that migration depend on the newest one of '{app_label}', write "
+                f"`import switchyard.crossdb` into it, and give it these operations:\n{lines}"
             )
 
 

@@ -1,7 +1,7 @@
 """The field of a reference to a row of another database."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from django.core import checks
 from django.core.exceptions import ValidationError
@@ -77,9 +77,16 @@ class CrossDatabaseForeignKey(ForeignKey):  # type: ignore[type-arg]  # as above
     ) -> None:
         if on_delete not in _RULES:
             names = ", ".join(rule.__name__ for rule in _RULES)
-            raise ValueError(f"on_delete of a CrossDatabaseForeignKey is one of {names}, not {on_delete!r}.")
+            given = getattr(on_delete, "__name__", repr(on_delete))
+            raise ValueError(f"on_delete of a CrossDatabaseForeignKey is one of {names}, not {given}.")
+        if recorded_by not in get_args(RecordedBy):
+            ways = " or ".join(map(repr, get_args(RecordedBy)))
+            raise ValueError(f"recorded_by of a CrossDatabaseForeignKey is {ways}, not {recorded_by!r}.")
         if refused := options.keys() & {"to_field", "db_constraint", "parent_link"}:
-            raise TypeError(f"A CrossDatabaseForeignKey takes no {', '.join(sorted(refused))}: it has no constraint.")
+            raise TypeError(
+                f"A CrossDatabaseForeignKey takes no {', '.join(sorted(refused))}: it refers to the primary key, and no"
+                " server keeps a constraint. Leave the argument out."
+            )
         joins.install()
         self.on_delete, self.recorded_by, self.check_on_save = on_delete, recorded_by, check_on_save
         # Django does nothing on this side of the deletion: the worker does.

@@ -51,6 +51,7 @@ class RecordDeletionsOf(_OfAnotherApp, AddConstraint):
         'Record the deletions of auth.User for blog.Post.author'
     """
 
+    __module__ = "switchyard.crossdb"  # the place from which migrations import it
     constraint: RecordDeletions
 
     def __init__(self, model: str, constraint: RecordDeletions) -> None:
@@ -73,6 +74,8 @@ class ForgetDeletionsOf(_OfAnotherApp, RemoveConstraint):
     >>> ForgetDeletionsOf("auth.User", "deletions_blog_post_author_id").describe()
     'Record no longer the deletions of auth.User: deletions_blog_post_author_id'
     """
+
+    __module__ = "switchyard.crossdb"  # as above
 
     def __init__(self, model: str, name: str) -> None:
         self.model = model

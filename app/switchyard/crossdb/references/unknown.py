@@ -23,8 +23,8 @@ class UnknownReference(NamedTuple):
         table = Tombstone._meta.db_table
         return (
             f"If the reference has another name now, run on '{self.parent_owner}': UPDATE {table} SET reference ="
-            f" '<its name now>' WHERE reference = '{self.label}'. Otherwise let `crossdb_audit --fix` find the"
-            f" children, and run: DELETE FROM {table} WHERE reference = '{self.label}'."
+            f" '<its name now>' WHERE reference = '{self.label}'. If it is gone, delete children"
+            f" that must go by SQL, and run: DELETE FROM {table} WHERE reference = '{self.label}'."
         )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
 
 from switchyard.crossdb.references.checks.declared import (
     database_cascades,
@@ -17,6 +16,7 @@ from switchyard.crossdb.references.checks.declared import (
 )
 from switchyard.crossdb.references.checks.partitions import unseen_partitions
 from switchyard.crossdb.references.checks.presence import trigger_presence
+from switchyard.crossdb.references.checks.recording import is_pending, migration_of
 from switchyard.crossdb.references.checks.rights import has_right
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import OPEN, Tombstone
@@ -74,7 +74,7 @@ def _missing_triggers(reference: Reference) -> Iterator[CheckMessage]:
     owner, parent = reference.parent_owner, reference.parent._meta
     if is_unmanaged(owner) and reference.recorded_by == "triggers":
         return  # E018 reports it
-    if not _missing(reference) or _is_pending(owner, parent.app_label):
+    if not _missing(reference) or is_pending(reference):
         return  # the warnings of unapplied migrations report it
     missing = _missing(reference)  # another process may have migrated since the first look
     if not missing:
@@ -83,7 +83,7 @@ def _missing_triggers(reference: Reference) -> Iterator[CheckMessage]:
         f"'{owner}' does not record the deletions of {parent.label} for {reference.label}. Missing or disabled there:"
         f" {', '.join(missing)}.",
         hint=f"Run makemigrations and 'migrate --database={owner}'. If the migration is applied, run the SQL that"
-        f" 'sqlmigrate {parent.app_label} ... --database={owner}' prints for it, and enable disabled triggers.",
+        f" 'sqlmigrate {migration_of(reference)} --database={owner}' prints for it, and enable disabled triggers.",
         obj=reference.field,
         id="switchyard.E022",
     )
@@ -94,12 +94,6 @@ def _missing(reference: Reference) -> list[str]:
     table, triggers = Tombstone._meta.db_table, trigger_presence(reference) or {}
     tables = connections[reference.parent_owner].introspection.table_names()
     return [*([] if table in tables else [table]), *(name for name, exists in triggers.items() if not exists)]
-
-
-def _is_pending(alias: str, app_label: str) -> bool:
-    executor = MigrationExecutor(connections[alias])
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes(app_label))
-    return any(migration.app_label == app_label for migration, _backwards in plan)
 
 
 def _unseen_cascades(reference: Reference) -> Iterator[CheckMessage]:

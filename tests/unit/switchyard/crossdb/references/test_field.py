@@ -75,6 +75,12 @@ def test_on_delete__refused(rule: Any) -> None:
         CrossDatabaseForeignKey("accounts.User", on_delete=rule)
 
 
+def test_recorded_by__refused() -> None:
+    """Another way than the two is refused, before a migration has it."""
+    with pytest.raises(ValueError, match="is 'triggers' or 'signals', not 'x'"):
+        CrossDatabaseForeignKey("accounts.User", on_delete=CASCADE, recorded_by="x")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("argument", [{"to_field": "username"}, {"db_constraint": True}, {"parent_link": True}])
 def test_argument__refused(argument: dict[str, Any]) -> None:
     """Arguments that need a constraint, or another column than the key, are refused by name."""

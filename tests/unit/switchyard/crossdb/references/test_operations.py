@@ -35,7 +35,6 @@ class Post(models.Model):
 """
 MIGRATION = """
 import switchyard.crossdb
-import switchyard.crossdb.references.operations
 from django.db import migrations
 
 
@@ -53,6 +52,12 @@ from blog.models import Post
 user = User.objects.create(username="ada")
 Post.objects.create(author=user)
 user.delete()
+"""
+WITHOUT_TRIGGERS = """
+from django.db import connection
+
+with connection.cursor() as cursor:
+    cursor.execute("DROP TRIGGER deletions_blog_post_author_id_delete")
 """
 
 
@@ -118,6 +123,25 @@ def test_makemigrations__parent_of_a_package(project: Project) -> None:
     handled = project.run("crossdb_worker", "--once", "--json")
 
     assert '"deleted": 1' in handled.stdout, handled.stderr
+
+
+def test_migrate__of_a_parent_that_is_migrated_already(project: Project) -> None:
+    """The check of missing triggers lets the migration run that makes them; afterwards it names that migration."""
+    project.write("blog/models.py", WITHOUT)
+    assert project.run("makemigrations").returncode == 0
+    assert project.run("migrate_all").returncode == 0
+    project.write("blog/models.py", WITH_REFERENCE)
+    project.migration("0001_record", NEWEST, operations_in(project.run("makemigrations").stderr))
+    assert project.run("makemigrations").returncode == 0
+
+    migrated = project.run("migrate_all")
+    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+    assert project.run("check", "--database=default").returncode == 0
+    project.run("shell", "-v0", "-c", WITHOUT_TRIGGERS)
+    refused = project.run("check", "--database=default")
+
+    assert "'default' does not record the deletions of auth.User" in refused.stderr
+    assert "sqlmigrate core 0001_record --database=default" in refused.stderr
 
 
 def test_makemigrations__reference_to_a_package_is_removed(project: Project) -> None:

@@ -54,7 +54,7 @@ def test_trigger__is_missing() -> None:
         "'default' does not record the deletions of accounts.User for analytics.AnalyticsEvent.user."
         f" Missing or disabled there: {TRIGGER}."
     )
-    assert "sqlmigrate accounts ... --database=default" in str(found.hint)
+    assert "sqlmigrate accounts 0002_record_deletions_for_events --database=default" in str(found.hint)
 
 
 @pytest.mark.usefixtures("default")
