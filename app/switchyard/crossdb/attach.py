@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesListIterable
 
 from switchyard.crossdb.attachment import Attachment, Keyed, form_of, refuse_deferred
+from switchyard.crossdb.columns import refuse_other_than_queryset
 from switchyard.crossdb.counting import counted, owner_of_rows
 from switchyard.crossdb.reading_ahead import read_ahead, reads_one_cursor
 
@@ -44,7 +45,9 @@ def attach(queryset: QuerySet[Any, Any], /, **rows: QuerySet[Any, Any] | Keyed) 
     keeps all rows of `queryset` until the end. A thread reads the next two batches of tuples and dictionaries from
     PostgreSQL meanwhile.
 
-    Raises FieldError if a key or a column is missing, and TypeError for rows of another form, before any query.
+    Raises FieldError if a key or a column is missing, or if a keyword would replace a field or a column, and TypeError
+    for rows of another form and for other objects than querysets, before any query; FieldError for a key that is no
+    value of the other field, at its batch.
 
         >>> from switchyard.crossdb import Keyed, attach
         >>> ada = User.objects.create(pk=7, username="ada")
@@ -77,6 +80,7 @@ def aattach(queryset: QuerySet[Any, Any], /, **rows: QuerySet[Any, Any] | Keyed)
 
 
 def _attachments(queryset: QuerySet[Any, Any], rows: dict[str, QuerySet[Any, Any] | Keyed]) -> list[Attachment]:
+    refuse_other_than_queryset("attach()", queryset)
     if form_of(queryset) is FlatValuesListIterable:
         raise TypeError(
             "attach() has nothing to attach to in single values. Leave out flat=True: the rows are then tuples."

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db.models import Field, ForeignObject, Model, QuerySet
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
 
-from switchyard.crossdb.columns import columns_of
+from switchyard.crossdb.columns import columns_of, refuse_other_than_queryset
 from switchyard.crossdb.counting import Execution
 from switchyard.crossdb.key_list import KeyList
 
@@ -42,10 +42,14 @@ class Attachment:
     def __init__(self, outer: AnyQuerySet, name: str, rows: AnyQuerySet | Keyed) -> None:
         given = rows if isinstance(rows, Keyed) else Keyed(rows, "")
         self.name, self.queryset = name, given.queryset
+        refuse_other_than_queryset(f"attach(..., {name}=...)", given.queryset)
         key: Any = _key_of(outer, name, given.key)
         self.relation = _relation(outer, name, given)
         self.key_attname: str = getattr(key, "attname", key)
         self._key = _key_reader(outer, name, key)
+        if self.relation is None:
+            _refuse_taken(outer, name, self.key_attname)
+        self._key_label = f"{outer.model._meta.label}.{self.key_attname}"
         is_named = isinstance(rows, Keyed) or self.relation is None
         self._to = _unique_field(self.queryset, given.to if is_named else self.relation.target_field.name)
         self._rows, self._indexed = _selection(self.queryset, self._to)
@@ -72,11 +76,28 @@ class Attachment:
         return list(map(known.get, keys))
 
     def _found(self, keys: set[Any]) -> dict[Any, Any]:
-        found = self._indexed(self._rows.filter(KeyList(self._to.name, keys)))
+        try:
+            found = self._indexed(self._rows.filter(KeyList(self._to.name, keys)))
+        except (TypeError, ValueError, ValidationError):
+            self._refuse_other_values(keys)
+            raise
         if found.keys() <= keys:
             return found
         # The outer column has another type, such as text for a UUID.
         return {key: found.get(self._to.to_python(key)) for key in keys}
+
+    def _refuse_other_values(self, keys: set[Any]) -> None:
+        """Raise FieldError if the other field can have no value such as one of the keys."""
+        for key in keys:
+            try:
+                self._to.get_prep_value(key)
+            except (TypeError, ValueError, ValidationError) as error:
+                raise FieldError(
+                    f"attach(..., {self.name}=...) looks for the keys of {self._key_label} in"
+                    f" {self.queryset.model._meta.label}.{self._to.name}, which is a {type(self._to).__name__} and"
+                    f" cannot have the value {key!r}."
+                    f" Name two columns with the same values: {self.name}=Keyed(queryset, key='...', to='...')."
+                ) from error
 
 
 def form_of(queryset: AnyQuerySet) -> type:
@@ -155,6 +176,20 @@ def _relation(outer: AnyQuerySet, name: str, given: Keyed) -> Any:
             f" {given.queryset.model._meta.label}. Give a queryset of {parent._meta.label}."
         )
     return field if of_key else None
+
+
+def _refuse_taken(outer: AnyQuerySet, name: str, key: str) -> None:
+    """Raise FieldError if the value of the keyword would replace another value of the outer row."""
+    form, query = form_of(outer), outer.query
+    if form is ModelIterable:
+        is_taken = _field(outer.model, name) is not None or name in query.annotation_select
+    else:
+        is_taken = form is ValuesIterable and name in columns_of(outer)
+    if is_taken:
+        raise FieldError(
+            f"The rows of {outer.model._meta.label} have a value '{name}' of their own, which attach(..., {name}=...)"
+            f" would replace. Choose another name for the keyword: other=Keyed(queryset, key='{key}')."
+        )
 
 
 def _unique_field(queryset: AnyQuerySet, name: str) -> "Field[Any, Any]":

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Collate
 from django.db.models.sql.constants import MULTI
 
+from switchyard.crossdb.columns import refuse_other_than_queryset
 from switchyard.crossdb.execution import OuterQuery
 from switchyard.crossdb.expression import CrossDatabaseIn
 from switchyard.crossdb.planning import MAX_KEYS_OF_ONE_STATEMENT, Plan, plans_of
@@ -25,6 +26,7 @@ def explain_cross(queryset: QuerySet[Any, Any]) -> str:
         User.id on 'default' in the keys AnalyticsEvent.user_id on 'analytics':
         up to 10,000 keys: one statement; more: chunks of 10,000 keys.
     """
+    refuse_other_than_queryset("explain_cross()", queryset)
     compiler = queryset.query.get_compiler(queryset.db)
     try:
         outer = OuterQuery(compiler, MULTI, chunked_fetch=False, chunk_size=CHUNK_SIZE)

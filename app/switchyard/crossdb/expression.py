@@ -11,7 +11,7 @@ from django.db.models.query import ModelIterable
 from django.db.models.sql.datastructures import MultiJoin
 
 from switchyard.crossdb import execution
-from switchyard.crossdb.columns import columns_of
+from switchyard.crossdb.columns import columns_of, refuse_other_than_queryset
 from switchyard.crossdb.key_types import check_comparable
 
 
@@ -70,7 +70,8 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
     query can be divided, otherwise one by a temporary table, or with all keys, of which there may be 1,000,000. A
     source on the same alias becomes a subquery. Raises FieldError for columns of different types, columns of different
     `db_collation` without `collation`, and a relation to several rows; ValueError for a name that no collation can
-    have; TooManyKeysError when the query runs.
+    have; TypeError for a `field` that is no name, another object than a queryset, and a condition as the value of a
+    name, as in `filter(id=...)`; TooManyKeysError when the query runs.
 
         >>> from switchyard.crossdb import CrossDatabaseIn
         >>> users = [User.objects.create(pk=key, username=name) for key, name in ((7, "ada"), (8, "bob"))]
@@ -91,6 +92,12 @@ class CrossDatabaseIn(Lookup):  # SQLite and MySQL use no index for other expres
         max_keys: int | None = None,
         collation: str | None = None,
     ) -> None:
+        if not isinstance(field, str):
+            raise TypeError(
+                f"CrossDatabaseIn needs the name of a field, and got {field!r}: give a text such as 'user_id'."
+                " An expression gets a name by annotate()."
+            )
+        _check_bound(max_keys)
         column = F(field) if collation is None else Collate(field, collation)
         super().__init__(column, Source(_of_one_column(queryset), max_keys))
         execution.install()
@@ -135,27 +142,43 @@ def _refuse_several_rows(query: Any, name: str) -> None:
         query.names_to_path(parts, query.get_meta(), allow_many=False)
     except MultiJoin as error:
         *before, (relation, path) = error.names_with_path
-        rows = path[-1].to_opts
+        rows: Any = path[-1].to_opts
         outer = LOOKUP_SEP.join([*(each for each, _ in before), "pk"])
         raise FieldError(
             f"CrossDatabaseIn('{name}', ...) leads to several rows by '{relation}': those of {rows.label}."
             " Filter these rows, and the outer query by the keys that they refer to:"
-            f" CrossDatabaseIn('{outer}', {rows.object_name}.objects.filter(CrossDatabaseIn(...)).values(...))."
+            f" CrossDatabaseIn('{outer}', {_model_of(rows)}.objects.filter(CrossDatabaseIn(...)).values(...))."
         ) from None
+
+
+def _model_of(rows: Any) -> str:
+    """Return the name by which a program reaches the model: it has no name for one that Django made for a relation."""
+    maker = rows.auto_created
+    if not maker:
+        return str(rows.object_name)
+    relation = next(each for each in maker._meta.many_to_many if each.remote_field.through is rows.model)
+    return f"{maker.__name__}.{relation.name}.through"
+
+
+def _check_bound(max_keys: Any) -> None:
+    """Raise TypeError or ValueError unless it is None or a number of keys. 0 allows no key."""
+    if max_keys is None:
+        return
+    if not isinstance(max_keys, int) or isinstance(max_keys, bool):
+        raise TypeError(f"max_keys is {max_keys!r}. Give a whole number, or None for any number of keys.")
+    if max_keys < 0:
+        raise ValueError(f"max_keys is {max_keys}. Give 0 or more, or None for any number of keys.")
 
 
 def _of_one_column(queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
     """Return the queryset with one column. Raises FieldError if it has several."""
-    if not isinstance(queryset, QuerySet):
-        raise TypeError(
-            f"CrossDatabaseIn takes a queryset of keys, not {type(queryset).__name__}. Use `__in` for a list."
-        )
+    refuse_other_than_queryset("CrossDatabaseIn", queryset, "use `__in` for a list of keys")
     if queryset._iterable_class is ModelIterable:  # noqa: SLF001 - `values()` says so nowhere else
         return queryset.values("pk")
     columns = columns_of(queryset)
     if len(columns) != 1:
         raise FieldError(
-            f"The queryset of keys of {queryset.model._meta.label} has {len(columns)} columns."
-            " Name one column: values('user_id')."
+            f"The queryset of keys of {queryset.model._meta.label} has {len(columns)} columns:"
+            f" {', '.join(columns)}. Name one of them by values(...)."
         )
     return queryset

@@ -58,28 +58,32 @@ def key_type(field: Any) -> KeyType | None:
 
 def source_field(source: QuerySet[Any, Any]) -> Any:
     """Return the field of the only column of the queryset."""
+    column = _column_of(source)
+    return getattr(column, "output_field", column)
+
+
+def _column_of(source: QuerySet[Any, Any]) -> Any:
+    """Return the expression of the only column, or the primary key."""
     query = source.query
     if query.annotation_select:
-        return next(iter(query.annotation_select.values())).output_field
-    if query.select:
-        return query.select[0].output_field
-    return source.model._meta.pk
+        return next(iter(query.annotation_select.values()))
+    return query.select[0] if query.select else source.model._meta.pk
 
 
 def check_comparable(column: Any, source: QuerySet[Any, Any]) -> None:
     """Raise FieldError unless the column and the keys of the source have one type, and agree about equal texts."""
     field, other = column.output_field, source_field(source)
+    compared = f"{_name(column)} is compared with {_name(_column_of(source))}"
     here, there = key_type(field), key_type(other)
     if here is None or here is not there:
         raise FieldError(
-            f"{_name(field)} is compared with {_name(other)}:"
-            f" the types {_type_name(field)} and {_type_name(other)} have no common key type."
+            f"{compared}: the types {_type_name(field)} and {_type_name(other)} have no common key type."
             f" Compare two columns of one of the types {', '.join(each.name.lower() for each in KeyType)}."
         )
     if isinstance(column, Collate):
         _check_has_collation(field, column)
     elif _has_collation(field) and _has_collation(other):
-        _check_same_collation(field, other)
+        _check_same_collation(field, other, compared)
 
 
 def _check_has_collation(field: Any, collated: Any) -> None:
@@ -90,11 +94,11 @@ def _check_has_collation(field: Any, collated: Any) -> None:
         )
 
 
-def _check_same_collation(field: Any, other: Any) -> None:
+def _check_same_collation(field: Any, other: Any, compared: str) -> None:
     here, there = (getattr(key_field(each), "db_collation", None) for each in (field, other))
     if here != there:
         raise FieldError(
-            f"{_name(field)} is compared with {_name(other)}, and their db_collation is {here!r} and {there!r}:"
+            f"{compared}, and their db_collation is {here!r} and {there!r}:"
             " a text may have an equal text by one of them, and none by the other."
             " Name the collation by which the outer query's database compares them: collation='...'."
         )
@@ -104,7 +108,9 @@ def _has_collation(field: Any) -> bool:
     return hasattr(key_field(field), "db_collation")
 
 
-def _name(field: Any) -> str:
+def _name(column: Any) -> str:
+    """Return the name of a column or of a field. A reference is its own column, and has the type of its parent's."""
+    field = getattr(column, "target", None) or getattr(column, "output_field", column)
     model = getattr(field, "model", None)
     return f"{model._meta.label}.{field.name}" if model else "An expression"
 

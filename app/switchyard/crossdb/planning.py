@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from django.db.models import BooleanField
+
 from switchyard.crossdb.counting import Execution, counted
 from switchyard.crossdb.division import Division, division_of
 from switchyard.crossdb.execution import Fragment, OuterQuery
@@ -43,8 +45,9 @@ class Plan:
 def plans_of(outer: OuterQuery) -> tuple[list[Plan], list[CrossDatabaseIn], _Fragments]:
     """Return a plan for each condition, the conditions that are subqueries, and the fragments of these.
 
-    No query, and no decision of a router.
+    No query, and no decision of a router. Raises TypeError if a condition is compared with another column.
     """
+    _refuse_compared(outer.compiler.query)
     subqueries: list[CrossDatabaseIn] = []
     fragments: _Fragments = {}
     # The source of a subquery may have conditions of its own.
@@ -56,6 +59,18 @@ def plans_of(outer: OuterQuery) -> tuple[list[Plan], list[CrossDatabaseIn], _Fra
     named = Counter(each.rhs for each in conditions)
     unique = {each.rhs: each for each in conditions}.values()
     return [_plan(outer, each, is_named_once=named[each.rhs] == 1) for each in unique], subqueries, fragments
+
+
+def _refuse_compared(query: Any) -> None:
+    """Raise TypeError for `filter(id=CrossDatabaseIn(...))`: it compares the key with true or false."""
+    for each in query.where.leaves():
+        condition = getattr(each, "rhs", None)
+        if isinstance(condition, CrossDatabaseIn) and not isinstance(each.lhs.output_field, BooleanField):
+            field = each.lhs.target.name if hasattr(each.lhs, "target") else "an expression"
+            raise TypeError(
+                f"The condition over the keys of {condition.rhs.label} is true or false, and is compared with"
+                f" '{field}'. Give the condition to filter() without a name: filter(CrossDatabaseIn(...))."
+            )
 
 
 def _plan(outer: OuterQuery, condition: CrossDatabaseIn, *, is_named_once: bool) -> Plan:

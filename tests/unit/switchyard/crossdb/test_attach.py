@@ -301,6 +301,10 @@ def test_aattach__closed(visits: QuerySet[Visit]) -> None:
     assert snapshot()["switchyard_cross_database_queries_total", LABELS] == before + 1
 
 
+TAKEN = (
+    r"The rows of analytics\.Visit have a value 'name' of their own, which attach\(\.\.\., name=\.\.\.\) would"
+    r" replace\. Choose another name for the keyword: other=Keyed\(queryset, key='user_id'\)"
+)
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "single values": (Visit.objects.values_list("user_id", flat=True), {"user": names()}, "Leave out flat=True"),
     "named tuples": (Visit.objects.values_list("user_id", named=True), {"user": names()}, "without named=True"),
@@ -316,6 +320,20 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "slice": (Visit.objects.all(), {"user": User.objects.all()[:5]}, "cannot take a slice"),
     "not instances": (Purchase.objects.all(), {"user": names()}, "Choose another name"),
     "another key": (Purchase.objects.all(), {"user": Keyed(User.objects.all(), "seller_id")}, "Choose another name"),
+    "list of rows": ([1], {"user": names()}, r"attach\(\) needs a queryset, and got list \[1\]: give Model\.objects"),
+    "manager": (Visit.objects, {"user": names()}, r"got a manager of analytics\.Visit: add \.all\(\)\.$"),
+    "model": (Visit, {"user": names()}, r"got the model analytics\.Visit: add \.objects\.all\(\)\.$"),
+    "list to attach": (Visit.objects.all(), {"user": [1]}, r"attach\(\.\.\., user=\.\.\.\) needs a queryset, and got"),
+    "manager to attach": (Visit.objects.all(), {"user": Keyed(User.objects, "user_id")}, r"manager of accounts\.User"),
+    "field of the instances": (Visit.objects.all(), {"name": Keyed(User.objects.all(), "user_id")}, TAKEN),
+    "primary key": (Visit.objects.all(), {"pk": Keyed(User.objects.all(), "user_id")}, "a value 'pk' of their own"),
+    "key itself": (Visit.objects.all(), {"user_id": User.objects.all()}, "have a value 'user_id' of their own"),
+    "annotation": (
+        Visit.objects.annotate(owner=F("user_id")),
+        {"owner": Keyed(User.objects.all(), "user_id")},
+        "have a value 'owner' of their own",
+    ),
+    "column of dictionaries": (Visit.objects.values("name", "user_id"), {"name": Keyed(names(), "user_id")}, TAKEN),
     "another model": (Purchase.objects.all(), {"user": Customer.objects.all()}, "Give a queryset of accounts.User"),
 }
 
@@ -326,6 +344,53 @@ def test_attach__refused(function: Any, queryset: Any, rows: dict[str, Any], mes
     """The call names the mistake before any query."""
     with pytest.raises((FieldError, TypeError), match=message):
         function(queryset, **rows)
+
+
+@databases
+def test_attach__name_of_a_field_that_is_no_column(visits: QuerySet[Visit]) -> None:
+    """Tuples, and dictionaries without a column of this name, lose nothing."""
+    who = Keyed(names(), "user_id")
+
+    assert list(attach(visits.values_list("user_id", "name")[:1], name=who)) == [(1, "", "ada")]
+    assert list(attach(visits.values("user_id")[:1], name=who)) == [{"user_id": 1, "name": "ada"}]
+
+
+@databases
+def test_attach__reference_in_dictionaries(tables: None) -> None:
+    """The row takes the place of the key of its own relation."""
+    User.objects.create(pk=1, username="ada")
+    Purchase.objects.create(user_id=1)
+
+    assert list(attach(Purchase.objects.values("user"), user=names())) == [{"user": "ada"}]
+
+
+@databases
+def test_attach__key_without_a_common_value(visits: QuerySet[Visit]) -> None:
+    """A text that is no number cannot be the key of a row with an integer: the error names both columns."""
+    visits.filter(user_id=404).update(name="hello")
+
+    with pytest.raises(FieldError) as raised:
+        list(attach(visits.filter(name="hello"), twin=Keyed(User.objects.all(), "name")))
+
+    assert str(raised.value) == (
+        "attach(..., twin=...) looks for the keys of analytics.Visit.name in accounts.User.id, which is a BigAutoField"
+        " and cannot have the value 'hello'. Name two columns with the same values:"
+        " twin=Keyed(queryset, key='...', to='...')."
+    )
+
+
+@databases
+def test_attach__error_of_the_program(visits: QuerySet[Visit]) -> None:
+    """An error of the other queryset that is not about a key is raised as it is."""
+
+    def from_db(*_: Any, **__: Any) -> Any:
+        raise ValueError("no such user")
+
+    with (
+        mock.patch.object(User, "from_db", classmethod(from_db)),
+        pytest.raises(ValueError, match=r"^no such user$"),
+    ):
+        list(attach(visits, user=User.objects.all()))
 
 
 @databases

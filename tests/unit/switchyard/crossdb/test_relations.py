@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import FieldError
 from django.db.models import F, FilteredRelation, Q
 from tests.support.moments import NOON
-from tests.support.related import Article, Paragraph, made
+from tests.support.related import Article, Paragraph, Tag, made
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -31,7 +31,13 @@ def by_user(field: str) -> CrossDatabaseIn:
     ("rows", "condition", "shown"),
     [
         (Article.objects, by_kind("paragraphs__text"), "leads to several rows by 'paragraphs': those of "),
-        (Article.objects, by_user("tags"), r"of accounts\.Article_tags\. .* CrossDatabaseIn\('pk', Article_tags\."),
+        (
+            Article.objects,
+            by_user("tags"),
+            r"of accounts\.Article_tags\. .* CrossDatabaseIn\('pk', Article\.tags\.through\.objects\.",
+        ),
+        (Tag.objects, by_user("articles"), r"CrossDatabaseIn\('pk', Article\.tags\.through\.objects\."),
+        (Article.objects, by_user("labels"), r"CrossDatabaseIn\('pk', Label\.objects\."),
         (Article.objects, by_kind("labelled__text"), "Cannot resolve keyword 'labelled'"),
         (Article.objects, by_kind("labels__text"), r"those of accounts\.Label\. "),
         (Article.objects, by_kind("comments__text"), r"those of accounts\.Comment\. "),
@@ -51,6 +57,8 @@ def by_user(field: str) -> CrossDatabaseIn:
     ids=[
         "reverse foreign key",
         "many to many",
+        "many to many from the other side",
+        "many to many with a model",
         "unknown",
         "many to many through a model",
         "generic",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connections, models
-from django.db.models import Count, F, Field, Lookup, Q, QuerySet, Sum, Value
+from django.db.models import Count, Exists, F, Field, Lookup, Q, QuerySet, Sum, Value
 from django.db.models.expressions import Col, Star
 from django.db.models.functions import Collate
 from django.db.models.lookups import In
@@ -25,7 +25,7 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, ROW_C
 from django.db.models.sql.datastructures import MultiJoin
 from tests.support.kinds import Kind, Special
 from tests.support.noting import parameters
-from tests.support.related import Paragraph
+from tests.support.related import Article, Label, Paragraph
 
 from accounts.models import User
 from analytics.models import AnalyticsEvent
@@ -229,6 +229,26 @@ def test_query__tree_of_conditions() -> None:
     assert (where.connector, where.negated, hasattr(plain, "children")) == (AND, False, False)
     assert (either.connector, either.negated, len(either.children)) == (OR, False, 2)
     assert negated.negated
+
+
+def test_query__leaves_of_the_conditions() -> None:
+    """The leaves of `where` are the lookups at each depth, with the expression that a name was given as `rhs`."""
+    given = Exists(User.objects.all())
+    query = User.objects.filter(pk=1).exclude(Q(pk=2) | Q(pk=given)).query
+
+    leaves: Any = list(query.where.leaves())
+    assert [type(each.rhs) for each in leaves] == [int, int, Exists]
+    assert {each.lhs.target for each in leaves} == {User._meta.pk}
+
+
+def test_options__model_of_a_relation() -> None:
+    """A model that Django made for a relation names the model of the relation, whose relations name it."""
+    through: Any = Article.tags.through
+
+    assert through._meta.auto_created is Article
+    assert not Label._meta.auto_created
+    relations: Any = Article._meta.many_to_many
+    assert [each.name for each in relations if each.remote_field.through is through] == ["tags"]
 
 
 def test_query__forms() -> None:
