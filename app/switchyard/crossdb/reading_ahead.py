@@ -38,6 +38,7 @@ def read_ahead[Batch: Sequence[Any]](
         return
     if len(first) < size or not is_allowed():
         yield first
+        del first  # its memory may serve the next one
         yield from batches
         return
     read = partial(copy_context().run, lambda: next(batches, None))
@@ -45,6 +46,7 @@ def read_ahead[Batch: Sequence[Any]](
         coming = deque(reader.submit(read) for _ in range(_BATCHES_AHEAD))
         try:
             yield first
+            del first  # as above
             while (batch := coming.popleft().result()) is not None:
                 coming.append(reader.submit(read))
                 yield batch

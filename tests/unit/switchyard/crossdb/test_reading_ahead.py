@@ -1,7 +1,9 @@
 """Batches of rows that a thread reads while the caller works."""
 
 import contextvars
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -68,6 +70,22 @@ def test_read_ahead__while_the_caller_works() -> None:
     next(chunks)
     assert max(read) <= 3
     assert sum(1 for _ in chunks) == 3
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_read_ahead__memory(allowed: bool) -> None:
+    """The first batch is not kept while the caller works with later ones."""
+
+    class Batch(list[int]):
+        """A list that can be referred to weakly."""
+
+    batches = reading_ahead.read_ahead((Batch(FULL) for _ in range(5)), SIZE, lambda: allowed)
+    first = weakref.ref(next(batches))
+    next(batches)
+    gc.collect()
+
+    assert first() is None
+    assert sum(1 for _ in batches) == 3
 
 
 def test_read_ahead__failing_source() -> None:
