@@ -11,6 +11,7 @@ from django.db.models.functions import Collate
 from django.db.models.lookups import In
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.support.counted import counted
 from tests.support.moments import moment
 from tests.support.orm_uses import READS, WRITES, keys_of, reads
 from tests.support.servers import Servers
@@ -22,7 +23,6 @@ from switchyard.crossdb import CrossDatabaseIn, sources
 from switchyard.crossdb.strategies import probe
 from switchyard.routing import allow_writes, use_primary
 from switchyard.routing.session.context import activate, current, task_context
-from switchyard.telemetry import snapshot
 
 pytestmark = pytest.mark.docker
 
@@ -138,16 +138,12 @@ def test_condition__of_two_vendors(real_databases: Servers, pair: str) -> None:
         check()
         check_write()
     print(sorted(strategies(owner) - before))
-    assert {strategy for strategy, _ in strategies(owner) - before} == STRATEGIES[pair]
+    assert (strategies(owner) - before).keys() == STRATEGIES[pair]
 
 
-def strategies(target: str) -> set[tuple[str, float]]:
-    """Return each strategy that ran on the target, with its number of runs."""
-    return {
-        (dict(labels)["strategy"], value)
-        for (name, labels), value in snapshot().items()
-        if name == "switchyard_cross_database_queries_total" and dict(labels)["target"] == target and value
-    }
+def strategies(target: str) -> Counter[str]:
+    """Return how often each strategy has run on the target."""
+    return counted("switchyard_cross_database_queries_total", "strategy", target=target)
 
 
 @pytest.mark.usefixtures("real_databases")
@@ -162,20 +158,11 @@ def test_temporary_table__statements_are_counted(alias: str, statements: dict[st
     rows = model.objects.exclude(CrossDatabaseIn(field, User.objects.using("default").values("id")))
 
     with activate(task_context()), allow_writes("legacy", reason="test"):
-        before = calls_on(alias)
+        before = counted("switchyard_queries_total", "operation", alias=alias)
         list(rows)
-        counted = calls_on(alias) - before
-        assert {each: counted[each] for each in ("ddl", "write")} == statements
+        calls = counted("switchyard_queries_total", "operation", alias=alias) - before
+        assert {each: calls[each] for each in ("ddl", "write")} == statements
         assert not current().consistency.required
-
-
-def calls_on(alias: str) -> Counter[str]:
-    """Return the counted calls into the driver of an alias, by operation."""
-    found: Counter[str] = Counter()
-    for (name, labels), value in snapshot().items():
-        if name == "switchyard_queries_total" and dict(labels)["alias"] == alias:
-            found[dict(labels)["operation"]] += int(value)
-    return found
 
 
 def test_condition__without_a_right_to_temporary_tables(real_databases: Servers) -> None:
@@ -193,7 +180,7 @@ def test_condition__without_a_right_to_temporary_tables(real_databases: Servers)
         real_databases.ask("analytics", "GRANT TEMPORARY ON DATABASE switchyard TO app")
 
     assert found == [8, 9, 10, 11]
-    assert {strategy for strategy, _ in strategies("analytics") - before} == {"one_statement"}
+    assert (strategies("analytics") - before).keys() == {"one_statement"}
 
 
 @pytest.mark.usefixtures("real_databases")

@@ -1,6 +1,5 @@
 """A condition across databases gives the rows of a list of its keys on every pair of vendors, in either direction."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
+from tests.support.counted import counted
 from tests.support.orm_uses import WRITES, keys_of, reads
 from tests.support.scratch_tables import scratch_tables
 from tests.support.servers import Servers
@@ -22,7 +22,6 @@ from config.settings import SWITCHYARD
 from switchyard.crossdb import CrossDatabaseIn, sources
 from switchyard.crossdb.strategies import probe
 from switchyard.routing.session.context import activate, task_context
-from switchyard.telemetry import snapshot
 
 pytestmark = pytest.mark.docker
 
@@ -123,9 +122,9 @@ def test_condition__of_each_pair(outer: str, inner: str) -> None:
         assert reads(rows, across(), "number", "name") == expected
 
     with scratch_tables(target, (Outer,)), scratch_tables(origin, (Source,)):
-        before = executions()
+        before = counted("switchyard_cross_database_queries_total", "strategy", target="other")
         check()
-        ran = executions() - before
+        ran = counted("switchyard_cross_database_queries_total", "strategy", target="other") - before
         for use, write in WRITES.items():
             results = []
             for condition in (by_list, across):
@@ -142,14 +141,3 @@ def store(target: str, origin: str, outer: list[tuple[int | None, str]], inner: 
     Source.objects.using(origin).all().delete()
     Outer.objects.using(target).bulk_create([Outer(number=number, name=name) for number, name in outer])
     Source.objects.using(origin).bulk_create([Source(key=key) for key in inner])
-
-
-def executions() -> Counter[str]:
-    """Return how often each strategy has run in this process."""
-    return Counter(
-        {
-            dict(labels)["strategy"]: int(count)
-            for (name, labels), count in snapshot().items()
-            if name == "switchyard_cross_database_queries_total" and dict(labels)["target"] == "other"
-        }
-    )

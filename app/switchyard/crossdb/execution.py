@@ -80,6 +80,11 @@ class OuterQuery:
         return seen
 
 
+def has_conditions(compiler: Any) -> bool:
+    """Return True if the query of the compiler has conditions over keys of other databases. No query."""
+    return bool(OuterQuery(compiler, MULTI, chunked_fetch=False, chunk_size=GET_ITERATOR_CHUNK_SIZE).conditions({}))
+
+
 @contextmanager
 def _compiled_with(fragments: Fragments | None, seen: "list[CrossDatabaseIn] | None" = None) -> Generator[None]:
     before = _compiling.fragments, _compiling.seen

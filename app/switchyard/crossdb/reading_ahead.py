@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db import connections
 from django.db.models import QuerySet
-from django.db.models.sql.constants import MULTI
 
-from switchyard.crossdb.execution import OuterQuery
+from switchyard.crossdb.execution import has_conditions
 
 _BATCHES_AHEAD = 2  # that wait for the caller
 
@@ -22,11 +21,7 @@ def reads_one_cursor(rows: QuerySet[Any, Any]) -> bool:
     psycopg lets several threads use a connection; other drivers do not. A condition on keys of another database may run
     more queries between the rows, and Django refuses a query in another thread than the connection's.
     """
-    connection = connections[rows.db]
-    if connection.vendor != "postgresql":
-        return False
-    compiler = rows.query.get_compiler(rows.db)
-    return not OuterQuery(compiler, MULTI, chunked_fetch=False, chunk_size=1).conditions({})
+    return connections[rows.db].vendor == "postgresql" and not has_conditions(rows.query.get_compiler(rows.db))
 
 
 def read_ahead[Batch: Sequence[Any]](

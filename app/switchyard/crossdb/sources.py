@@ -13,10 +13,9 @@ from typing import Any
 
 from django.db import connections
 from django.db.models import QuerySet
-from django.db.models.sql.constants import MULTI
 
 from switchyard.crossdb.columns import columns_of
-from switchyard.crossdb.execution import OuterQuery
+from switchyard.crossdb.execution import has_conditions
 from switchyard.crossdb.key_list import KeyList
 from switchyard.crossdb.key_types import KeyType, key_type, source_field
 from switchyard.crossdb.reading_ahead import read_ahead, reads_one_cursor
@@ -117,7 +116,7 @@ def _unbuffered(rows: QuerySet[Any, Any], connection: Any) -> Iterator[Any]:
     from MySQLdb.cursors import SSCursor  # noqa: PLC0415 - of this vendor only
 
     compiler = rows.query.get_compiler(connection.alias, connection)
-    if OuterQuery(compiler, MULTI, chunked_fetch=False, chunk_size=CHUNK_SIZE).conditions({}):
+    if has_conditions(compiler):
         yield from rows.iterator(CHUNK_SIZE)  # an execution, in which each of these conditions gets its plan
         return
     sql, params = compiler.as_sql()

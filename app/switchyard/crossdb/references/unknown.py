@@ -7,6 +7,8 @@ its app is not installed.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from django.db.models import QuerySet
+
 from switchyard.crossdb.references.registry import Reference
 from switchyard.crossdb.references.tombstones import OPEN, Tombstone
 
@@ -16,6 +18,11 @@ class UnknownReference(NamedTuple):
 
     parent_owner: str
     label: str
+
+    @property
+    def open_tombstones(self) -> QuerySet[Tombstone]:
+        """Its tombstones with something to be done."""
+        return Tombstone.objects.using(self.parent_owner).filter(reference=self.label, state__in=OPEN)
 
     @property
     def remedy(self) -> str:
@@ -37,5 +44,6 @@ def unknown_references(alias: str, known: Iterable[Reference]) -> Iterator[Unkno
     tombstones, label = Tombstone.objects.using(alias), ""
     while following := tombstones.filter(reference__gt=label).order_by("reference").first():
         label = following.reference
-        if label not in labels and tombstones.filter(reference=label, state__in=OPEN).exists():
-            yield UnknownReference(alias, label)
+        found = UnknownReference(alias, label)
+        if label not in labels and found.open_tombstones.exists():
+            yield found

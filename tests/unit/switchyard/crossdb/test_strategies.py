@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db.models import Count, F, Q, Sum
+from tests.support.counted import counted
 from tests.support.users_with_events import FEW, MANY, known, named, seen, store
 
 from accounts.models import User
@@ -13,7 +14,6 @@ from analytics.models import AnalyticsEvent
 from switchyard.crossdb import CrossDatabaseIn
 from switchyard.crossdb.strategies import probe
 from switchyard.routing import read_only, use_primary
-from switchyard.telemetry import snapshot
 from switchyard.testing import assert_queries, replica_lag
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
@@ -23,11 +23,7 @@ users, events = User.objects, AnalyticsEvent.objects
 
 def counts(metric: str, label: str) -> Counter[str]:
     """Return the counts of a metric of queries across databases, by one label."""
-    found: Counter[str] = Counter()
-    for (name, labels), value in snapshot().items():
-        if name == f"switchyard_cross_database_{metric}_total":
-            found[dict(labels)[label]] += int(value)
-    return found
+    return counted(f"switchyard_cross_database_{metric}_total", label)
 
 
 def strategies_of(run: Callable[[], Any]) -> dict[str, int]:
@@ -157,25 +153,16 @@ def test_strategy__keys() -> None:
     assert counts("keys", "source")["analytics"] == before + len(MANY) + 2
 
 
-def calls_on(alias: str) -> Counter[str]:
-    """Return the counted calls into the driver of an alias, by operation."""
-    found: Counter[str] = Counter()
-    for (name, labels), value in snapshot().items():
-        if name == "switchyard_queries_total" and dict(labels)["alias"] == alias:
-            found[dict(labels)["operation"]] += int(value)
-    return found
-
-
 @databases
 def test_temporary_table__statements_are_counted() -> None:
     """The metrics of the alias have each statement for the table: it is made and dropped, and filled by chunks."""
     store()
-    before = calls_on("analytics")
+    before = counted("switchyard_queries_total", "operation", alias="analytics")
 
     list(events.exclude(known()))
 
-    counted = calls_on("analytics") - before
-    assert {each: counted[each] for each in ("ddl", "write", "read")} == {"ddl": 2, "write": 7, "read": 1}
+    calls = counted("switchyard_queries_total", "operation", alias="analytics") - before
+    assert {each: calls[each] for each in ("ddl", "write", "read")} == {"ddl": 2, "write": 7, "read": 1}
 
 
 @databases

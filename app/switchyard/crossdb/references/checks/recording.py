@@ -1,7 +1,5 @@
 """The migrations that let an owner record the deletions of a reference."""
 
-from collections.abc import Iterator
-
 from django.db import connections
 from django.db.migrations import AddConstraint, CreateModel, Migration
 from django.db.migrations.executor import MigrationExecutor
@@ -25,12 +23,9 @@ def is_pending(reference: Reference) -> bool:
 
 def migration_of(reference: Reference) -> str:
     """Return the newest migration with the triggers, as `sqlmigrate` takes its names; the parent's app without one."""
-    found = [each for each in _migrations(MigrationLoader(None)) if _records(each, reference)]
+    known = MigrationLoader(None).disk_migrations
+    found = [known[key] for key in sorted(known) if _records(known[key], reference)]
     return f"{found[-1].app_label} {found[-1].name}" if found else f"{reference.parent._meta.app_label} ..."
-
-
-def _migrations(loader: MigrationLoader) -> Iterator[Migration]:
-    return (loader.disk_migrations[key] for key in sorted(loader.disk_migrations))
 
 
 def _records(migration: Migration, reference: Reference) -> bool:

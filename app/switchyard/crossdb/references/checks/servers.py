@@ -19,7 +19,7 @@ from switchyard.crossdb.references.checks.presence import trigger_presence
 from switchyard.crossdb.references.checks.recording import is_pending, migration_of
 from switchyard.crossdb.references.checks.rights import has_right
 from switchyard.crossdb.references.registry import Reference
-from switchyard.crossdb.references.tombstones import OPEN, Tombstone
+from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.crossdb.references.triggers.registry import VENDORS
 from switchyard.crossdb.references.unknown import unknown_references
 from switchyard.routing.topology.ownership import is_unmanaged, owners
@@ -61,10 +61,9 @@ def _unknown(alias: str) -> Iterator[CheckMessage]:
     if _role_migrates.get() or table not in connections[alias].introspection.table_names():
         return
     for each in unknown_references(alias, recorded_references()):
-        number = Tombstone.objects.using(alias).filter(reference=each.label, state__in=OPEN).count()
         yield Warning(
-            f"'{alias}' has {number} tombstones of {each.label}, whose deletions no installed model records: no worker"
-            " takes them, and the children stay.",
+            f"'{alias}' has {each.open_tombstones.count()} tombstones of {each.label}, whose deletions no installed"
+            " model records: no worker takes them, and the children stay.",
             hint=each.remedy,
             id="switchyard.W013",
         )

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import Error, close_old_connections, connections
 
 from switchyard.crossdb.references.registry import Reference
-from switchyard.crossdb.references.tombstones import OPEN, Tombstone
+from switchyard.crossdb.references.tombstones import Tombstone
 from switchyard.crossdb.references.unknown import unknown_references
 from switchyard.crossdb.references.worker import claims
 from switchyard.crossdb.references.worker.children import reach
@@ -42,10 +42,9 @@ class Worker:
         for alias in sorted({reference.parent_owner for reference in self.references}):
             with suppress(Error):  # an owner that does not answer: the rounds report it
                 for each in unknown_references(alias, self.references):
-                    waiting = claims.tombstones(each).filter(state__in=OPEN).count()
                     logger.warning(
                         "'%s' has %d tombstones of %s, whose deletions no installed model records. %s",
-                        *(alias, waiting, each.label, each.remedy),
+                        *(alias, each.open_tombstones.count(), each.label, each.remedy),
                     )
 
     def run(self, stop: Stop) -> None:
