@@ -23,7 +23,7 @@ def explain_cross(queryset: QuerySet[Any, Any]) -> str:
         >>> from switchyard.crossdb import CrossDatabaseIn, explain_cross
         >>> active = CrossDatabaseIn("id", Event.objects.values("user_id"))
         >>> print(explain_cross(User.objects.using("default").filter(active)))
-        User.id on 'default' in the keys AnalyticsEvent.user_id on 'analytics':
+        User.id on 'default' among the keys AnalyticsEvent.user_id on 'analytics':
         up to 10,000 keys: one statement; more: chunks of 10,000 keys.
     """
     refuse_other_than_queryset("explain_cross()", queryset)
@@ -44,7 +44,7 @@ def explain_cross(queryset: QuerySet[Any, Any]) -> str:
 def _names(condition: CrossDatabaseIn, alias: str, place: str) -> str:
     source = condition.rhs.queryset
     name = _name(condition.lhs)
-    return f"{name} on '{alias}' in the keys {source.model.__name__}.{column_of(source)} on '{place}':"
+    return f"{name} on '{alias}' among the keys {source.model.__name__}.{column_of(source)} on '{place}':"
 
 
 def _name(column: Any) -> str:

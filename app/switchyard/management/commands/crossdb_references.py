@@ -89,7 +89,8 @@ def _numbers(each: ReferenceStatus) -> tuple[str, ...]:
 def _details(found: list[ReferenceStatus]) -> Iterator[str]:
     for each in found:
         if each.error:
-            yield f"[bold]{each.reference}[/]: {escape(each.source)} cannot be read: {escape(each.error)}"
+            hint = "If its tables are not made yet, run `migrate_all`."
+            yield f"[bold]{each.reference}[/]: {escape(each.source)} cannot be read: {escape(each.error)}. {hint}"
         if cause := _CAUSES.get(each.state):
             yield f"[bold]{each.reference}[/]: {cause}. {escape(each.advice)}"
         if each.missing_triggers:

@@ -119,5 +119,5 @@ def test_explain_cross__collation() -> None:
     condition = CrossDatabaseIn("username", events.values("kind"), collation="NOCASE")
 
     assert explain_cross(users.using("default").filter(condition)).startswith(
-        "User.username by collation 'NOCASE' on 'default' in the keys AnalyticsEvent.kind on 'analytics':"
+        "User.username by collation 'NOCASE' on 'default' among the keys AnalyticsEvent.kind on 'analytics':"
     )

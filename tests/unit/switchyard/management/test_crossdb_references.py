@@ -106,7 +106,7 @@ def test_references__unreadable() -> None:
     code, output = ran()
 
     assert (code, cells(output)[5:]) == (3, ["unreadable", "", "", "", ""])
-    assert f"{LABEL}: default cannot be read: no such table: switchyard_tombstone" in output
+    assert f"{LABEL}: default cannot be read: no such table: switchyard_tombstone. If its tables" in output
 
 
 def test_references__as_json() -> None:

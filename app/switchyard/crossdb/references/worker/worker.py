@@ -82,12 +82,12 @@ class Worker:
             pause = min(2.0 ** self._failures[label], MAX_PAUSE_SECONDS)
             self._not_before[label] = time.monotonic() + pause
             logger.warning(
-                "The deletions for %s wait, because '%s' or '%s' failed: %s. Another attempt comes in %.0f s.",
+                "The deletions for %s wait at least %.0f s, because '%s' or '%s' failed: %s.",
                 label,
+                pause,
                 reference.parent_owner,
                 reference.child_owner,
                 type(error).__name__,
-                pause,
                 extra=_attributes(reference),
             )
             return 0

@@ -117,7 +117,7 @@ def test_filter__plan(rows: Rows) -> None:
     """The condition is a CrossDatabaseIn, which explains itself."""
     plan = explain_cross(Book.objects.filter(author__in=ada()))
 
-    assert plan.startswith("Book.author on 'analytics' in the keys Author.pk on 'replica'"), plan
+    assert plan.startswith("Book.author on 'analytics' among the keys Author.pk on 'replica'"), plan
 
 
 def test_filter__on_the_same_owner(rows: Rows) -> None:
