@@ -4,7 +4,8 @@
 `real_databases` connects this process to them for one test, as user `app`, with empty tables. It makes no test
 database, because a standby follows the database of its primary. Tests with these fixtures are marked `docker`.
 `two_standbys` and `mysql_pair` are the same servers and one replica more, which `servers` does not name. `watched` and
-`watched_two` connect this process to them, with empty tables, a running monitor and only fit replicas.
+`watched_two` connect this process to them, with empty tables, a running monitor and only fit replicas. `three_owners`
+are other servers, one of each vendor.
 `tests/support/README.md` has an example.
 """
 
@@ -23,7 +24,7 @@ from tests.support.engine import UnavailableError
 from tests.support.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
 from tests.support.servers import Servers, four_servers, network_of_servers
 from tests.support.service import SECRETS
-from tests.support.vendors import MARIADB
+from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL
 from tests.support.watching import declared, monitored
 from tests.support.written import write_migrations
 
@@ -120,6 +121,21 @@ def mariadb_pair() -> Iterator[Servers]:
         start_mariadb_replica(started, "legacyreplica", of="legacy")
         started.caught_up("legacyreplica")
         yield started
+
+
+@pytest.fixture(scope="session")
+def three_owners() -> Iterator[Servers]:
+    """An owner of each vendor, `postgresql`, `mysql` and `mariadb`, with the roles of the chart and without tables."""
+    try:
+        with network_of_servers(POSTGRESQL, MYSQL, MARIADB) as started:
+            started.start_postgres("postgresql")
+            started.start_mysql("mysql")
+            start_mariadb(started, "mariadb")
+            for alias in started.by_alias:
+                started.answers(alias)
+            yield started
+    except UnavailableError as error:
+        pytest.skip(f"real servers: {error}")
 
 
 @pytest.fixture

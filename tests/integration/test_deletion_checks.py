@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage
 from django.db import connections, models
 from tests.support.containers import PASSWORDS
 from tests.support.parents import execute, parents, reference_to
-from tests.support.recording_owners import MYSQLS, alias, mysql, owners, pg, servers
+from tests.support.recording_owners import MYSQLS, alias, mysql, pg, servers
 from tests.support.scratch_tables import scratch_tables
 from tests.support.servers import Servers
 
@@ -17,7 +17,7 @@ from switchyard.crossdb.references.checks.servers import check_parents, role_of_
 
 pytestmark = pytest.mark.docker
 
-__all__ = ["alias", "mysql", "owners", "pg", "servers"]  # fixtures
+__all__ = ["alias", "mysql", "pg", "servers"]  # fixtures
 
 
 @pytest.fixture

@@ -19,14 +19,13 @@ from tests.support.deletion_cases import (
     test_sqlmigrate__prints_statements_that_run,
 )
 from tests.support.parents import PARENT_APP, creation, delete, execute, migrated, parents, recorded, state_of
-from tests.support.recording_owners import alias, mysql, owners, pg, servers
+from tests.support.recording_owners import alias, mysql, pg, servers
 
 pytestmark = pytest.mark.docker
 
 __all__ = [  # fixtures, and tests that hold for each vendor
     "alias",
     "mysql",
-    "owners",
     "pg",
     "servers",
     "test_add_constraint__forwards_and_backwards",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connections
 from tests.support.parents import execute, parents, recorded, reference_to, stored
-from tests.support.recording_owners import owners, pg, servers
+from tests.support.recording_owners import pg, servers
 from tests.support.scratch_tables import scratch_tables
 from tests.support.servers import Servers
 
@@ -16,7 +16,7 @@ from switchyard.crossdb.references.worker.status import status
 
 pytestmark = pytest.mark.docker
 
-__all__ = ["owners", "pg", "servers"]  # fixtures
+__all__ = ["pg", "servers"]  # fixtures
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections, models
 from django.utils import timezone
 from tests.support.parents import KEYS, execute, parents, recorded, stored
-from tests.support.recording_owners import PG, alias, as_app, mysql, owners, pg, servers
+from tests.support.recording_owners import PG, alias, as_app, mysql, pg, servers
 from tests.support.scratch_tables import scratch_tables
 from tests.support.servers import Servers
 from tests.support.vendors import MySQLdb
@@ -17,7 +17,7 @@ from switchyard.crossdb.references.tombstones import Tombstone
 
 pytestmark = pytest.mark.docker
 
-__all__ = ["alias", "mysql", "owners", "pg", "servers"]  # fixtures
+__all__ = ["alias", "mysql", "pg", "servers"]  # fixtures
 
 
 def quoted(alias: str, name: str) -> str:

@@ -14,7 +14,7 @@ from tests.support.deletion_cases import (
     test_update__of_the_key,
 )
 from tests.support.parents import execute, parents, recorded, stored
-from tests.support.recording_owners import alias, as_app, mysql, owners, pg, servers
+from tests.support.recording_owners import alias, as_app, mysql, pg, servers
 from tests.support.scratch_tables import scratch_tables
 from tests.support.servers import Servers
 from tests.support.vendors import MySQLdb
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.docker
 __all__ = [  # fixtures, and tests that hold for each vendor
     "alias",
     "mysql",
-    "owners",
     "pg",
     "servers",
     "test_delete__by_raw_sql",

@@ -13,11 +13,8 @@ from django.db.models import Q
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
-from tests.support.engine import UnavailableError
 from tests.support.kinds import OTHER, Kind, made
-from tests.support.replicas import start_mariadb
-from tests.support.servers import Servers, network_of_servers
-from tests.support.vendors import MARIADB
+from tests.support.servers import Servers
 
 from config.databases import topology
 from switchyard.crossdb.key_list import KeyList
@@ -41,33 +38,22 @@ KEYS: dict[str, list[Any]] = {
 ONE_PARAMETER = ("id", "text", "price", "moment", "day", "key")
 
 
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[Servers]:
-    """A MariaDB `default`. The test is skipped without an image."""
-    try:
-        with network_of_servers(MARIADB) as started:
-            start_mariadb(started, "default")
-            yield started
-    except UnavailableError as error:
-        pytest.skip(f"real servers: {error}")
-
-
 @pytest.fixture(params=["postgresql", "mysql", "mariadb"])
-def alias(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[str]:
-    """The alias of a server of each vendor, with three rows of `Kind`: the defaults, `OTHER`, and the defaults."""
-    servers = request.getfixturevalue("mariadb" if request.param == "mariadb" else "servers")
-    alias = "legacy" if request.param == "mysql" else "default"
-    databases = topology(servers.environ("migrator"), data_dir=tmp_path).databases
+def alias(
+    request: pytest.FixtureRequest, three_owners: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path
+) -> Iterator[str]:
+    """A server of each vendor is `default`, with three rows of `Kind`: the defaults, `OTHER`, and the defaults."""
+    url = three_owners.url(request.param, "migrator")
     with (
         django_db_blocker.unblock(),
-        connected(databases),
-        override_settings(SWITCHYARD={"OWNERS": {"*": alias}}),
-        made(alias),
+        connected(topology({"DATABASE_DEFAULT_URL": url}, data_dir=tmp_path).databases),
+        override_settings(SWITCHYARD={"OWNERS": {"*": "default"}}),
+        made("default"),
     ):
         first = Kind.objects.create()
         Kind.objects.create(**{**OTHER, "parent": first})
         Kind.objects.create(parent_id=first.pk)
-        yield alias
+        yield "default"
 
 
 def found(condition: Any) -> list[int]:

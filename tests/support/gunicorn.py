@@ -1,5 +1,6 @@
 """The service under gunicorn with its own settings, on embedded databases, for tests at the level of sockets."""
 
+import atexit
 import os
 import socket
 import subprocess
@@ -8,7 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
 
 from tests.support.service import APP, OURS, SECRETS, free_port
 
@@ -59,7 +63,7 @@ class Gunicorn:
 
 def environment(data: Path) -> dict[str, str]:
     """Return an environment for the service, on SQLite files in the directory."""
-    (data / "static").mkdir()
+    (data / "static").mkdir(exist_ok=True)
     given = {"DATA_DIR": str(data), "SERVED_OVER_HTTPS": "false", **SECRETS}
     inherited = {name: value for name, value in os.environ.items() if not OURS.match(name)}
     return {**inherited, **given, "DJANGO_SETTINGS_MODULE": "config.settings"}
@@ -67,10 +71,21 @@ def environment(data: Path) -> dict[str, str]:
 
 def database_environ(data: Path, *, users: int) -> dict[str, str]:
     """Return an environment for the service, with migrated databases that hold so many users."""
+    copytree(_migrated(users), data, dirs_exist_ok=True)
+    return environment(data)
+
+
+@cache
+def _migrated(users: int) -> Path:
+    """Return a directory with these databases, made once for this run: five processes start for them."""
+    made = TemporaryDirectory()
+    atexit.register(made.cleanup)
+    data = Path(made.name, "data")
+    data.mkdir()
     environ = environment(data)
     for arguments in (["migrate_all"], ["seed", "--users", str(users), "--events", "0", "--customers", "0"]):
         subprocess.run([sys.executable, "manage.py", *arguments], cwd=APP, env=environ, check=True, capture_output=True)
-    return environ
+    return data
 
 
 @contextmanager

@@ -15,11 +15,9 @@ from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
 from tests.support.containers import PASSWORDS
-from tests.support.engine import UnavailableError
 from tests.support.parents import CHILD_APP, PARENT_APP, forget
-from tests.support.replicas import start_mariadb
-from tests.support.servers import Servers, network_of_servers
-from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, MySQLdb
+from tests.support.servers import Servers
+from tests.support.vendors import MySQLdb
 
 from config.databases import topology
 
@@ -28,28 +26,13 @@ MYSQLS = ("mysql", "mariadb")
 VENDORS = (PG, *MYSQLS)
 
 
-@pytest.fixture(scope="session")
-def owners() -> Iterator[Servers]:
-    """An owner of each vendor, with the roles of the chart."""
-    try:
-        with network_of_servers(POSTGRESQL, MYSQL, MARIADB) as started:
-            started.start_postgres(PG)
-            started.start_mysql("mysql")
-            start_mariadb(started, "mariadb")
-            for alias in VENDORS:
-                started.answers(alias)
-            yield started
-    except UnavailableError as error:
-        pytest.skip(f"real servers: {error}")
-
-
 @pytest.fixture
-def servers(owners: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
+def servers(three_owners: Servers, django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[Servers]:
     """The owners behind aliases of this process, as the migrator, who makes the tables."""
-    environ = {"DATABASE_DEFAULT_URL": "sqlite:///default.sqlite3", **owners.environ("migrator")}
+    environ = {"DATABASE_DEFAULT_URL": "sqlite:///default.sqlite3", **three_owners.environ("migrator")}
     databases = topology(environ, data_dir=tmp_path).databases
     with django_db_blocker.unblock(), connected(databases):
-        yield owners
+        yield three_owners
 
 
 @pytest.fixture(params=VENDORS)

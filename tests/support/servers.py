@@ -109,21 +109,18 @@ class Servers(Containers):
         command = ["/scripts/postgres.sh", "postgres", *_POSTGRES_ARGS]
         self.run(alias, POSTGRESQL, command, environment=environment, scripts=scripts, volume=volume)
 
-    def start_standby(self, alias: str, *, of: str, apply_delay: str = "0") -> None:
+    def start_standby(self, alias: str, *, of: str, **environ: str) -> None:
         """Start a streaming standby of the owner `of`, with a replication slot named like the alias.
 
-        It asks every second whether its clone is still good.
-
-        `apply_delay` is a value of recovery_min_apply_delay. The standby answers after `answers(alias)`.
+        `environ` replaces variables of the container. The standby answers after `answers(alias)`.
         """
         environment = {
             "PRIMARY_HOST": of,
             "PRIMARY_PORT": "5432",
             "REPLICATION_SLOT": alias,
             "REPLICATOR_PASSWORD": PASSWORDS["replicator"],
-            "APPLY_DELAY": apply_delay,
-            "CHECK_SECONDS": "1",
             "PRIMARY_SSLMODE": "disable",
+            **environ,
         }
         command = ["/scripts/standby.sh", *_POSTGRES_ARGS]
         scripts = {_SCRIPTS: "/scripts", **_FROM_FILE, **_HBA}
@@ -143,14 +140,13 @@ class Servers(Containers):
     def start_mysql_clone(self, alias: str, *, of: str, volume: str | None = None, **environ: str) -> None:
         """Start a replica of the MySQL owner `of`, as the chart does. Other arguments as `start_postgres`.
 
-        It asks every second whether its clone is still good, and answers after `answers(alias)`.
+        It answers after `answers(alias)`.
         """
         environment = {
             "SOURCE_HOST": of,
             "REPLICATOR_PASSWORD": PASSWORDS["replicator"],
             "MAX_LAG_SECONDS": "2",
             "APPLY_DELAY": "0",
-            "CHECK_SECONDS": "1",
             **environ,
         }
         command = ["/scripts/mysql-replica.sh", "--datadir=/var/lib/mysql/data", *MYSQL_ARGS]
