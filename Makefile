@@ -31,6 +31,12 @@ DJANGO_VERSION ?= 5.2
 test-package: $(UV) ## the package's unit tests with another PYTHON_VERSION and DJANGO_VERSION than the lock's
 	@UV='$(abspath $(UV))' tests/run-package $(PYTHON_VERSION) $(DJANGO_VERSION)
 
+# The files whose number of cases comes from tests/support/examples.py.
+.PHONY: test-random
+test-random: $(UV) ## the tests of random cases, with ten times the cases of `make test`: ten minutes
+	@$(SYNC) --extra service --extra postgres --extra mysql --group dev
+	@RANDOM_CASES=all .venv/bin/python -m pytest -q -n auto $$(grep -rl --include='*.py' 'max_examples=examples(' tests)
+
 .PHONY: test-compat
 test-compat: $(UV) ## packages of others behind the routers, in an environment of their own: needs Docker
 	@UV='$(abspath $(UV))' tests/run-compat

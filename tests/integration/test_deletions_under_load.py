@@ -7,7 +7,7 @@ from tests.support.servers import Servers
 
 pytestmark = pytest.mark.docker
 
-USERS, KILLS, SEED = 1_500, 3, 12
+USERS, KILLS, SEED = 1_000, 2, 12
 
 
 def test_crossdb_worker__killed_under_load(servers: Servers) -> None:

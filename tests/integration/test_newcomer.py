@@ -26,10 +26,11 @@ OTHERS = re.compile(f"{OURS.pattern}|PYTHONPATH|DJANGO_|COVERAGE_|PYTEST_")
 PYTEST = [".venv/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 METRICS_TEST = "tests/unit/test_documentation.py::test_metrics__families"
 # The tests of the service and of the documentation, and those of the package that see each app and each alias: all
-# unit tests pass in the clone, but take minutes.
+# unit tests pass in the clone, but take minutes, as those do that start processes.
 UNIT_TESTS = [
     *("tests/unit/config", "tests/unit/accounts", "tests/unit/analytics", "tests/unit/reporting", "tests/unit/legacy"),
-    *("tests/unit/switchyard/migrations", "tests/unit/switchyard/health", "tests/unit/test_documentation.py"),
+    *("tests/unit/switchyard/health", "tests/unit/test_documentation.py"),
+    "tests/unit/switchyard/migrations/test_per_alias.py",
 ]
 
 

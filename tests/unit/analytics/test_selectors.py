@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from tests.support.examples import examples
 from tests.support.joins import cases, check_same_as_join
 
 from accounts.models import User
@@ -17,7 +18,12 @@ databases = pytest.mark.django_db(databases=["default", "replica", "analytics"],
 
 
 @databases
-@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=examples(100, all_cases=1_000),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(case=cases)
 def test_user_active_list__any_rows(case: dict[str, Any]) -> None:
     """Page by page, the users are those of one SQL join over the same rows in a single database."""

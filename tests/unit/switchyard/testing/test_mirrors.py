@@ -15,9 +15,16 @@ FILE = {**MEMORY, "TEST": {"NAME": "test.sqlite3"}}
 PAIR = {"default": MEMORY, "replica": {**MEMORY, "TEST": {"MIRROR": "default"}}}
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("entry", [MEMORY, FILE], ids=["memory", "file"])
-@pytest.mark.parametrize("command", [DJANGO, PYTEST], ids=["django", "pytest"])
+@pytest.mark.parametrize(
+    ("command", "entry", "order"),
+    [
+        (DJANGO, MEMORY, ORDERS[0]),
+        (DJANGO, FILE, ORDERS[1]),
+        (PYTEST, MEMORY, ORDERS[1]),
+        (PYTEST, FILE, ORDERS[0]),
+    ],
+    ids=["django-memory", "django-file", "pytest-memory", "pytest-file"],
+)
 def test_shared_mirrors__runners(
     tmp_path: Path, command: tuple[str, ...], entry: dict[str, str], order: tuple[str, ...]
 ) -> None:

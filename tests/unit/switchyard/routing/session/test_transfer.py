@@ -10,6 +10,7 @@ from django.db import connections
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.support.examples import examples
 from tests.support.published import at, consistency_from, lagging, replayed, sampled
 
 from accounts.models import User
@@ -525,7 +526,9 @@ class Clients(RuleBasedStateMachine):
         assert len(self.token) <= token.MAX_LENGTH
 
 
-Clients.TestCase.settings = hypothesis_settings(max_examples=800, stateful_step_count=40, deadline=None)
+Clients.TestCase.settings = hypothesis_settings(
+    max_examples=examples(100, all_cases=800), stateful_step_count=40, deadline=None
+)
 test_clients = Clients.TestCase
 
 
