@@ -24,7 +24,7 @@ def test_dbcheck__all_up(servers: Servers) -> None:
     assert code == 0
     assert {alias: each["state"] for alias, each in found.items()} == dict.fromkeys(found, "up")
     assert found.keys() == {"default", "replica", "analytics", "legacy"}
-    assert all(0 < each["answer_seconds"] < 1 for each in found.values())
+    assert all(0 < each["answer_seconds"] < 5 for each in found.values())
     assert {found[owner]["pending_migrations"] for owner in ("default", "analytics", "legacy")} == {0}
     assert found["replica"]["lag_seconds"] is not None
 

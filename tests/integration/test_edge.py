@@ -71,7 +71,7 @@ def test_worker__after_a_large_body(service: Gunicorn, name: str, path: str) -> 
 
     assert status in {400, 403, 413, 422}, answer[:200]
     assert len(answer) <= 16 * 1024
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     assert ask(service, "GET", "/livez")[0] == 200
     assert service.peak_kib() < LIMIT_KIB
 

@@ -34,7 +34,7 @@ from switchyard.routing.monitor.probes.probe import PROBE_INTERVAL_SECONDS
 pytestmark = pytest.mark.docker
 
 ALIASES = ("default", "replica", "analytics", "legacy")
-ANSWER_SECONDS = PROBE_TIMEOUT_SECONDS + 0.1
+ANSWER_SECONDS = PROBE_TIMEOUT_SECONDS * 1.5  # an answer that waits for a database takes as long as the fault
 AT_ONCE_SECONDS = PROBE_TIMEOUT_SECONDS / 2  # an answer that waits for a database takes twice as long
 KNOWN_SECONDS = 10.0  # until both workers know a fault; the circuit opens after 1.1 s, and a verdict is kept for 1.5 s
 # A server takes new connections while others fill it, so an answer of that time may follow the first failed ones.

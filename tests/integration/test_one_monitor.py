@@ -113,4 +113,4 @@ def test_one_monitor__verdicts_of_all_workers(servers: Servers, gunicorn: Gunico
         took = time.monotonic() - began
 
     assert statuses == {200}
-    assert took < 60 * 0.1
+    assert took < 60 * 0.5

@@ -187,7 +187,7 @@ def test_case_27__an_owner_whose_pooler_is_away(pooled: Pooled, fault: str) -> N
             User.objects.create(username="ada")
         with others():
             assert not User.objects.exists()
-        assert time.monotonic() - began_at < 1
+        assert time.monotonic() - began_at < 2
 
     until(lambda: not group.snapshot.unavailable_reason, "the owner may be written")
     User.objects.create(username="ada")

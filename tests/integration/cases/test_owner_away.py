@@ -21,7 +21,7 @@ from switchyard.routing.topology.replication import replication_set
 
 pytestmark = pytest.mark.docker
 
-AT_ONCE = 2.0  # seconds
+AT_ONCE = 2.0  # seconds; a connection to an owner that does not answer takes five
 FAULTS = ["stopped", "paused"]
 
 
@@ -89,7 +89,7 @@ def test_case_18__an_owner_without_replicas(watched: Servers, fault: str) -> Non
     print(f"{fault}: {first_in:.2f} {took:.2f}, back after {time.monotonic() - repaired:.2f} s")
     assert (status, others_status) == (503, 200)
     assert first_in < AT_ONCE
-    assert took < 0.5
+    assert took < AT_ONCE
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -208,7 +208,7 @@ def test_case_18__orm(watched: Servers, side: Side, ada: Any) -> None:
         replica = side.known_replica()
 
     assert found._state.db == side.replica
-    assert took < 0.5
+    assert took < AT_ONCE
     assert (replica.fit, replica.lag_seconds) == (True, 0.0)  # the replica has replayed everything
     until(lambda: not replication_set(side.owner).snapshot.unavailable_reason, "the owner is back", seconds=20)
 
