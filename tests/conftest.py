@@ -4,6 +4,7 @@ The variables are for the processes that tests start. pytest-django reads the se
 """
 
 import os
+import time
 from pathlib import Path
 
 import hypothesis
@@ -26,6 +27,13 @@ pytest.register_assert_rewrite("tests.support.deletion_cases")  # tests that tes
 # A slow machine must not fail a test.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Skip the test, before its fixtures start, when the time that tests/run gives is over."""
+    if time.time() > float(os.environ.get("TESTS_END_AT", "inf")):
+        pytest.skip("the minutes of TEST_MINUTES are over")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
