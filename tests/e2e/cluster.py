@@ -163,6 +163,14 @@ class Cluster:
             return queries(response.read().decode())
 
 
+def user_created(cluster: Cluster) -> int:
+    """Create a user through the API and return its key."""
+    status, user = cluster.call("POST", "/api/users", {"username": f"e2e-{os.urandom(6).hex()}"})
+    assert status == 201, user
+    key: int = user["id"]
+    return key
+
+
 @dataclass(frozen=True)
 class Prometheus:
     """A Prometheus that scrapes the release."""

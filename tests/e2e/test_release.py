@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.bench.isolation import during_fault
 from tests.e2e import faults
-from tests.e2e.cluster import RELEASE, Cluster, Key, Prometheus, eventually, run
+from tests.e2e.cluster import RELEASE, Cluster, Key, Prometheus, eventually, run, user_created
 
 pytestmark = pytest.mark.cluster
 
@@ -28,14 +28,6 @@ class Migration(migrations.Migration):
     dependencies = [("analytics", "{previous}")]
     operations = [migrations.AddField("analyticsevent", "source", models.CharField(max_length=64, null=True))]
 """
-
-
-def user_created(cluster: Cluster) -> int:
-    """Create a user through the API and return its key."""
-    status, user = cluster.call("POST", "/api/users", {"username": f"e2e-{os.urandom(6).hex()}"})
-    assert status == 201, user
-    key: int = user["id"]
-    return key
 
 
 def requests_of_known_cost(user_id: int) -> list[tuple[str, str, Any, int, Counter[Key]]]:
