@@ -11,7 +11,7 @@ from tests.support.servers import Servers
 from tests.support.vendors import MYSQL, NOT_YET, POSTGRESQL, MySQLdb, Vendor
 from tests.support.waiting import until
 
-SESSIONS = 1  # that MySQL allows: the one that keeps all others away. It can change its limit while it runs.
+SESSIONS = 1  # that MySQL allows in the block: the superuser's own. It can change its limit while it runs.
 MAX_ATTEMPTS = 500
 
 
