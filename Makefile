@@ -33,7 +33,7 @@ test-package: $(UV) ## the package's unit tests with another PYTHON_VERSION and 
 
 # The files whose number of cases comes from tests/support/examples.py.
 .PHONY: test-random
-test-random: $(UV) ## the tests of random cases, with ten times the cases of `make test`: ten minutes
+test-random: $(UV) ## the tests of random cases, with 8 to 160 times the cases of `make test`: ten minutes
 	@$(SYNC) --extra service --extra postgres --extra mysql --group dev
 	@RANDOM_CASES=all .venv/bin/python -m pytest -q -n auto $$(grep -rl --include='*.py' 'max_examples=examples(' tests)
 
