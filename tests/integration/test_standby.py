@@ -7,7 +7,7 @@ import pytest
 from tests.support.containers import PASSWORDS
 from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
-from tests.support.vendors import POSTGRESQL
+from tests.support.vendors import NOT_YET, POSTGRESQL
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.docker
@@ -72,6 +72,14 @@ def write_segments(servers: Servers) -> None:
 
 def reads(servers: Servers, what: str) -> bool:
     return bool(servers.ask("replica", f"SELECT 1 FROM written WHERE what = '{what}'"))
+
+
+def shows(servers: Servers, what: str) -> bool:
+    """Return the answer of `reads()`, and False while the standby does not answer."""
+    try:
+        return reads(servers, what)
+    except NOT_YET:
+        return False
 
 
 def said(servers: Servers) -> str:
@@ -194,11 +202,10 @@ def test_standby__more_wal_than_is_kept_while_cloning(primary: Servers) -> None:
     primary.start_standby("replica", of="default", CHECK_SECONDS="1")
     until(lambda: CLONING in said(primary), "it has begun to clone")
     write_segments(primary)
-    primary.answers("replica")
-    primary.caught_up()
 
-    assert reads(primary, "segment 7")
-    assert said(primary).count(COMPLETE) == 1
+    # On a slow machine the slot is lost at the end of the clone, and another clone follows.
+    until(lambda: shows(primary, "segment 7"), "the standby has all rows", seconds=120)
+    assert COMPLETE in said(primary)
     primary.ask("default", "DROP TABLE bulk")
 
 
