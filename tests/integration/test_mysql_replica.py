@@ -263,7 +263,7 @@ def test_replica__password(pair: Servers) -> None:
 
 def test_replica__several(pair: Servers, source: Servers) -> None:
     """A source may have several replicas; each one has an id of its own."""
-    source.start_mysql_clone("other", of="legacy", CHECK_SECONDS="1")
+    source.start_mysql_clone("other", of="legacy")
     source.answers("other")
     write(source, "for both")
     for alias in ("replica", "other"):
@@ -276,7 +276,7 @@ def test_replica__several(pair: Servers, source: Servers) -> None:
 
 def test_replica__killed_while_cloning(source: Servers) -> None:
     """An incomplete clone is not used: the next start begins a new clone and completes it."""
-    source.start_mysql_clone("other", of="legacy", CHECK_SECONDS="1")
+    source.start_mysql_clone("other", of="legacy")
     exists = ["test", "-d", "/var/lib/mysql/data.clone"]
     until(lambda: source.containers["other"].exec_run(exists)[0] == 0, "it has begun to clone", seconds=120)
     with source.paused("legacy"):  # so that the clone cannot be completed
@@ -295,7 +295,7 @@ def test_replica__killed_while_cloning(source: Servers) -> None:
 
 def test_replica__apply_delay(source: Servers) -> None:
     """With APPLY_DELAY a row is on the replica this much later, and the replica is ready meanwhile."""
-    source.start_mysql_clone("other", of="legacy", CHECK_SECONDS="1", APPLY_DELAY="4", MAX_LAG_SECONDS="30")
+    source.start_mysql_clone("other", of="legacy", APPLY_DELAY="4", MAX_LAG_SECONDS="30")
     source.answers("other")
     source.caught_up("other")
 
@@ -309,11 +309,11 @@ def test_replica__apply_delay(source: Servers) -> None:
 
 def test_replica__changed_password(source: Servers, volume: str) -> None:
     """With another password in the Secret the replica goes on without a new clone."""
-    source.start_mysql_clone("other", of="legacy", CHECK_SECONDS="1", volume=volume)
+    source.start_mysql_clone("other", of="legacy", volume=volume)
     source.answers("other")
     source.ask("legacy", "ALTER USER replicator IDENTIFIED BY 'another'")
     try:
-        source.start_mysql_clone("other", of="legacy", CHECK_SECONDS="1", volume=volume, REPLICATOR_PASSWORD="another")
+        source.start_mysql_clone("other", of="legacy", volume=volume, REPLICATOR_PASSWORD="another")
         source.answers("other")
         write(source, "with another password")
         source.caught_up("other")
@@ -327,7 +327,7 @@ def test_replica__changed_password(source: Servers, volume: str) -> None:
 
 def test_replica__promoted(source: Servers) -> None:
     """The data of a promoted replica is kept: the start is refused."""
-    source.start_mysql_clone("other", of="legacy", CHECK_SECONDS="1")
+    source.start_mysql_clone("other", of="legacy")
     source.answers("other")
     source.ask("other", *MYSQL.promote, "INSERT INTO written VALUES ('after the promotion')")
     container = source.containers["other"]
@@ -343,7 +343,7 @@ def test_replica__promoted(source: Servers) -> None:
 
 def test_replica__long_password(source: Servers) -> None:
     """MySQL takes 32 characters for replication; a longer password is refused with a message without the password."""
-    source.start_mysql_clone("other", of="legacy", CHECK_SECONDS="1", REPLICATOR_PASSWORD="secret-" * 5)
+    source.start_mysql_clone("other", of="legacy", REPLICATOR_PASSWORD="secret-" * 5)
 
     assert source.containers["other"].wait(timeout=60)["StatusCode"] == 1
     assert "REPLICATOR_PASSWORD has 35 characters" in said(source, "other")

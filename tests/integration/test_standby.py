@@ -199,7 +199,7 @@ def test_standby__more_wal_than_is_kept_while_cloning(primary: Servers) -> None:
     """The first start succeeds although the primary writes more WAL meanwhile than it keeps for a slot."""
     primary.ask("default", BULK)
     primary.ask("default", "CHECKPOINT")
-    primary.start_standby("replica", of="default", CHECK_SECONDS="1")
+    primary.start_standby("replica", of="default")
     until(lambda: CLONING in said(primary), "it has begun to clone")
     write_segments(primary)
 
@@ -254,7 +254,7 @@ def test_standby__volume_deleted(pair: Servers) -> None:
     pair.remove("replica")
     assert pair.ask("default", "SELECT slot_name FROM pg_replication_slots") == [("replica",)]
     write(pair, "without a standby")
-    pair.start_standby("replica", of="default", CHECK_SECONDS="1")
+    pair.start_standby("replica", of="default")
     pair.answers("replica")
     pair.caught_up()
 
@@ -268,7 +268,7 @@ def test_standby__killed_while_cloning(primary: Servers) -> None:
     """An incomplete clone is not used: the next start begins a new clone and completes it."""
     primary.ask("default", BULK)  # a slot starts at the last checkpoint, and the WAL exceeds the kept size
     primary.ask("default", "CHECKPOINT")
-    primary.start_standby("replica", of="default", CHECK_SECONDS="1")
+    primary.start_standby("replica", of="default")
     until(lambda: CLONING in said(primary), "it has begun to clone")
     with primary.paused("default"):  # so that the clone cannot be completed
         primary.containers["replica"].kill()
@@ -287,7 +287,7 @@ def test_standby__killed_while_cloning(primary: Servers) -> None:
 
 def test_standby__promoted(primary: Servers) -> None:
     """The data of a promoted standby is kept: the start is refused."""
-    primary.start_standby("replica", of="default", CHECK_SECONDS="1")
+    primary.start_standby("replica", of="default")
     primary.answers("replica")
     primary.ask("replica", "SELECT pg_promote()")
     container = primary.containers["replica"]
@@ -301,7 +301,7 @@ def test_standby__promoted(primary: Servers) -> None:
 
 def test_standby__apply_delay(primary: Servers) -> None:
     """With APPLY_DELAY a row is on the standby this much later."""
-    primary.start_standby("replica", of="default", CHECK_SECONDS="1", APPLY_DELAY="2s")
+    primary.start_standby("replica", of="default", APPLY_DELAY="2s")
     primary.answers("replica")
     primary.caught_up()
 

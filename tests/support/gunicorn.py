@@ -80,8 +80,7 @@ def _migrated(users: int) -> Path:
     """Return a directory with these databases, made once for this run: five processes start for them."""
     made = TemporaryDirectory()
     atexit.register(made.cleanup)
-    data = Path(made.name, "data")
-    data.mkdir()
+    data = Path(made.name)
     environ = environment(data)
     for arguments in (["migrate_all"], ["seed", "--users", str(users), "--events", "0", "--customers", "0"]):
         subprocess.run([sys.executable, "manage.py", *arguments], cwd=APP, env=environ, check=True, capture_output=True)
