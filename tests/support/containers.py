@@ -6,14 +6,14 @@ Which server replicates which is in `servers.py`.
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from docker.models.containers import Container
 from docker.models.networks import Network
-from tests.support.engine import LABEL
+from tests.support.engine import LABEL, frozen
 from tests.support.vendors import NOT_YET, Switch, Vendor
 from tests.support.waiting import until
 
@@ -89,14 +89,9 @@ class Containers:
             self.ask(alias, *switch.off)
             until(lambda: self.says(alias, switch.is_off), f"'{alias}' is no longer {what}")
 
-    @contextmanager
-    def paused(self, alias: str) -> Iterator[None]:
+    def paused(self, alias: str) -> AbstractContextManager[None]:
         """Let the server hang in this block: connections stay open, and nothing answers."""
-        self.by_alias[alias].container.pause()
-        try:
-            yield
-        finally:
-            self.by_alias[alias].container.unpause()
+        return frozen(self.by_alias[alias].container)
 
     @contextmanager
     def stopped(self, alias: str) -> Iterator[None]:

@@ -11,7 +11,9 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
 from docker.models.networks import Network
+from tests.support.waiting import until
 
 LABEL = "org.switchyard.integration"  # the value is the id of the process that owns the container or network
 _REMOVED_BY_ANOTHER = {403, 404, 409}  # a network with containers, nothing there, a removal in progress
@@ -32,6 +34,28 @@ def network(*images: str) -> Iterator[Network]:
         with suppress(NotFound):
             made.remove()
         engine.close()
+
+
+@contextmanager
+def frozen(container: Container) -> Iterator[None]:
+    """Freeze all processes of the container in this block: connections stay open, and nothing answers."""
+
+    def freezes() -> bool:
+        # The freezer of cgroup v1 fails now and then on a busy machine, and runc leaves the next attempt to its caller:
+        # https://github.com/opencontainers/runc/pull/4388
+        try:
+            container.pause()
+        except APIError as error:
+            if "unable to freeze" not in str(error):
+                raise
+            return False
+        return True
+
+    until(freezes, f"container {container.short_id} is frozen", seconds=20)
+    try:
+        yield
+    finally:
+        container.unpause()
 
 
 def _alive(process: int) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from django.db import connections
 from docker.errors import ImageNotFound
 from docker.models.containers import Container
 from tests.support.containers import PASSWORDS
-from tests.support.engine import LABEL, UnavailableError
+from tests.support.engine import LABEL, UnavailableError, frozen
 from tests.support.servers import Servers
 from tests.support.waiting import until
 
@@ -45,14 +45,9 @@ class Pooler:
         direct = f"direct_host=127.0.0.1&direct_port={self.servers.by_alias[self.alias].port}"
         return f"{self.servers.url(self.alias, user, port=self.port)}?pooler=transaction&{direct}"
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> AbstractContextManager[None]:
         """Let the pooler hang in this block."""
-        self.container.pause()
-        try:
-            yield
-        finally:
-            self.container.unpause()
+        return frozen(self.container)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
