@@ -16,7 +16,6 @@ from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.outside import OutsideServer, outside_server
 from tests.e2e.second import SecondRelease
 from tests.support.authority import Authority
-from tests.support.engine import UnavailableError
 from tests.support.poolers import IMAGE as POOLER_IMAGE
 
 pytestmark = pytest.mark.cluster
@@ -223,11 +222,7 @@ def test_pooler__before_a_server_outside(outside: Outside) -> None:
         "etc/pgbouncer/pgbouncer.ini": POOLER.format(address=outside.postgres.address),
         "etc/pgbouncer/users.txt": f'"web" "{WEB}"\n',  # without the user of the Job, which cannot come this way
     }
-    with ExitStack() as stack:
-        try:
-            pooler = stack.enter_context(outside_server("pooler", POOLER_IMAGE, files=files))
-        except UnavailableError as error:
-            pytest.skip(str(error))
+    with outside_server("pooler", POOLER_IMAGE, files=files) as pooler:
         outside.release.apply(*pooler.service(6432))
         outside.deploy(
             default={

@@ -14,13 +14,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
-from tests.support.engine import UnavailableError
 from tests.support.replicas import start_mariadb, start_mariadb_replica, start_mysql_replica
 from tests.support.servers import Servers, four_servers, network_of_servers
 from tests.support.service import SECRETS
@@ -71,11 +69,7 @@ def _no_monitor() -> None:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """The four servers, migrated. The test is skipped without a Docker engine or an image."""
-    with ExitStack() as stack:
-        try:
-            started = stack.enter_context(four_servers())
-        except UnavailableError as error:
-            pytest.skip(f"real servers: {error}")
+    with four_servers() as started:
         migrated = manage("migrate_all", **started.environ("migrator"))
         assert migrated.returncode == 0, migrated.stdout + migrated.stderr
         started.caught_up()
@@ -115,11 +109,7 @@ def mysql_pair(servers: Servers) -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def mariadb_pair() -> Iterator[Servers]:
     """A MariaDB `legacy` and its GTID replica `legacyreplica`, without tables. The test is skipped without an image."""
-    with ExitStack() as stack:
-        try:
-            started = stack.enter_context(network_of_servers(MARIADB))
-        except UnavailableError as error:
-            pytest.skip(f"real servers: {error}")
+    with network_of_servers(MARIADB) as started:
         start_mariadb(started, "legacy")
         start_mariadb_replica(started, "legacyreplica", of="legacy")
         started.caught_up("legacyreplica")
@@ -129,16 +119,13 @@ def mariadb_pair() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def three_owners() -> Iterator[Servers]:
     """An owner of each vendor, `postgresql`, `mysql` and `mariadb`, with the roles of the chart and without tables."""
-    try:
-        with network_of_servers(POSTGRESQL, MYSQL, MARIADB) as started:
-            started.start_postgres("postgresql")
-            started.start_mysql("mysql")
-            start_mariadb(started, "mariadb")
-            for alias in started.by_alias:
-                started.answers(alias)
-            yield started
-    except UnavailableError as error:
-        pytest.skip(f"real servers: {error}")
+    with network_of_servers(POSTGRESQL, MYSQL, MARIADB) as started:
+        started.start_postgres("postgresql")
+        started.start_mysql("mysql")
+        start_mariadb(started, "mariadb")
+        for alias in started.by_alias:
+            started.answers(alias)
+        yield started
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from django.db.utils import ConnectionHandler, OperationalError
 from pytest_django.plugin import DjangoDbBlocker
-from tests.support.engine import UnavailableError
 from tests.support.rendered import RenderedServers, rendered_servers
 from tests.support.waiting import until
 
@@ -28,16 +27,13 @@ VERSION = {
 @pytest.fixture(scope="module")
 def servers() -> Iterator[RenderedServers]:
     """The two owners and a replica of each, ready by the probes of the chart."""
-    try:
-        with rendered_servers(VALUES) as started:
-            for alias in ALIASES:
-                started.start(alias)
-            for alias in ALIASES:
-                for kind in ("startupProbe", "readinessProbe"):
-                    until(partial(started.probe, alias, kind), f"{kind} of '{alias}' succeeds", seconds=120)
-            yield started
-    except UnavailableError as error:
-        pytest.skip(f"bundled servers: {error}")
+    with rendered_servers(VALUES) as started:
+        for alias in ALIASES:
+            started.start(alias)
+        for alias in ALIASES:
+            for kind in ("startupProbe", "readinessProbe"):
+                until(partial(started.probe, alias, kind), f"{kind} of '{alias}' succeeds", seconds=120)
+        yield started
 
 
 def query(servers: RenderedServers, alias: str, sql: str) -> str:

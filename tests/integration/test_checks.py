@@ -8,7 +8,6 @@ from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 from tests.support.connected import connected
 from tests.support.containers import PASSWORDS
-from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import MYSQL, ROOT_PASSWORD
 
@@ -29,13 +28,10 @@ def without_gtids() -> Iterator[Servers]:
         "MYSQL_USER": "app",
         "MYSQL_PASSWORD": PASSWORDS["app"],
     }
-    try:
-        with network_of_servers(MYSQL) as servers:
-            servers.run("legacy", MYSQL, ["mysqld", "--gtid-mode=OFF"], environment=environment)
-            servers.answers("legacy")
-            yield servers
-    except UnavailableError as error:
-        pytest.skip(f"real servers: {error}")
+    with network_of_servers(MYSQL) as servers:
+        servers.run("legacy", MYSQL, ["mysqld", "--gtid-mode=OFF"], environment=environment)
+        servers.answers("legacy")
+        yield servers
 
 
 def test_check_servers__keep_positions(real_databases: Servers) -> None:

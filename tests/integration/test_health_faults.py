@@ -20,7 +20,6 @@ import pytest
 from tests.bench.crowd import Answered, Asking, crowd
 from tests.bench.pair import direct
 from tests.integration.conftest import environment
-from tests.support.engine import UnavailableError
 from tests.support.exporter import Exporter, Scrape, exporting
 from tests.support.faults import black_holed, hanging, refusing, silent
 from tests.support.full_servers import out_of_connections
@@ -126,10 +125,7 @@ def test_health__of_each_fault(servers: Servers, service: Service, alias: str, f
         for each in (*asking.values(), service.asking(alias, clients=4)):
             each.start()
             stack.callback(each.stop)
-        try:
-            stack.enter_context(FAULTS[fault](servers, alias))
-        except UnavailableError as error:
-            pytest.skip(str(error))
+        stack.enter_context(FAULTS[fault](servers, alias))
         began_at = time.monotonic()
         expected = states(**{alias: "down"})
         time.sleep(SETTLES_SECONDS.get(fault, 0.0))

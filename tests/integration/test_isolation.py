@@ -10,7 +10,6 @@ from functools import partial
 import pytest
 from tests.bench.crowd import Asking, crowd
 from tests.bench.isolation import FAULTS, during_fault, percentile_99, serving
-from tests.support.engine import UnavailableError
 from tests.support.servers import Servers
 
 pytestmark = pytest.mark.docker
@@ -34,10 +33,7 @@ def port(servers: Servers) -> Iterator[int]:
 )
 def test_isolation__each_database(servers: Servers, port: int, alias: str, what: str) -> None:
     """No request of another database fails or waits; from the second second on the database's requests are refused."""
-    try:
-        run = during_fault(port, alias, partial(FAULTS[what], servers, alias), during_seconds=DURING_SECONDS)
-    except UnavailableError as error:
-        pytest.skip(str(error))
+    run = during_fault(port, alias, partial(FAULTS[what], servers, alias), during_seconds=DURING_SECONDS)
     slower = {asked: run.slower_seconds(asked) for asked in run.others}
 
     print(f"{alias} {what}: {slower}, back after {run.back_seconds():.2f} s")

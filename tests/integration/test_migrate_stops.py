@@ -15,7 +15,6 @@ from django.db.migrations.recorder import MigrationRecorder
 from pytest_django.plugin import DjangoDbBlocker
 from tests.integration.conftest import APP, environment
 from tests.support.connected import connected
-from tests.support.engine import UnavailableError
 from tests.support.replicas import start_mariadb
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import MARIADB, MYSQL, POSTGRESQL, Vendor
@@ -76,13 +75,10 @@ def side(request: pytest.FixtureRequest) -> Side:
 @pytest.fixture(scope="module")
 def server(side: Side) -> Iterator[Servers]:
     """One empty server of the vendor, `default`."""
-    try:
-        with network_of_servers(side.vendor) as servers:
-            side.start(servers)
-            servers.answers("default")
-            yield servers
-    except UnavailableError as error:
-        pytest.skip(f"real servers: {error}")
+    with network_of_servers(side.vendor) as servers:
+        side.start(servers)
+        servers.answers("default")
+        yield servers
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Mirrors that share the connection of their owner, on PostgreSQL and MySQL: the project of the unit tests again."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.engine import UnavailableError
 from tests.support.servers import MYSQL, POSTGRESQL, network_of_servers
 from tests.support.vendors import ROOT_PASSWORD
 from tests.unit.switchyard.testing.ownproject import DJANGO, ORDERS, PYTEST, databases, passed
@@ -21,11 +19,7 @@ VENDORS = ("postgresql", "mysql")
 @pytest.fixture(scope="module")
 def entries() -> Iterator[Entries]:
     """DATABASES entries of a superuser, who may create databases, by vendor."""
-    with ExitStack() as stack:
-        try:
-            servers = stack.enter_context(network_of_servers(POSTGRESQL, MYSQL))
-        except UnavailableError as error:
-            pytest.skip(f"real servers: {error}")
+    with network_of_servers(POSTGRESQL, MYSQL) as servers:
         servers.start_postgres("postgresql")
         servers.start_mysql("mysql")
         users = {"postgresql": "postgres", "mysql": "root"}

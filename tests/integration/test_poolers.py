@@ -12,7 +12,6 @@ from django.db import connections, transaction
 from pytest_django.plugin import DjangoDbBlocker
 from tests.integration.conftest import manage
 from tests.support.decided import recorded
-from tests.support.engine import UnavailableError
 from tests.support.poolers import Pooler, pooler
 from tests.support.servers import Servers
 from tests.support.service import free_port
@@ -45,13 +44,10 @@ class Pooled:
 def poolers(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pooled]:
     """Two poolers. The test is skipped without an image of PgBouncer."""
     with ExitStack() as stack:
-        try:
-            owner, replica = (
-                stack.enter_context(pooler(servers, alias, tmp_path_factory.mktemp(alias), port=free_port()))
-                for alias in ("default", "replica")
-            )
-        except UnavailableError as error:
-            pytest.skip(f"poolers: {error}")
+        owner, replica = (
+            stack.enter_context(pooler(servers, alias, tmp_path_factory.mktemp(alias), port=free_port()))
+            for alias in ("default", "replica")
+        )
         yield Pooled(servers, owner, replica)
 
 

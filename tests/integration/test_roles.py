@@ -7,7 +7,6 @@ from typing import Any
 import psycopg
 import pytest
 from tests.support.containers import PASSWORDS
-from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import MYSQL, POSTGRESQL, MySQLdb, Vendor
 from tests.support.waiting import until
@@ -115,20 +114,17 @@ def cases(table: dict[str, dict[str, list[str]]]) -> list[Any]:
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
     """An owner of each vendor."""
-    try:
-        with network_of_servers(POSTGRESQL, MYSQL) as started:
-            started.start_postgres("postgresql", volume=f"{started.network.name}-data")
-            started.start_mysql("mysql")
-            for alias in started.by_alias:
-                started.answers(alias)
-            try:
-                yield started
-            finally:
-                started.remove("postgresql")
-                assert started.network.client is not None
-                started.network.client.volumes.get(f"{started.network.name}-data").remove()
-    except UnavailableError as error:
-        pytest.skip(f"real servers: {error}")
+    with network_of_servers(POSTGRESQL, MYSQL) as started:
+        started.start_postgres("postgresql", volume=f"{started.network.name}-data")
+        started.start_mysql("mysql")
+        for alias in started.by_alias:
+            started.answers(alias)
+        try:
+            yield started
+        finally:
+            started.remove("postgresql")
+            assert started.network.client is not None
+            started.network.client.volumes.get(f"{started.network.name}-data").remove()
 
 
 def run(servers: Servers, vendor: Vendor, role: str, *statements: str) -> None:

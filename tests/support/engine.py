@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from unittest import SkipTest
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -19,8 +20,11 @@ LABEL = "org.switchyard.integration"  # the value is the id of the process that 
 _REMOVED_BY_ANOTHER = {403, 404, 409}  # a network with containers, nothing there, a removal in progress
 
 
-class UnavailableError(Exception):
-    """Real servers cannot start: no engine answers, an image cannot be pulled, or a driver is missing."""
+class UnavailableError(SkipTest):
+    """Real servers cannot start: no engine answers, an image cannot be pulled, or a driver is missing.
+
+    pytest skips a test whose fixture or body raises it.
+    """
 
 
 @contextmanager
