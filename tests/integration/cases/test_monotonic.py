@@ -19,6 +19,7 @@ from switchyard.routing.topology.replication import replication_set
 pytestmark = pytest.mark.docker
 
 CLIENTS = 3
+DELAY_SECONDS = 0.4
 SECONDS = 3.0  # each of the three phases: both standbys up, one down, both up again
 
 
@@ -62,18 +63,25 @@ class Clients:
                 connection.execute("UPDATE accounts_user SET first_name = %s WHERE id = %s", [str(number), pk])
 
 
+def replica2_is_late() -> bool:
+    """Return True if new clients read `replica`, because replica2 is late."""
+    snapshot = replication_set("default").snapshot
+    late = snapshot.replicas[1].lag_seconds > DELAY_SECONDS / 2
+    return late and snapshot.preferred is not None and snapshot.preferred.replica.alias == "replica"
+
+
 def test_monotonic__two_standbys(watched_two: Servers, row: User) -> None:
     """No client reads an older value than before, while one standby is late and one stops and starts."""
     clients = Clients(f"/api/users/{row.pk}")
     with (
-        delayed(watched_two, "replica2", seconds=0.4),
+        delayed(watched_two, "replica2", seconds=DELAY_SECONDS),
         recorded() as decisions,
         ThreadPoolExecutor(CLIENTS + 1) as pool,
     ):
         running = [pool.submit(clients.write, watched_two, row.pk)]
         try:
-            # Before that both replicas may be preferred, and a client stays on the replica that it read first.
-            until(lambda: replication_set("default").snapshot.replicas[1].lag_seconds > 0, "replica2 is late")
+            # Before that replica2 may be preferred, and a client stays on the replica that it read first.
+            until(replica2_is_late, "replica is preferred, and replica2 is late")
             running += [pool.submit(clients.read) for _ in range(CLIENTS)]
             time.sleep(SECONDS)
             with watched_two.stopped("replica"):
