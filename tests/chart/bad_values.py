@@ -1,20 +1,22 @@
 """Bad values made from a schema of values: for each key, values that break what the schema says about the key."""
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 # Texts that break a pattern; the first that does is taken.
 _TEXTS = ("no such value!", "UPPER_case", "-", "x" * 300)
 
 
-class Bad(NamedTuple):
-    """Values with one mistake, and the text by which a message names its key."""
+type Path = tuple[str | int, ...]
 
-    values: dict[str, Any]
-    named: str
-    why: str
+
+class Bad(NamedTuple):
+    """A value that breaks what the schema says about the key at the path, and the text by which a message says so."""
+
+    path: Path
+    value: Any
+    said: str
 
 
 class Schema:
@@ -25,18 +27,19 @@ class Schema:
         self._names = names
 
     def bad_values(self) -> Iterator[Bad]:
-        """Yield values with one mistake each, for every key of the schema."""
+        """Yield bad values for every key of the schema."""
         yield from self._of(self._root, ())
 
-    def _of(self, schema: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Bad]:
+    def _of(self, schema: dict[str, Any], path: Path) -> Iterator[Bad]:
         schema = self._resolved(schema)
-        for why, value in self._breaking(schema):
-            if path:
-                yield Bad(_nested(path, value), _pointer(path), why)
+        if path:
+            yield from (Bad(path, value, f"at '{_pointer(path)}'") for value in self._breaking(schema))
         for name, below in self._properties(schema).items():
             yield from self._of(below, (*path, name))
         if schema.get("additionalProperties") is False:
-            yield Bad(_nested((*path, "unknownKey"), 1), "'unknownKey'", f"unknown key at {_pointer(path)}")
+            yield Bad(
+                (*path, "unknownKey"), 1, f"at '{_pointer(path)}': additional properties 'unknownKey' not allowed"
+            )
         if "items" in schema:
             yield from self._of(schema["items"], (*path, 0))
 
@@ -55,21 +58,21 @@ class Schema:
         return {**schema.get("properties", {}), **named}
 
     @staticmethod
-    def _breaking(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    def _breaking(schema: dict[str, Any]) -> Iterator[Any]:
         if "enum" in schema:
-            yield "unknown word", "no such value!"
+            yield "no such value!"
         types = schema.get("type", [])
         types = [types] if isinstance(types, str) else types
         if types:
-            yield "wrong type", next(value for value in ([1], {"a": 1}, "seven") if _json_type(value) not in types)
+            yield next(value for value in ([1], {"a": 1}, "seven") if _json_type(value) not in types)
         if "minimum" in schema:
-            yield "too small", schema["minimum"] - 1
+            yield schema["minimum"] - 1
         if "maximum" in schema:
-            yield "too large", schema["maximum"] + 1
+            yield schema["maximum"] + 1
         if "pattern" in schema:
-            yield "wrong form", next(text for text in _TEXTS if not re.search(schema["pattern"], text))
+            yield next(text for text in _TEXTS if not re.search(schema["pattern"], text))
         if schema.get("minLength"):
-            yield "empty", ""
+            yield ""
 
 
 def _json_type(value: Any) -> str:
@@ -78,16 +81,43 @@ def _json_type(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def _nested(path: tuple[str | int, ...], value: Any) -> Any:
-    for key in reversed(path):
-        value = [value] if key == 0 else {key: value}
-    return value
+def _pointer(path: Path) -> str:
+    return "".join(f"/{key}" for key in path)
 
 
-def _pointer(path: tuple[str | int, ...]) -> str:
-    return "/" + "/".join(str(key) for key in path)
+def together(bad_values: Iterable[Bad]) -> list[list[Bad]]:
+    """Return the bad values in groups. In a group no value stands in the place of another one."""
+    groups: list[list[Bad]] = []
+    for bad in bad_values:
+        for group in groups:
+            if not any(_is_within(bad.path, other.path) or _is_within(other.path, bad.path) for other in group):
+                group.append(bad)
+                break
+        else:
+            groups.append([bad])
+    return groups
 
 
-def named(bad: Bad) -> str:
-    """Return a name for a test."""
-    return f"{bad.why}: {json.dumps(bad.values)[:60]}"
+def _is_within(path: Path, other: Path) -> bool:
+    return path[: len(other)] == other
+
+
+def values_of(group: Iterable[Bad]) -> Any:
+    """Return the values of a chart that has all values of the group."""
+    values: dict[str | int, Any] = {}
+    for bad in group:
+        *parents, last = bad.path
+        at = values
+        for key in parents:
+            at = at.setdefault(key, {})
+        at[last] = bad.value
+    return _with_lists(values)
+
+
+def _with_lists(value: Any) -> Any:
+    """Return the value with a list for each dictionary that has the key 0."""
+    if not isinstance(value, dict):
+        return value
+    if 0 in value:
+        return [_with_lists(value[0])]
+    return {key: _with_lists(below) for key, below in value.items()}

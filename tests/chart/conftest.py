@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,30 @@ def helm(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@cache
+def _template(helm: str, values: str, home: Path, arguments: tuple[str, ...]) -> str:
+    """Return what Helm renders. Raises RefusedError."""
+    result = subprocess.run(
+        [helm, "template", "--namespace", "rails", "--values", "-", *arguments],
+        env={**os.environ, "KUBECONFIG": str(home / "none"), "HOME": str(home)},
+        input=values,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RefusedError(result.stderr)
+    return result.stdout
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home directory for Helm."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def render(helm: str, tmp_path: Path) -> Render:
+def render(helm: str, home: Path) -> Render:
     """Return a function that renders the chart with values on top of its own, and with arguments of Helm."""
 
     def rendered(
@@ -35,21 +58,13 @@ def render(helm: str, tmp_path: Path) -> Render:
         chart: Path = CHART,
         store: SecretStore | None = None,
     ) -> list[Object]:
-        file = tmp_path / "values.yaml"
-        file.write_text(json.dumps(values or {}))
         server = (
             ["--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", store.address] if store else []
         )
-        result = subprocess.run(
-            [helm, "template", release, str(chart), "--namespace", "rails", "--values", str(file), *server, *arguments],
-            env={**os.environ, "KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode:
-            raise RefusedError(result.stderr)
-        return [document for document in yaml.safe_load_all(result.stdout) if document]
+        # A test may change its copy of the chart and its Secrets between two calls.
+        template = _template if chart == CHART and store is None else _template.__wrapped__
+        text = template(helm, json.dumps(values or {}), home, (release, str(chart), *server, *arguments))
+        return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
     return rendered
 
