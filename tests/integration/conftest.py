@@ -34,9 +34,6 @@ __all__ = ["write_migrations"]  # a fixture for test_migrate.py
 
 APP = Path(__file__).resolve().parents[2] / "app"
 
-# Coverage would take a third of the time of each process that a test starts. The processes of unit tests are measured.
-os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-
 # A shell starts background jobs with SIGINT ignored, and the processes that tests start would ignore the signal too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
