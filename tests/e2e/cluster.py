@@ -107,6 +107,10 @@ class Cluster:
         """Return the output of helm."""
         return run("helm", "--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE, *arguments)
 
+    def upgrade(self, *arguments: str) -> None:
+        """Change values of the release, with arguments of `helm upgrade`; the other values stay."""
+        self.helm("upgrade", RELEASE, str(self.source / "chart"), "--reuse-values", *arguments)
+
     def objects(self, kind: str, component: str = "") -> list[dict[str, Any]]:
         """Return the objects of a kind, except objects that are being deleted."""
         selector = f"app.kubernetes.io/instance={RELEASE}"

@@ -94,8 +94,7 @@ def operated_prometheus(cluster: Cluster) -> Iterator[OperatedPrometheus]:
         "serviceMonitor": {"enabled": True, "labels": WATCHED},
         "prometheusRule": {"enabled": True, "labels": WATCHED, "retiring": ["legacy"]},
     }
-    cluster.helm(
-        *("upgrade", RELEASE, str(cluster.source / "chart"), "--reuse-values"),
+    cluster.upgrade(
         *("--set-json", f"metrics={json.dumps(metrics)}"),
         *("--set-json", f"networkPolicy.metricsFrom={json.dumps(defaults['networkPolicy']['metricsFrom'])}"),
     )

@@ -63,13 +63,12 @@ def test_values__dry_run(cluster: Cluster, values: Path, tmp_path: Path) -> None
 @contextmanager
 def network_policy(cluster: Cluster, **values: object) -> Iterator[None]:
     """Change `networkPolicy` of the release in this block."""
-    upgrade = ("upgrade", RELEASE, str(cluster.source / "chart"), "--reuse-values", "--set-json")
     before = json.loads(cluster.helm("get", "values", RELEASE, "--all", "--output", "json"))["networkPolicy"]
-    cluster.helm(*upgrade, f"networkPolicy={json.dumps(before | values)}")
+    cluster.upgrade("--set-json", f"networkPolicy={json.dumps(before | values)}")
     try:
         yield
     finally:
-        cluster.helm(*upgrade, f"networkPolicy={json.dumps(before)}")
+        cluster.upgrade("--set-json", f"networkPolicy={json.dumps(before)}")
 
 
 def reached(cluster: Cluster, *addresses: str) -> set[str]:

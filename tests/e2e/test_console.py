@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.cluster import RELEASE, Cluster, eventually
+from tests.support.pods import of_alias
 
 pytestmark = pytest.mark.cluster
 
@@ -25,8 +26,7 @@ def two_pods(cluster: Cluster) -> Iterator[Cluster]:
 
 def scale(cluster: Cluster, replicas: int) -> None:
     """Set the number of pods by the values: the chart then tells the pods of each other. Wait until they are ready."""
-    chart = str(cluster.source / "chart")
-    cluster.helm("upgrade", RELEASE, chart, "--reuse-values", "--set", f"replicaCount={replicas}")
+    cluster.upgrade("--set", f"replicaCount={replicas}")
     cluster.kubectl("rollout", "status", f"deployment/{RELEASE}", "--timeout=180s", timeout=200)
 
 
@@ -40,8 +40,7 @@ def console(cluster: Cluster) -> dict[str, Any]:
 
 def reads(data: dict[str, Any]) -> int:
     """Return the reads of the owner of the customers since the counters began."""
-    (legacy,) = (each for each in data["aliases"] if each["alias"] == "legacy")
-    count: int = legacy["queries"]["read"]
+    count: int = of_alias(data, "legacy")["queries"]["read"]
     return count
 
 

@@ -199,7 +199,7 @@ def test_standby__without_primary(cluster: Cluster) -> None:
 def test_service__without_standby(cluster: Cluster) -> None:
     """A new pod waits for the standby for the time in the values, then starts and reads from the primary."""
     deployment, standby = f"deployment/{RELEASE}", f"statefulset/{RELEASE}-db-replica"
-    cluster.helm("upgrade", RELEASE, str(cluster.source / "chart"), "--reuse-values", "--set", "gate.replicaTimeout=3")
+    cluster.upgrade("--set", "gate.replicaTimeout=3")
     cluster.kubectl("rollout", "status", deployment, "--timeout=120s")
     cluster.kubectl("scale", standby, "--replicas=0")
     cluster.kubectl("wait", "--for=delete", f"pod/{RELEASE}-db-replica-0", "--timeout=90s")

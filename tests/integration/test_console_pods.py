@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from tests.integration.conftest import manage
 from tests.support.console_page import CHROMIUM, chromium, opened, sign_in
 from tests.support.gunicorn import database_environ
-from tests.support.pods import Pod, pods
+from tests.support.pods import Pod, of_alias, pods
 from tests.support.waiting import until
 
 from switchyard.console.pods.peer import DEADLINE_SECONDS
@@ -62,8 +62,7 @@ def answering(pod: Pod) -> list[bool]:
 
 def reads(data: dict[str, Any]) -> int:
     """Return the reads of customers since the counters began, an app that nothing else reads."""
-    (legacy,) = (each for each in data["aliases"] if each["alias"] == "legacy")
-    count: int = legacy["queries"]["read"]
+    count: int = of_alias(data, "legacy")["queries"]["read"]
     return count
 
 
@@ -85,7 +84,7 @@ def test_pods__rates(three: list[Pod]) -> None:
     def working() -> bool:
         for _ in range(5):
             first.ask("/api/legacy/customers?limit=1")
-        (legacy,) = (each for each in third.data()["aliases"] if each["alias"] == "legacy")
+        legacy = of_alias(third.data(), "legacy")
         newest = [rate for rate in legacy["queries_per_second"]["read"] if rate is not None][-2:]
         return legacy["latency_seconds"] is not None and any(rate > 0.5 for rate in newest)
 

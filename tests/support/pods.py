@@ -51,6 +51,13 @@ class Pod:
         return found, time.monotonic() - begun_at
 
 
+def of_alias(data: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    """Return the part of the console's data about the alias."""
+    (found,) = (each for each in data["aliases"] if each["alias"] == alias)
+    part: dict[str, Any] = found
+    return part
+
+
 @contextmanager
 def pods(environ: Mapping[str, str], directory: Path, number: int) -> Iterator[list[Pod]]:
     """Run so many pods in this block, with two workers each; all know all addresses, their own included."""
