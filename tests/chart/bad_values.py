@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from operator import eq
 from typing import Any, NamedTuple
 
 # Texts that break a pattern; the first that does is taken.
@@ -89,17 +90,17 @@ def together(bad_values: Iterable[Bad]) -> list[list[Bad]]:
     """Return the bad values in groups. In a group no value stands in the place of another one."""
     groups: list[list[Bad]] = []
     for bad in bad_values:
-        for group in groups:
-            if not any(_is_within(bad.path, other.path) or _is_within(other.path, bad.path) for other in group):
-                group.append(bad)
-                break
-        else:
-            groups.append([bad])
+        free = (group for group in groups if not any(_is_on_way(bad.path, other.path) for other in group))
+        group = next(free, None)
+        if group is None:
+            groups.append(group := [])
+        group.append(bad)
     return groups
 
 
-def _is_within(path: Path, other: Path) -> bool:
-    return path[: len(other)] == other
+def _is_on_way(path: Path, other: Path) -> bool:
+    """Return True if one of the paths begins with the other one."""
+    return all(map(eq, path, other))
 
 
 def values_of(group: Iterable[Bad]) -> Any:
