@@ -38,7 +38,7 @@ def _rows():
         Customer.objects.create(name="Acme", email="who@example.com", created_at=NOON)
 
 
-@pytest.mark.django_db(databases=["default", "replica", "analytics", "legacy"], transaction=True)
+@pytest.mark.django_db(databases="__all__", transaction=True)
 @pytest.mark.usefixtures("_rows")
 @schema.parametrize()
 @settings(max_examples=100, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
