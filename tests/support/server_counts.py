@@ -30,6 +30,9 @@ _MYSQL_ROWS = """
     SELECT CAST(sum(sum_rows_sent) + sum(sum_rows_affected) AS SIGNED), CAST(sum(sum_errors) AS SIGNED)
     FROM performance_schema.events_statements_summary_by_user_by_event_name WHERE user = 'app'
 """
+_MYSQL_NOT_CONNECTED = """
+    SELECT coalesce(sum(current_connections), 0) = 0 FROM performance_schema.users WHERE user = 'app'
+"""
 _MYSQL_CONNECTIONS = "SELECT total_connections FROM performance_schema.users WHERE user = 'app'"
 _MYSQL_WORDS = {"RELEASE_SAVEPOINT": "RELEASE", "ROLLBACK_TO_SAVEPOINT": "ROLLBACK_TO", "SET_OPTION": "SET"}
 
@@ -83,6 +86,8 @@ class ServerCounts(NamedTuple):
         """Ask the server."""
         if servers.by_alias[alias].vendor.scheme == "postgresql":
             return cls(*_of_postgres(servers.by_alias[alias].port))
+        # A session that ends moves its counts to its user: meanwhile some may be in both places, or in neither.
+        until(lambda: servers.says(alias, _MYSQL_NOT_CONNECTED), "all sessions have ended")
         statements = _by_word(servers.ask(alias, _MYSQL_STATEMENTS))
         ((rows, errors),) = servers.ask(alias, _MYSQL_ROWS)
         connections = servers.ask(alias, _MYSQL_CONNECTIONS)
