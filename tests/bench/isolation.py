@@ -17,6 +17,7 @@ from functools import partial
 from itertools import product
 from statistics import quantiles
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from rich.progress import track
 from tests.bench.crowd import TOKEN, Answered, Asking, crowd
@@ -32,8 +33,6 @@ from tests.support.waiting import until
 
 KEY = "for-benchmarks-only-and-long-enough-to-be-accepted-by-the-service"
 CLIENTS = 40
-CLIENT_PAUSE_SECONDS = 0.2
-OTHERS_PAUSE_SECONDS = 0.05
 ALIASES = ("legacy", "analytics", "replica", "default")
 BEFORE_SECONDS, DURING_SECONDS, AFTER_SECONDS = (2.0, 5.0, 4.0) if SMALL else (4.0, 8.0, 4.0)
 DURING_IN_CLUSTER_SECONDS = 30.0  # Kubernetes sends no request to a pod that was not ready for 15 seconds
@@ -52,6 +51,16 @@ FAULTS: Mapping[str, Fault] = {
     "black-holed": black_holed,
 }
 IN_SMALL = {("legacy", "hanging"), ("analytics", "black-holed")}
+
+
+class Pauses(NamedTuple):
+    """The seconds between two requests of a client."""
+
+    failing_seconds: float  # of each of the 40 clients of the failing database
+    others_seconds: float
+
+
+FULL_LOAD = Pauses(failing_seconds=0.2, others_seconds=0.05)
 
 
 @dataclass(frozen=True)
@@ -86,9 +95,9 @@ class Run:
         """
         return [each for each in self.during(self.failing) if each.began_at >= self.failed_at]
 
-    def failed(self, asked: str) -> int:
-        """Return the number of failed requests, from the begin to the end."""
-        return sum(each.status not in {200, 201} for each in self.others[asked])
+    def failed(self, asked: str) -> list[Answered]:
+        """Return the answers to failed requests, from the begin to the end."""
+        return [each for each in self.others[asked] if each.status not in {200, 201}]
 
     def back_seconds(self) -> float:
         """Return the seconds from the repair to the last refused request for the database."""
@@ -177,15 +186,16 @@ def during_fault(
     *,
     during_seconds: float,
     token: str = TOKEN,
+    pauses: Pauses = FULL_LOAD,
 ) -> Run:
     """Return the answers before, while and after the database fails."""
     others = {
-        asked: Asking(port, asked, 1, OTHERS_PAUSE_SECONDS, token)
+        asked: Asking(port, asked, 1, pauses.others_seconds, token)
         for asked in ("livez", "default", "replica", "analytics", "legacy")
         if asked != alias
     }
     with ExitStack() as stack:
-        failing = stack.enter_context(crowd(port, alias, CLIENTS, pause_seconds=CLIENT_PAUSE_SECONDS, token=token))
+        failing = stack.enter_context(crowd(port, alias, CLIENTS, pause_seconds=pauses.failing_seconds, token=token))
         for asking in others.values():
             asking.start()
             stack.callback(asking.stop)
@@ -201,7 +211,7 @@ def during_fault(
 
 def _results(what: str, alias: str, run: Run) -> Iterator[Result]:
     for asked, answers in run.others.items():
-        yield at_most(f"{what}: {asked}", run.failed(asked), f"failed of {len(answers):,}", 0)
+        yield at_most(f"{what}: {asked}", len(run.failed(asked)), f"failed of {len(answers):,}", 0)
         yield at_most(f"{what}: {asked} slower by", round(run.slower_seconds(asked), 3), "s", SLOWER_BAR_SECONDS)
     refusals = run.refusals()
     if alias != "replica":  # its reads go to the owner

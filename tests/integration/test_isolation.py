@@ -1,6 +1,7 @@
 """One database of the real service hangs under 40 clients: the requests of the others go on. As `make bench-isolation`.
 
-The bars of the benchmark are stricter: here, other processes may slow the machine down.
+The load is less than the benchmark's and its bars are stricter: here, other processes slow the machine down, and on a
+busy machine a server that is only slow looks like one that fails.
 """
 
 import time
@@ -9,12 +10,13 @@ from functools import partial
 
 import pytest
 from tests.bench.crowd import Asking, crowd
-from tests.bench.isolation import FAULTS, during_fault, percentile_99, serving
+from tests.bench.isolation import FAULTS, Pauses, during_fault, percentile_99, serving
 from tests.support.servers import Servers
 
 pytestmark = pytest.mark.docker
 
 DURING_SECONDS = 4.0
+PAUSES = Pauses(failing_seconds=1.0, others_seconds=0.2)  # 40 clients still occupy all 16 threads in half a second
 MUCH_SLOWER_SECONDS = DURING_SECONDS / 2  # without the circuit, the others wait as long as the fault lasts
 REFUSED_WITHIN_SECONDS = DURING_SECONDS / 2  # as above
 BACK_SECONDS = 5.0
@@ -33,11 +35,12 @@ def port(servers: Servers) -> Iterator[int]:
 )
 def test_isolation__each_database(servers: Servers, port: int, alias: str, what: str) -> None:
     """No request of another database fails or waits; from the second second on the database's requests are refused."""
-    run = during_fault(port, alias, partial(FAULTS[what], servers, alias), during_seconds=DURING_SECONDS)
+    fault = partial(FAULTS[what], servers, alias)
+    run = during_fault(port, alias, fault, during_seconds=DURING_SECONDS, pauses=PAUSES)
     slower = {asked: run.slower_seconds(asked) for asked in run.others}
 
     print(f"{alias} {what}: {slower}, back after {run.back_seconds():.2f} s")
-    assert {asked: run.failed(asked) for asked in run.others} == dict.fromkeys(run.others, 0)
+    assert {asked: run.failed(asked) for asked in run.others} == {asked: [] for asked in run.others}
     assert max(slower.values()) < MUCH_SLOWER_SECONDS
     # The reads of a replica go to the owner.
     assert {each.status for each in run.refusals()} == ({200} if alias == "replica" else {503})
