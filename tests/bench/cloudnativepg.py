@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 from tests.bench.results import ROOT, SMALL, Result, at_most, finish
 from tests.bench.traffic import Asked
-from tests.e2e.cluster import NAMESPACE, RELEASE, eventually, queries, run
+from tests.e2e.cluster import NAMESPACE, RELEASE, queries, run
+from tests.support.waiting import until
 
 EXAMPLE = ROOT / "docs" / "examples" / "cloudnativepg"
 CLUSTER = "accounts"
@@ -150,9 +151,9 @@ def handover(what: str, change: Change) -> Callable[[str], Iterator[Result]]:
             time.sleep(BEFORE_SECONDS)
             old, changed_at = primary(), time.time()
             change()
-            eventually(lambda: primary() != old, seconds=AFTER_SECONDS, what="another instance is the primary")
+            until(lambda: primary() != old, "another instance is the primary", seconds=AFTER_SECONDS)
             new = primary()
-            eventually(lambda: places[-1].instance == new, seconds=AFTER_SECONDS, what="the Service leads to it")
+            until(lambda: places[-1].instance == new, "the Service leads to it", seconds=AFTER_SECONDS)
         promoted_at = datetime.fromisoformat(cluster_status()["currentPrimaryTimestamp"]).timestamp()
         led_at = next(place.since for place in places if place.instance == new)
         yield from _counts(what, found)
@@ -251,7 +252,7 @@ def healthy() -> None:
         status = cluster_status()
         return status.get("readyInstances") == INSTANCES and status.get("phase") == "Cluster in healthy state"
 
-    eventually(ready, seconds=600, what="the Cluster is healthy")
+    until(ready, "the Cluster is healthy", seconds=600)
 
 
 def cluster_status() -> dict[str, Any]:

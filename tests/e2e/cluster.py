@@ -5,9 +5,8 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,14 +49,6 @@ def copied_source(copy: Path) -> Path:
     for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock"):
         shutil.copy(ROOT / name, copy / name)
     return copy
-
-
-def eventually(condition: Callable[[], bool], *, seconds: float, what: str, poll_seconds: float = 0.5) -> None:
-    """Wait until the condition holds; fail after the time-out."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(poll_seconds)
 
 
 def queries(metrics: str) -> Counter[Key]:

@@ -13,7 +13,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from tests.e2e.cluster import Cluster, Prometheus, copied_source, eventually
+from tests.e2e.cluster import Cluster, Prometheus, copied_source
+from tests.support.waiting import until
 
 
 def free_port() -> int:
@@ -73,7 +74,7 @@ def prometheus(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         found = Prometheus(f"http://127.0.0.1:{port}")
-        eventually(lambda: _has_counts(found), seconds=60, what=f"counts in Prometheus; see {home}/log")
+        until(lambda: _has_counts(found), f"counts in Prometheus; see {home}/log", seconds=60)
         yield found
     finally:
         server.terminate()

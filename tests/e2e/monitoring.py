@@ -18,7 +18,8 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import yaml
-from tests.e2e.cluster import RELEASE, ROOT, Cluster, eventually, run
+from tests.e2e.cluster import RELEASE, ROOT, Cluster, run
+from tests.support.waiting import until
 
 VARIABLE = "PROMETHEUS_OPERATOR_INSTALL"
 MANIFEST_URL = "https://github.com/prometheus-operator/prometheus-operator/releases/download/v0.85.0/bundle.yaml"
@@ -103,7 +104,7 @@ def operated_prometheus(cluster: Cluster) -> Iterator[OperatedPrometheus]:
         kubectl = ("kubectl", "--kubeconfig", cluster.kubeconfig, f"--namespace={_MONITORING}")
         run(*kubectl[:-1], "apply", "--filename", ROOT / "tests" / "e2e" / "prometheus.yaml")
         run(*kubectl, "wait", "prometheus/tests", "--for=condition=Available", "--timeout=180s", timeout=190)
-        eventually(lambda: bool(found.targets() and found.rules()), seconds=120, what="targets and rules")
+        until(lambda: bool(found.targets() and found.rules()), "targets and rules", seconds=120)
         yield found
     finally:
         cluster.kubectl("delete", "namespace", _MONITORING, "--ignore-not-found", "--wait=false")

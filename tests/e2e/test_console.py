@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.cluster import RELEASE, Cluster, eventually
+from tests.e2e.cluster import RELEASE, Cluster
 from tests.support.pods import of_alias
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -21,7 +22,7 @@ def two_pods(cluster: Cluster) -> Iterator[Cluster]:
         yield cluster
     finally:
         scale(cluster, 1)
-        eventually(lambda: cluster.service_pods() == 1, seconds=120, what="one pod of the service")
+        until(lambda: cluster.service_pods() == 1, "one pod of the service", seconds=120)
 
 
 def scale(cluster: Cluster, replicas: int) -> None:
@@ -52,7 +53,7 @@ def test_console__over_the_pods(two_pods: Cluster) -> None:
         labels = {frozenset(each["pod"] for each in listed) for listed in found}
         return len(labels) == 1 and all([each["answers"] for each in listed] == [True] * 3 for listed in found)
 
-    eventually(complete, seconds=60, what="each answer has the numbers of the same three pods")
+    until(complete, "each answer has the numbers of the same three pods", seconds=60)
     before = reads(console(two_pods))
     for _ in range(READS):
         assert two_pods.call("GET", "/api/legacy/customers?limit=1")[0] == 200
@@ -62,4 +63,4 @@ def test_console__over_the_pods(two_pods: Cluster) -> None:
         # Customers and their orders are two queries; checks of health may add a few.
         return all(2 * READS <= each <= 2 * READS + FEW for each in more)
 
-    eventually(sum_is_shown, seconds=30, what=f"each answer has the reads of {READS} requests")
+    until(sum_is_shown, f"each answer has the reads of {READS} requests", seconds=30)

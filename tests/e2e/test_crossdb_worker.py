@@ -1,7 +1,8 @@
 """The worker of deletions in the cluster: the events of a deleted user go, whatever becomes of the worker's pod."""
 
 import pytest
-from tests.e2e.cluster import RELEASE, Cluster, eventually, user_created
+from tests.e2e.cluster import RELEASE, Cluster, user_created
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -28,7 +29,7 @@ def test_worker__user_deleted_by_sql(cluster: Cluster) -> None:
     user, other = user_with_event(cluster), user_with_event(cluster)
 
     delete_by_sql(cluster, user)
-    eventually(lambda: no_event(cluster, user), seconds=60, what="no event of the deleted user")
+    until(lambda: no_event(cluster, user), "no event of the deleted user", seconds=60)
 
     assert not no_event(cluster, other)
 
@@ -40,10 +41,10 @@ def test_worker__whose_pod_is_killed(cluster: Cluster) -> None:
     cluster.kubectl("delete", "pod", pod["metadata"]["name"], "--wait", "--grace-period=0", "--force")
 
     delete_by_sql(cluster, user)
-    eventually(lambda: no_event(cluster, user), seconds=120, what="no event of the deleted user")
+    until(lambda: no_event(cluster, user), "no event of the deleted user", seconds=120)
 
     cluster.kubectl("rollout", "status", f"deployment/{RELEASE}-crossdb-worker", "--timeout=60s")
-    eventually(lambda: healthy(cluster) == 1, seconds=30, what="the budget of disruptions counts the pod")
+    until(lambda: healthy(cluster) == 1, "the budget of disruptions counts the pod", seconds=30)
 
 
 def healthy(cluster: Cluster) -> int:

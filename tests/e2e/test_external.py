@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.cluster import Cluster
 from tests.e2e.outside import OutsideServer, outside_server
 from tests.e2e.second import SecondRelease
 from tests.support.authority import Authority
 from tests.support.poolers import IMAGE as POOLER_IMAGE
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -207,7 +208,7 @@ def test_authority__of_others(outside: Outside) -> None:
             default={"tls": {"ca": {"configMap": "others"}}}, legacy={"tls": {"ca": {"configMap": "others"}}}
         )
 
-        eventually(lambda: gate_says(outside.release).keys() == {"default", "legacy"}, seconds=90, what="both reasons")
+        until(lambda: gate_says(outside.release).keys() == {"default", "legacy"}, "both reasons", seconds=90)
         said = gate_says(outside.release)
         assert "certificate verify failed" in said["default"]
         assert "certificate" in said["legacy"]

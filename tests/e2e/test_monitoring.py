@@ -11,9 +11,10 @@ from contextlib import ExitStack
 import pytest
 import yaml
 from tests.e2e.alert_faults import FAULTS, Fault, clients
-from tests.e2e.cluster import ROOT, Cluster, eventually
+from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.dashboard import Dashboard
 from tests.e2e.monitoring import NoOperatorError, OperatedPrometheus, install_operator, operated_prometheus
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -52,7 +53,7 @@ def of_faults(watching: OperatedPrometheus) -> set[tuple[str, str]]:
 
 def test_service_monitor__picked_up(cluster: Cluster, watching: OperatedPrometheus) -> None:
     """Prometheus scrapes every pod of the service and of its worker, through the default policies, and nothing else."""
-    eventually(lambda: {each["health"] for each in watching.targets()} == {"up"}, seconds=60, what="all targets up")
+    until(lambda: {each["health"] for each in watching.targets()} == {"up"}, "all targets up", seconds=60)
 
     pods = [*cluster.objects("pods", "service"), *cluster.objects("pods", "crossdb-worker")]
     assert {target["labels"]["pod"] for target in watching.targets()} == {pod["metadata"]["name"] for pod in pods}
@@ -63,7 +64,7 @@ def test_prometheus_rule__picked_up(watching: OperatedPrometheus) -> None:
     files = (ROOT / "chart" / "files" / "alerts").glob("*.yaml")
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     expected = sorted(rule.get("alert", rule.get("record")) for group in groups for rule in group["rules"])
-    eventually(lambda: {each["health"] for each in watching.rules()} == {"ok"}, seconds=60, what="evaluated rules")
+    until(lambda: {each["health"] for each in watching.rules()} == {"ok"}, "evaluated rules", seconds=60)
 
     assert sorted(rule["name"] for rule in watching.rules()) == expected
 
@@ -79,7 +80,7 @@ def test_alerts__all_made() -> None:
 
 def test_alerts__of_a_healthy_service(watching: OperatedPrometheus) -> None:
     """No alert fires or is about to, except that somebody uses the alias that is to be retired."""
-    eventually(lambda: watching.alerts() == {RETIRED}, seconds=60, what="the alert about the retired alias alone")
+    until(lambda: watching.alerts() == {RETIRED}, "the alert about the retired alias alone", seconds=60)
 
     time.sleep(10)  # longer than the ranges of the rules: nothing of the start is left
 
@@ -107,8 +108,8 @@ def test_alerts__of_a_fault(cluster: Cluster, watching: OperatedPrometheus, faul
     assert not fault.alerts & watching.alerts()
 
     with fault.make(cluster):
-        eventually(lambda: fault.alerts <= watching.alerts(), seconds=FIRES_SECONDS, what=f"{set(fault.alerts)} fire")
-    eventually(lambda: not of_faults(watching), seconds=CLEARS_SECONDS, what="no alert fires")
+        until(lambda: fault.alerts <= watching.alerts(), f"{set(fault.alerts)} fire", seconds=FIRES_SECONDS)
+    until(lambda: not of_faults(watching), "no alert fires", seconds=CLEARS_SECONDS)
 
 
 def test_dashboard__after_faults(watching: OperatedPrometheus) -> None:
@@ -124,4 +125,4 @@ def test_alert__about_a_retired_alias(watching: OperatedPrometheus, load: ExitSt
 
     load.close()
 
-    eventually(lambda: RETIRED not in watching.alerts(), seconds=120, what="the alias is not used")
+    until(lambda: RETIRED not in watching.alerts(), "the alias is not used", seconds=120)

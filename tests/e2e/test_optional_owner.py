@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.cluster import Cluster, eventually, run
+from tests.e2e.cluster import Cluster, run
 from tests.e2e.outside import OutsideServer, outside_server
 from tests.e2e.second import SecondRelease
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -103,7 +104,7 @@ def test_service__without_legacy(release: Late) -> None:
 
 def test_job__without_legacy(release: Late) -> None:
     """The Job of the absent owner waits as long as its deadline says, and shows that it failed."""
-    eventually(lambda: bool(release.condition("Failed")), seconds=DEADLINE_SECONDS + 60, what="a failed Job")
+    until(lambda: bool(release.condition("Failed")), "a failed Job", seconds=DEADLINE_SECONDS + 60)
 
     failed, began = release.condition("Failed"), release.jobs()["legacy"]["status"]["startTime"]
 
@@ -122,6 +123,6 @@ def test_job__tried_again(release: Late, server: OutsideServer) -> None:
 
     release.helm("upgrade", release.name, str(release.cluster.source / "chart"), *options.split())
 
-    eventually(lambda: bool(release.condition("Complete")), seconds=DEADLINE_SECONDS, what="a complete Job")
+    until(lambda: bool(release.condition("Complete")), "a complete Job", seconds=DEADLINE_SECONDS)
     assert release.jobs()["legacy"]["metadata"]["name"] != before
-    eventually(lambda: release.call("GET", "/readyz")["status"] == "ok", seconds=30, what="no degraded service")
+    until(lambda: release.call("GET", "/readyz")["status"] == "ok", "no degraded service", seconds=30)

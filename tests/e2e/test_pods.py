@@ -4,10 +4,11 @@ import os
 
 import pytest
 from tests.e2e import faults
-from tests.e2e.cluster import RELEASE, Cluster, eventually
+from tests.e2e.cluster import RELEASE, Cluster
 from tests.soak.kills import sigkilled
 from tests.soak.release import Release
 from tests.soak.soak import image_of, load
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -56,14 +57,14 @@ def test_startup__without_an_owner(cluster: Cluster) -> None:
 
     with faults.stopped(cluster, "analytics"):
         sigkilled(cluster, pod)  # the init container does not run again
-        eventually(lambda: container(cluster) == waiting, seconds=30, what="another process")
-        eventually(lambda: answers(cluster), seconds=30, what="an answer to the probes")
+        until(lambda: container(cluster) == waiting, "another process", seconds=30)
+        until(lambda: answers(cluster), "an answer to the probes", seconds=30)
 
         assert statuses(cluster) == {"/startupz": 503, "/readyz": 503, "/livez": 200}
         assert container(cluster) == waiting
 
     ready = {"started": True, "ready": True, "restartCount": before + 1}
-    eventually(lambda: container(cluster) == ready, seconds=60, what="the process serves")
+    until(lambda: container(cluster) == ready, "the process serves", seconds=60)
 
 
 def answers(cluster: Cluster) -> bool:
@@ -98,7 +99,7 @@ def test_restarts__under_load(cluster: Cluster) -> None:
                     assert not before & ready_pods(cluster)
                 else:
                     cluster.kubectl("delete", "pod", min(before), "--wait=false")
-                    eventually(lambda: len(ready_pods(cluster)) == PODS, seconds=120, what="another pod is ready")
+                    until(lambda: len(ready_pods(cluster)) == PODS, "another pod is ready", seconds=120)
     finally:
         release.upgrade(image__tag=tag, replicaCount=None)
         release.wait_until_healthy()

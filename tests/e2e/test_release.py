@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from tests.bench.isolation import during_fault
 from tests.e2e import faults
-from tests.e2e.cluster import RELEASE, Cluster, Key, Prometheus, eventually, run, user_created
+from tests.e2e.cluster import RELEASE, Cluster, Key, Prometheus, run, user_created
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -96,7 +97,7 @@ def test_user__written_and_read(cluster: Cluster) -> None:
     before = cluster.scraped()
     key = user_created(cluster)
     in_recovery_and_there = f"SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM accounts_user WHERE id = {key})"
-    eventually(lambda: cluster.query("replica", in_recovery_and_there) == "t", seconds=30, what="the row replayed")
+    until(lambda: cluster.query("replica", in_recovery_and_there) == "t", "the row replayed", seconds=30)
 
     status, user = cluster.call("GET", f"/api/users/{key}")
 
@@ -109,18 +110,18 @@ def test_counters__of_200_requests(cluster: Cluster, prometheus: Prometheus) -> 
     workers = cluster.in_service("cat", "/proc/1/task/1/children").split()
     assert len(workers) == 2
     user_id = user_created(cluster)
-    eventually(lambda: prometheus.counted() == cluster.scraped(), seconds=15, what="Prometheus up to date")
+    until(lambda: prometheus.counted() == cluster.scraped(), "Prometheus up to date", seconds=15)
     before = prometheus.counted()
 
     expected = load(cluster, user_id, rounds=20)
     cluster.in_service("python", "-c", f"import os, signal; os.kill({workers[0]}, signal.SIGKILL)")
-    eventually(
+    until(
         lambda: len(now := cluster.in_service("cat", "/proc/1/task/1/children").split()) == 2 and workers[0] not in now,
+        "a worker in the place of the killed one",
         seconds=30,
-        what="a worker in the place of the killed one",
     )
     expected += load(cluster, user_id, rounds=20)
-    eventually(lambda: prometheus.counted() - before == expected, seconds=15, what=f"exactly {expected}")
+    until(lambda: prometheus.counted() - before == expected, f"exactly {expected}", seconds=15)
     time.sleep(3)  # three scrapes more: no query comes late
 
     assert prometheus.counted() - before == expected
@@ -149,7 +150,7 @@ def test_rollout__under_load(cluster: Cluster) -> None:
         try:
             cluster.kubectl("rollout", "restart", f"deployment/{RELEASE}")
             cluster.kubectl("rollout", "status", f"deployment/{RELEASE}", "--timeout=120s")
-            eventually(lambda: cluster.service_pods() == 1, seconds=60, what="the old pod gone")
+            until(lambda: cluster.service_pods() == 1, "the old pod gone", seconds=60)
         finally:
             over.set()
     for asked in asking:
@@ -189,10 +190,10 @@ def test_standby__without_primary(cluster: Cluster) -> None:
         cluster.kubectl("scale", primary, "--replicas=1")
     cluster.kubectl("rollout", "status", primary, "--timeout=120s")
     cluster.kubectl("rollout", "status", f"statefulset/{RELEASE}-db-replica", "--timeout=120s")
-    eventually(
+    until(
         lambda: cluster.call("POST", "/api/users", {"username": f"e2e-{os.urandom(6).hex()}"})[0] == 201,
+        "a write once the primary is back",
         seconds=60,
-        what="a write once the primary is back",
     )
 
 
@@ -206,7 +207,7 @@ def test_service__without_standby(cluster: Cluster) -> None:
     try:
         cluster.kubectl("rollout", "restart", deployment)
         cluster.kubectl("rollout", "status", deployment, "--timeout=120s")
-        eventually(lambda: cluster.service_pods() == 1, seconds=60, what="the old pod gone")
+        until(lambda: cluster.service_pods() == 1, "the old pod gone", seconds=60)
         before = cluster.scraped()
 
         assert cluster.call("GET", "/api/users?limit=1")[0] == 200
@@ -220,11 +221,11 @@ def test_uninstall__and_install_again(cluster: Cluster) -> None:
     """The volumes and the Secrets stay, so the data is found again."""
     key = user_created(cluster)
     cluster.helm("uninstall", RELEASE, "--wait", "--timeout", "3m")
-    eventually(lambda: not cluster.objects("pods"), seconds=120, what="no pod left")
+    until(lambda: not cluster.objects("pods"), "no pod left", seconds=120)
 
     cluster.up()
 
-    eventually(lambda: cluster.call("GET", f"/api/users/{key}")[0] == 200, seconds=30, what="the user on the standby")
+    until(lambda: cluster.call("GET", f"/api/users/{key}")[0] == 200, "the user on the standby", seconds=30)
 
 
 def test_kind_up__with_a_migration_more(cluster: Cluster, changed_source: Path) -> None:

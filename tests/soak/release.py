@@ -5,18 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.cluster import RELEASE, Cluster, eventually
+from tests.e2e.cluster import RELEASE, Cluster
+from tests.support.waiting import until
 
 SETTLE_SECONDS = 3.0  # from healthy pods until the next event
 HEAL_SECONDS = 240.0
-POLL_SECONDS = 1.0
 
 type Values = dict[str, Any]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until the condition holds, with a pause that leaves the cores to the cluster; fail after HEAL_SECONDS."""
-    eventually(condition, seconds=HEAL_SECONDS, what=what, poll_seconds=POLL_SECONDS)
+    """Wait until the condition holds; fail after HEAL_SECONDS."""
+    until(condition, what, seconds=HEAL_SECONDS)
 
 
 @dataclass

@@ -83,7 +83,7 @@ def _happen(release: Release, event: Planned, images: list[Image], random: Rando
     moment, began_at, error = Moment(release, event.alias, images, random), time.time(), ""
     try:
         event.kind.happen(moment)
-    except (AssertionError, subprocess.TimeoutExpired) as failure:
+    except (AssertionError, TimeoutError, subprocess.TimeoutExpired) as failure:
         error = str(failure)
     healed_at = time.time()
     time.sleep(SETTLE_SECONDS)
