@@ -14,9 +14,8 @@ from tests.bench.crossdb_deletes import deletes
 from tests.bench.crossdb_tables import EVENTS, USERS, fill, fill_mysql, since_events, since_keys
 from tests.bench.pair import direct
 from tests.bench.peaks import peak_bytes
-from tests.bench.results import SMALL, Result, at_most, finish
+from tests.bench.results import SMALL, Result, at_most, exit_without_servers, finish
 from tests.bench.rounds import Contender, contenders, environment, in_turn, ratio
-from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import MYSQL, POSTGRESQL
 
@@ -33,24 +32,22 @@ ATTACHED_BAR, ATTACHED_MEMORY_BAR = 0.9, 20.0  # ratio to the join that streams 
 READS, ATTACHED = "tests.bench.crossdb_reads", "tests.bench.crossdb_attached"
 
 
+@exit_without_servers()
 def main() -> int:
     """Measure, print and write; the exit code says whether all bars were kept."""
-    try:
-        with network_of_servers(POSTGRESQL, MYSQL) as servers:
-            fill(servers)
-            since = {keys: since_keys(servers, keys) for keys in (*KEYS, USERS)} | {EVENTS: since_events(EVENTS)}
-            environs = made(servers, since)
-            with contenders(READS, environs) as started:
-                results = [*semi_joins(started), *others(started)]
-            results += memory(environs)
-            results += attached(made(servers, {events: since_events(events) for events in (1_000, MOST)}))
-            results += deletes(servers, "default", first=1)
-            servers.remove("default")  # not more than two servers at once
-            fill_mysql(servers)
-            results += on_mysql(made(servers, since))
-            results += deletes(servers, "legacy", first=1)
-    except UnavailableError as error:
-        raise SystemExit(f"This benchmark needs real servers: {error}.") from error
+    with network_of_servers(POSTGRESQL, MYSQL) as servers:
+        fill(servers)
+        since = {keys: since_keys(servers, keys) for keys in (*KEYS, USERS)} | {EVENTS: since_events(EVENTS)}
+        environs = made(servers, since)
+        with contenders(READS, environs) as started:
+            results = [*semi_joins(started), *others(started)]
+        results += memory(environs)
+        results += attached(made(servers, {events: since_events(events) for events in (1_000, MOST)}))
+        results += deletes(servers, "default", first=1)
+        servers.remove("default")  # not more than two servers at once
+        fill_mysql(servers)
+        results += on_mysql(made(servers, since))
+        results += deletes(servers, "legacy", first=1)
     return finish("crossdb", results)
 
 

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.bench.results import ROOT
+from tests.bench.results import ROOT, exit_without_servers
 from tests.bench.rounds import environment
-from tests.support.engine import UnavailableError
 from tests.support.servers import Servers, network_of_servers
 from tests.support.vendors import POSTGRESQL
 
@@ -18,20 +17,17 @@ VALUE = 2
 @contextmanager
 def primary_with(*standbys: str) -> Iterator[Servers]:
     """Yield the servers when all answer and have caught up."""
-    try:
-        with network_of_servers(POSTGRESQL) as servers:
-            servers.start_postgres("default")
-            servers.answers("default")
-            for alias in standbys:
-                servers.start_standby(alias, of="default")
-            make_tables(servers)
-            servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{KNOWN}', {VALUE})")
-            for alias in standbys:
-                servers.answers(alias)
-                servers.caught_up(alias)
-            yield servers
-    except UnavailableError as error:
-        raise SystemExit(f"This benchmark needs real servers: {error}.") from error
+    with exit_without_servers(), network_of_servers(POSTGRESQL) as servers:
+        servers.start_postgres("default")
+        servers.answers("default")
+        for alias in standbys:
+            servers.start_standby(alias, of="default")
+        make_tables(servers)
+        servers.ask("default", f"INSERT INTO bench_row (key, value) VALUES ('{KNOWN}', {VALUE})")
+        for alias in standbys:
+            servers.answers(alias)
+            servers.caught_up(alias)
+        yield servers
 
 
 def variables(servers: Servers, *standbys: str, query: str = "") -> dict[str, str]:

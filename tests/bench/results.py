@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from tests.support.engine import UnavailableError
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / "build" / "bench"
@@ -33,6 +35,15 @@ def at_most(name: str, value: float, unit: str, bar: float | None) -> Result:
 def at_least(name: str, value: float, unit: str, bar: float) -> Result:
     """Return a result that is right from the bar on."""
     return Result(name, value, unit, bar, value >= bar)
+
+
+@contextmanager
+def exit_without_servers() -> Iterator[None]:
+    """Exit with one line if real servers cannot start in this block."""
+    try:
+        yield
+    except UnavailableError as error:
+        raise SystemExit(f"This measurement needs real servers: {error}.") from error
 
 
 def finish(name: str, results: Sequence[Result]) -> int:
