@@ -1,7 +1,7 @@
 """One database of the real service hangs under 40 clients: the requests of the others go on. As `make bench-isolation`.
 
-The load is less than the benchmark's and its bars are stricter: here, other processes slow the machine down, and on a
-busy machine a server that is only slow looks like one that fails.
+The benchmark has a greater load and stricter bars. Here, other processes slow the machine down, and on a busy machine
+a server that is only slow looks like a server that fails.
 """
 
 import time
