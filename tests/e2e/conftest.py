@@ -5,7 +5,6 @@ KEEP_CLUSTER=1 keeps the cluster for inspection.
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +13,8 @@ from urllib.request import urlopen
 
 import pytest
 from tests.e2e.cluster import Cluster, Prometheus, copied_source
+from tests.support.service import free_port
 from tests.support.waiting import until
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.support.service import APP, SECRETS, TOKEN, Service, embedded_environ, free_port, running
+from tests.support.service import APP, SECRETS, TOKEN, Service, embedded_environ, free_port, listens, running
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_start__absent_owner(environ: dict[str, str], tmp_path: Path) -> None:
         assert process.stdout
         service = Service(process, port, port, "", process.stdout)
         try:
-            until_listening(port)
+            until(lambda: listens(port), "the service listens", seconds=30)
             present, _ = service.ask("GET", "/livez")
             absent, _ = service.ask("GET", "/console/nothing")
         finally:
@@ -161,16 +162,3 @@ def test_run__one_variable(environ: dict[str, str], tmp_path: Path) -> None:
     for app, alias in (("analytics", "ANALYTICS"), ("reporting", "ANALYTICS"), ("legacy", "LEGACY")):
         (line,) = [line for line in said.splitlines() if f"App '{app}' is not installed" in line]
         assert f"Set DATABASE_{alias}_URL to install it." in line
-
-
-def until_listening(port: int) -> None:
-    """Wait until the port accepts connections."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, "nothing listens"
-            time.sleep(0.05)
-        else:
-            return

@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +16,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.integration.conftest import manage
-from tests.support.service import SECRETS
+from tests.support.service import SECRETS, free_port, listens
+from tests.support.waiting import until
 
 APP = Path(__file__).resolve().parents[2] / "app"
 TOKEN = SECRETS["API_TOKEN"]
@@ -90,21 +89,6 @@ def expected(rounds: int) -> Volume:
     return users | {labels: 80.0 * rounds * number for labels, number in COST_OF_AN_EVENT.items()}
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait until `true()` returns True."""
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def running(*command: str, environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program of the service in this block."""
@@ -144,16 +128,10 @@ def service(environ: dict[str, str], tmp_path: Path) -> Iterator[Service]:
         ),
     ):
         service = Service(web.pid, port, metrics_port, tmp_path)
-        until(lambda: listens(port) and listens(metrics_port))
+        until(lambda: listens(port) and listens(metrics_port), "the service and the exporter listen")
         assert service.ask("/livez") == 200
-        until(lambda: len(service.workers()) == 2)
+        until(lambda: len(service.workers()) == 2, "there are two workers")
         yield service
-
-
-def listens(port: int) -> bool:
-    """Return True if the port accepts connections."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_volume__of_two_workers(service: Service) -> None:
@@ -170,7 +148,7 @@ def test_volume__after_a_worker_was_killed(service: Service) -> None:
     files = service.files()
     before = service.workers()
     os.kill(min(before), signal.SIGKILL)
-    until(lambda: len(service.workers()) == 2 and service.workers() != before)
+    until(lambda: len(service.workers()) == 2 and service.workers() != before, "a worker replaces the killed one")
 
     statuses = service.ask_200_times()
 

@@ -4,7 +4,6 @@ Which server replicates which is in `servers.py`.
 """
 
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Self
 from docker.models.containers import Container
 from docker.models.networks import Network
 from tests.support.engine import LABEL, frozen
+from tests.support.service import free_port
 from tests.support.vendors import NOT_YET, Switch, Vendor
 from tests.support.waiting import until
 
@@ -161,7 +161,8 @@ class Containers:
         before = self.by_alias.get(alias)
         if before:
             before.container.remove(force=True, v=True)
-        port = before.port if before else _free_port()
+        # A port that Docker chooses would change with each restart of a container.
+        port = before.port if before else free_port()
         container = engine.containers.create(
             vendor.image,
             command,
@@ -194,10 +195,3 @@ class Containers:
         finally:
             for alias in more.by_alias.keys() - self.by_alias.keys():
                 more.remove(alias)
-
-
-def _free_port() -> int:
-    """Return a free port. A port that Docker chooses would change with each restart of a container."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -83,6 +83,12 @@ def free_port() -> int:
     return port
 
 
+def listens(port: int) -> bool:
+    """Return True if the port accepts connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def running(environ: Mapping[str, str], *, app: Path = APP) -> Iterator[Service]:
     """Run the service of a checkout's directory `app` in this block, which begins when the service is ready."""

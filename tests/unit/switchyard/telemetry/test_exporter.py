@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from tests.support.service import free_port
 
 from switchyard.telemetry.counters import Counters
 from switchyard.telemetry.layout import Axis, Family, Layout
@@ -26,14 +27,6 @@ LAYOUT = Layout(
 )
 
 Serve = Callable[..., "subprocess.Popen[str]"]
-
-
-def free_port() -> int:
-    """Return a port on which no process listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture
